@@ -1,0 +1,24 @@
+# coat_add_library(name SOURCES ... LINKS ... TESTS ...)
+#
+# One library a layer, with the tests that lie beside its sources (x_test.cpp) in one test binary name_test.
+# The binary links only this layer and those below it, so an include in the wrong direction fails to link.
+function(coat_add_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;TESTS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${name} PUBLIC ${ARG_LINKS})
+  if(COAT_TESTS AND ARG_TESTS)
+    coat_add_test(${name}_test SOURCES ${ARG_TESTS} LINKS ${name})
+  endif()
+endfunction()
+
+# coat_add_test(name SOURCES ... LINKS ...): a GoogleTest binary, one ctest entry a test.
+function(coat_add_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${name} PRIVATE COAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gtest GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+endfunction()

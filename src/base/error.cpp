@@ -1,0 +1,28 @@
+#include "base/error.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace coat::detail {
+
+namespace {
+
+std::string_view BelowSourceRoot(std::string_view file) {
+  const std::size_t at = file.rfind("/src/");
+  return at == std::string_view::npos ? file : file.substr(at + 5);
+}
+
+}  // namespace
+
+void ThrowArgumentError(const char* file, int line, const std::string& message) {
+  throw ArgumentError(fmt::format("{} [{}:{}]", message, BelowSourceRoot(file), line));
+}
+
+void AbortOnBrokenInvariant(const char* file, int line, const char* condition) {
+  fmt::print(stderr, "coat: broken invariant: {} [{}:{}]\n", condition, BelowSourceRoot(file), line);
+  std::fflush(stderr);
+  std::abort();
+}
+
+}  // namespace coat::detail
