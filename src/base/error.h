@@ -52,20 +52,20 @@ namespace detail {
 }  // namespace coat
 
 /// Throws ArgumentError with a formatted message unless `condition` holds. In all builds; for front doors.
-#define COAT_REQUIRE(condition, ...)                                                    \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
+#define COAT_REQUIRE(condition, ...)                                                      \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
       ::coat::detail::ThrowArgumentError(__FILE__, __LINE__, ::fmt::format(__VA_ARGS__)); \
-    }                                                                                   \
+    }                                                                                     \
   } while (false)
 
 /// Aborts with a message unless `condition` holds: an invariant of our own. Debug builds only.
 #ifdef COAT_DEBUG
-#define COAT_DCHECK(condition)                                                       \
-  do {                                                                               \
-    if (!(condition)) {                                                              \
-      ::coat::detail::AbortOnBrokenInvariant(__FILE__, __LINE__, #condition);        \
-    }                                                                                \
+#define COAT_DCHECK(condition)                                                \
+  do {                                                                        \
+    if (!(condition)) {                                                       \
+      ::coat::detail::AbortOnBrokenInvariant(__FILE__, __LINE__, #condition); \
+    }                                                                         \
   } while (false)
 #else
 #define COAT_DCHECK(condition) \
