@@ -1,0 +1,17 @@
+#pragma once
+// The effective configuration as text.
+
+#include <string>
+
+#include "config/config.h"
+
+namespace coat {
+
+/// `config` as YAML with every key, resolved: loading it gives the same values. Computed keys are left out. Doubles are
+/// written with the fewest digits that read back equal.
+std::string Dump(const TrainConfig& config);
+
+/// The contents of docs/config.md: every key with its type, default and what this build does with it.
+std::string ConfigReference();
+
+}  // namespace coat

@@ -1,0 +1,101 @@
+#pragma once
+// Sections about how a run is launched and watched. Field names are OLMo's keys, values its defaults.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/enumerations.h"
+#include "config/field.h"
+
+namespace coat {
+
+struct WandbConfig {
+  std::optional<std::string> project = std::nullopt;
+  std::optional<std::string> entity = "ai2-llm";
+  std::optional<std::string> group = std::nullopt;
+  std::optional<std::string> name = std::nullopt;
+  std::optional<std::vector<std::string>> tags = std::vector<std::string>{"watching"};
+  bool log_artifacts = false;
+  bool rank_zero_only = true;
+  std::int64_t log_interval = 1;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("project", self.project, NoEffect("of Weights & Biases"));
+    visit("entity", self.entity, NoEffect("of Weights & Biases"));
+    visit("group", self.group, NoEffect("of Weights & Biases"));
+    visit("name", self.name, NoEffect("of Weights & Biases"));
+    visit("tags", self.tags, NoEffect("of Weights & Biases"));
+    visit("log_artifacts", self.log_artifacts, NoEffect("of Weights & Biases"));
+    visit("rank_zero_only", self.rank_zero_only, NoEffect("of Weights & Biases"));
+    visit("log_interval", self.log_interval, NoEffect("of Weights & Biases"));
+  }
+};
+
+struct SpeedMonitorConfig {
+  std::int64_t window_size = 100;
+  std::optional<double> gpu_flops_available = std::nullopt;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("window_size", self.window_size, Honored("steps over which speed is averaged"));
+    visit("gpu_flops_available", self.gpu_flops_available, NoEffect("not read by OLMo either"));
+  }
+};
+
+struct CompilerConfig {
+  std::optional<std::string> mode = std::nullopt;
+  bool fullgraph = false;
+  std::string backend = "inductor";
+  std::optional<bool> dynamic = std::nullopt;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("mode", self.mode, NoEffect("of torch.compile"));
+    visit("fullgraph", self.fullgraph, NoEffect("of torch.compile"));
+    visit("backend", self.backend, NoEffect("of torch.compile"));
+    visit("dynamic", self.dynamic, NoEffect("of torch.compile"));
+  }
+};
+
+struct FsdpConfig {
+  bool use_orig_params = true;
+  ShardingStrategy sharding_strategy = ShardingStrategy::kFullShard;
+  std::optional<FsdpWrapStrategy> wrapping_strategy = std::nullopt;
+  std::optional<FsdpPrecision> precision = FsdpPrecision::kPure;
+  std::optional<std::int64_t> hybrid_sharding_num_model_replicas = std::nullopt;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("use_orig_params", self.use_orig_params, NoEffect("of torch's FSDP"));
+    visit("sharding_strategy", self.sharding_strategy, NoEffect("one rank holds everything"));
+    visit("wrapping_strategy", self.wrapping_strategy, NoEffect("of torch's FSDP"));
+    visit("precision", self.precision, NoEffect("one rank reduces nothing; masters and gradients are float32"));
+    visit("hybrid_sharding_num_model_replicas", self.hybrid_sharding_num_model_replicas,
+          NoEffect("one rank holds everything"));
+  }
+};
+
+struct DdpConfig {
+  DdpGradSyncMode grad_sync_mode = DdpGradSyncMode::kBatch;
+  bool find_unused_params = false;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("grad_sync_mode", self.grad_sync_mode, NoEffect("one rank synchronizes nothing"));
+    visit("find_unused_params", self.find_unused_params, NoEffect("of torch's DDP"));
+  }
+};
+
+struct SingleConfig {
+  SingleDevice device = SingleDevice::kAuto;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("device", self.device, Only("auto, cpu", "device of distributed_strategy single"));
+  }
+};
+
+}  // namespace coat

@@ -1,0 +1,23 @@
+#pragma once
+// Whether this build can honor a configuration, and whether the configuration makes sense.
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace coat {
+
+/// What Validate has to say about a configuration that can run.
+struct ValidationReport {
+  /// Things that look wrong but are not refused.
+  std::vector<std::string> warnings;
+  /// Keys that are set and have no effect here, each with the reason: "compile (torch.compile)".
+  std::vector<std::string> without_effect;
+};
+
+/// Throws ConfigError, naming file, line and key path and what is accepted, if a value cannot be honored by this build
+/// or contradicts another. Opens no data file.
+ValidationReport Validate(const TrainConfig& config);
+
+}  // namespace coat
