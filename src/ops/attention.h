@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/context.h"
+#include "base/tensor.h"
+
+namespace coat {
+
+// Layout of qkv and letters as in ops/rope.h; query head j reads key and value head j / (H / Hk).
+
+struct AttentionForwardArgs {
+  ConstTensorView qkv;        // [N, (H + 2 Hk) K] f32 or bf16, after RoPE
+  TensorView out;             // [N, H K] of qkv's type, written
+  TensorView lse;             // [B, H, T] f32: log of the sum of exp of a query's scaled scores; written
+  std::int64_t heads = 0;     // H
+  std::int64_t kv_heads = 0;  // Hk
+};
+
+/// Causal attention, scores scaled by 1 / sqrt(K): out = softmax(q k^T / sqrt(K)) v for each sequence and head.
+///
+/// B and T come from lse's shape. Rounding: operands exact, scores, softmax and sums in float32, one rounding to out's
+/// type. Exactness: bound: error at most twice that of a naive bf16 implementation (probabilities rounded to bf16); in
+/// f32 within (T + K + 8) eps_f32 of max|v|. Repeats bit for bit on one machine, for any number of threads. Throws
+/// ArgumentError unless shapes, types and devices are as above, B T = N and Hk divides H.
+void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
+
+struct AttentionBackwardArgs {
+  ConstTensorView qkv;    // [N, (H + 2 Hk) K] f32 or bf16
+  ConstTensorView out;    // [N, H K] of qkv's type, as written by the forward op
+  ConstTensorView lse;    // [B, H, T] f32
+  ConstTensorView d_out;  // [N, H K] of qkv's type
+  TensorView d_qkv;       // [N, (H + 2 Hk) K] of qkv's type, written
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+};
+
+/// Gradients of queries, keys and values; probabilities are recomputed from lse.
+///
+/// Rounding: float32 within, one rounding to d_qkv's type. Exactness: as AttentionForward. The query heads that share a
+/// key head are summed in ascending order, so the result repeats bit for bit. Throws ArgumentError as the forward op.
+void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
+
+namespace cpu {
+void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
+void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
+}  // namespace cpu
+
+}  // namespace coat

@@ -1,0 +1,69 @@
+#include "ops/checks.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+
+namespace coat {
+
+namespace {
+
+void RequireOnDevice(const Context& ctx, std::string_view argument, ConstTensorView x) {
+  COAT_REQUIRE(static_cast<bool>(x), "{} is missing", argument);
+  COAT_REQUIRE(x.device() == ctx.device(), "{} is {}; expected it on {}", argument, x.ToString(), NameOf(ctx.device()));
+}
+
+std::string_view NameOf(Scaling scaling) {
+  switch (scaling) {
+    case Scaling::kNone:
+      return "f32 or bf16";
+    case Scaling::kTensor:
+      return "fp8/t";
+    case Scaling::kGroup:
+      return "fp8/gG";
+    case Scaling::kBlock128:
+      return "fp8/b128";
+  }
+  return "?";
+}
+
+}  // namespace
+
+void RequireTensor(const Context& ctx, std::string_view argument, ConstTensorView x, Shape shape, DType dtype) {
+  RequireOnDevice(ctx, argument, x);
+  COAT_REQUIRE(x.shape() == shape && x.dtype() == dtype, "{} is {}; expected {} {}", argument, x.ToString(),
+               shape.ToString(), NameOf(dtype));
+}
+
+void RequirePlain(const Context& ctx, std::string_view argument, ConstTensorView x, Shape shape) {
+  RequireOnDevice(ctx, argument, x);
+  COAT_REQUIRE(x.shape() == shape && IsPlain(x.dtype()), "{} is {}; expected {} f32 or bf16", argument, x.ToString(),
+               shape.ToString());
+}
+
+void RequireRank(const Context& ctx, std::string_view argument, ConstTensorView x, int rank) {
+  RequireOnDevice(ctx, argument, x);
+  COAT_REQUIRE(x.shape().rank() == rank, "{} is {}; expected rank {}", argument, x.ToString(), rank);
+}
+
+void RequireQuantized(const Context& ctx, std::string_view argument, const ConstQuantizedView& x, Shape shape,
+                      std::initializer_list<Scaling> accepted) {
+  RequireOnDevice(ctx, argument, x.codes);
+  std::string names;
+  for (const Scaling scaling : accepted) names += (names.empty() ? "" : " or ") + std::string(NameOf(scaling));
+  const bool known = std::find(accepted.begin(), accepted.end(), x.format.scaling) != accepted.end();
+  COAT_REQUIRE(known && x.codes.shape() == shape, "{} is {}; expected {} {}", argument, x.ToString(), shape.ToString(),
+               names);
+  COAT_REQUIRE(x.codes.dtype() == x.format.dtype, "{} has {} codes under format {}", argument, NameOf(x.codes.dtype()),
+               x.format.ToString());
+  if (x.format.scaling == Scaling::kNone) {
+    COAT_REQUIRE(IsPlain(x.format.dtype) && !x.scales, "{} is {}; a format without scales is f32 or bf16", argument,
+                 x.ToString());
+    return;
+  }
+  COAT_REQUIRE(IsFp8(x.format.dtype), "{} is {}; scaled codes are e4m3 or e5m2", argument, x.ToString());
+  RequireTensor(ctx, std::string(argument) + ".scales", x.scales, x.format.ScaleShape(shape), x.format.scale_dtype);
+}
+
+}  // namespace coat

@@ -1,0 +1,26 @@
+#pragma once
+// Checks that front doors share. Each throws ArgumentError with "Op argument is ...; expected ...".
+
+#include <initializer_list>
+#include <string_view>
+
+#include "base/context.h"
+#include "base/tensor.h"
+
+namespace coat {
+
+/// `x` must be there, on the context's device, with this shape and type.
+void RequireTensor(const Context& ctx, std::string_view argument, ConstTensorView x, Shape shape, DType dtype);
+
+/// `x` must be there, on the context's device, f32 or bf16, with this shape.
+void RequirePlain(const Context& ctx, std::string_view argument, ConstTensorView x, Shape shape);
+
+/// `x` must be there, on the context's device, of this rank.
+void RequireRank(const Context& ctx, std::string_view argument, ConstTensorView x, int rank);
+
+/// `x` must have codes of this shape and scales as its format wants them, all on the context's device, and its format's
+/// scaling must be one of `accepted`. Plain formats have f32 or bf16 values and no scales; all others FP8 codes.
+void RequireQuantized(const Context& ctx, std::string_view argument, const ConstQuantizedView& x, Shape shape,
+                      std::initializer_list<Scaling> accepted);
+
+}  // namespace coat

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "base/context.h"
+#include "base/tensor.h"
+
+namespace coat {
+
+struct CrossEntropyArgs {
+  TensorView logits;         // [N, E] f32 or bf16; with `gradient` their gradient is written over them
+  ConstTensorView labels;    // [N] i32; a negative label is ignored: loss 0, gradient 0
+  TensorView loss;           // [N] f32: -log softmax(z)[label]; written
+  TensorView z_squared;      // [N] f32: logsumexp(z)^2; written
+  float logit_scale = 1.0f;  // z = logit_scale * logits (OLMo's scale_logits)
+  float loss_weight = 1.0f;  // weight of each position's loss in the objective: 1 / number of predicted positions
+  float z_weight = 0.0f;     // the same for z_squared: auxiliary_loss_multiplier / number of predicted positions
+  bool gradient = true;
+};
+
+/// Cross entropy and z-loss of each row, and the gradient of loss_weight * loss + z_weight * z_squared, in place.
+///
+/// Rounding: float32 within (numerics/elementary.h; sums as 16 interleaved partial sums), the gradient once to logits'
+/// type. Exactness: loss and z_squared bound: (E/16 + 16) eps_f32 relative to max(1, |logsumexp|); gradient the same
+/// plus half an ulp. Throws ArgumentError unless shapes, types and devices are as above and E > 0. Labels must be below
+/// E: checked where data enters, not here.
+void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
+
+namespace cpu {
+void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
+}  // namespace cpu
+
+}  // namespace coat

@@ -1,0 +1,122 @@
+#pragma once
+// Cases of ops: one list an op (ops/x_cases.cpp) serves the tests against double precision (tests/op_test.cpp), the
+// comparison of backends and the benchmarks (bench/op_bench.cpp).
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/context.h"
+#include "base/tensor.h"
+
+namespace coat {
+
+/// Kinds of data that ops meet: what a format finds easy, and what breaks careless code.
+enum class Data : std::uint8_t {
+  kNormal,      // standard normal
+  kHeavyTails,  // normal cubed, times 10^[-3, 3] by row
+  kOutliers,    // normal, one element in 64 a thousand times larger
+  kZeroGroups,  // normal, every second run of 16 zero
+  kTiny,        // normal times 2^-133: float32 subnormals among them
+  kHuge,        // normal times 2^100
+  kIntegers,    // whole numbers in [-4, 4]: sums of them are exact
+};
+
+std::string_view NameOf(Data data);
+
+/// The tensors of one case, by name, in host memory. Outputs are poisoned with 0xff bytes (NaN in every format).
+class Operands {
+ public:
+  struct Item {
+    std::string name;
+    TensorView tensor;
+    bool output = false;
+  };
+
+  Operands() = default;
+  /// The same tensors with copies of the bytes.
+  Operands Clone() const;
+
+  /// A tensor filled from `seed` and its name: f32 and bf16 with `data`, FP8 with all finite codes, u8 with any byte.
+  TensorView Input(std::string_view name, Shape shape, DType dtype, std::uint64_t seed, Data data = Data::kNormal);
+  /// A tensor of whole numbers in [low, high): labels, ids.
+  TensorView Indices(std::string_view name, Shape shape, std::uint64_t seed, std::int64_t low, std::int64_t high);
+  /// A matrix made by encoding `data` in `format`: "name" and "name.scales".
+  QuantizedView QuantizedInput(std::string_view name, Shape shape, Format format, std::uint64_t seed,
+                               Data data = Data::kNormal);
+  TensorView Output(std::string_view name, Shape shape, DType dtype);
+  QuantizedView QuantizedOutput(std::string_view name, Shape shape, Format format);
+
+  /// Throws ArgumentError when there is none of that name.
+  TensorView operator[](std::string_view name) const;
+  QuantizedView Quantized(std::string_view name, Format format) const;
+  bool Has(std::string_view name) const;
+  const std::vector<Item>& items() const { return items_; }
+
+ private:
+  TensorView Allocate(std::string_view name, Shape shape, DType dtype, bool output);
+
+  std::vector<Item> items_;
+  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+};
+
+/// Element `index` of a plain, FP8 or integer tensor as a double; FP8 codes without their scale.
+double ValueAt(ConstTensorView x, std::int64_t index);
+/// Element [row, column] of a matrix in any format, code times scale in double.
+double ValueAt(const ConstQuantizedView& x, std::int64_t row, std::int64_t column);
+
+/// Half the distance between neighbors of `dtype` around `value`: the error of one rounding to nearest. At least half
+/// the smallest subnormal.
+double HalfUlp(DType dtype, double value);
+
+/// Collects what differs; a test prints it.
+class Checker {
+ public:
+  /// |got - exact| <= bound; two NaNs agree, as do two infinities of one sign.
+  void Near(std::string_view what, std::int64_t index, double got, double exact, double bound);
+  /// The same bytes.
+  void Same(std::string_view what, ConstTensorView got, ConstTensorView expected);
+  /// A condition with its description.
+  void True(std::string_view what, bool condition);
+
+  std::int64_t checked() const { return checked_; }
+  std::int64_t failed() const { return failed_; }
+  /// The first failures, a line each.
+  const std::string& report() const { return report_; }
+
+ private:
+  void Fail(const std::string& line);
+
+  std::int64_t checked_ = 0;
+  std::int64_t failed_ = 0;
+  std::string report_;
+};
+
+/// One op on one set of inputs: a correctness test, a comparison of backends and a benchmark.
+struct OpCase {
+  std::string name;                                     // "Quantize/e4m3/g16,N=7,F=160,outliers"
+  std::function<Operands(std::uint64_t seed)> make;     // fresh operands
+  std::function<void(Context&, const Operands&)> call;  // the front door, and nothing else
+  std::function<void(const Operands& before, const Operands& after, Checker&)> check;  // against double precision
+  bool bitwise = false;  // the op's contract: another backend gives the same bytes
+  double bytes = 0.0;    // moved at the least; 0 if the case is no benchmark
+  double flops = 0.0;
+};
+
+/// Every case of every op.
+std::vector<OpCase> AllOpCases();
+
+std::vector<OpCase> QuantizeCases();
+std::vector<OpCase> GemmCases();
+std::vector<OpCase> LayerNormCases();
+std::vector<OpCase> SwigluCases();
+std::vector<OpCase> RopeCases();
+std::vector<OpCase> AttentionCases();
+std::vector<OpCase> EmbeddingCases();
+std::vector<OpCase> CrossEntropyCases();
+std::vector<OpCase> OptimizerCases();
+
+}  // namespace coat
