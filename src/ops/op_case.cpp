@@ -135,6 +135,12 @@ TensorView Operands::Input(std::string_view name, Shape shape, DType dtype, std:
   return tensor;
 }
 
+TensorView Operands::InOut(std::string_view name, Shape shape, DType dtype, std::uint64_t seed, Data data) {
+  const TensorView tensor = Input(name, shape, dtype, seed, data);
+  items_.back().output = true;
+  return tensor;
+}
+
 TensorView Operands::Indices(std::string_view name, Shape shape, std::uint64_t seed, std::int64_t low,
                              std::int64_t high) {
   const TensorView tensor = Allocate(name, shape, DType::kI32, false);

@@ -42,6 +42,8 @@ class Operands {
 
   /// A tensor filled from `seed` and its name: f32 and bf16 with `data`, FP8 with all finite codes, u8 with any byte.
   TensorView Input(std::string_view name, Shape shape, DType dtype, std::uint64_t seed, Data data = Data::kNormal);
+  /// As Input, but the op may write over it: accumulators, in-place ops.
+  TensorView InOut(std::string_view name, Shape shape, DType dtype, std::uint64_t seed, Data data = Data::kNormal);
   /// A tensor of whole numbers in [low, high): labels, ids.
   TensorView Indices(std::string_view name, Shape shape, std::uint64_t seed, std::int64_t low, std::int64_t high);
   /// A matrix made by encoding `data` in `format`: "name" and "name.scales".

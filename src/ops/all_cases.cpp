@@ -1,0 +1,16 @@
+#include <iterator>
+
+#include "ops/op_case.h"
+
+namespace coat {
+
+std::vector<OpCase> AllOpCases() {
+  std::vector<OpCase> all;
+  for (auto* cases : std::initializer_list<std::vector<OpCase> (*)()>{}) {
+    std::vector<OpCase> some = cases();
+    all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+  }
+  return all;
+}
+
+}  // namespace coat
