@@ -1,0 +1,151 @@
+#include "checkpoint/directory.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <tuple>
+
+#include "base/error.h"
+#include "checkpoint/file_system.h"
+#include "checkpoint/quoted.h"
+
+namespace coat {
+
+namespace {
+
+bool RemoveSuffix(std::string_view& text, std::string_view suffix) {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+std::string PathOf(const std::string& folder, std::string_view name) {
+  return fmt::format("{}/{}", folder, name);
+}
+
+/// Clears `name` away if it is one of our temporary names. Returns what was done, nothing for other names.
+std::optional<std::string> ClearLeftover(const std::string& folder, const std::string& name) {
+  const std::string path = PathOf(folder, name);
+  std::string_view original = name;
+  if (!RemoveSuffix(original, kTemporarySuffix)) return std::nullopt;
+  const bool is_link =
+      original == LatestLinkName(CheckpointKind::kSharded) || original == LatestLinkName(CheckpointKind::kUnsharded);
+  if (is_link ? KindOf(path) == PathKind::kLink : ParseCheckpointName(original).has_value()) {
+    RemoveTree(path);
+    return fmt::format("removed {}, left unfinished by an earlier run", path);
+  }
+  original = name;
+  if (RemoveSuffix(original, kRemovedSuffix) && ParseCheckpointName(original)) {
+    RemoveTree(path);
+    return fmt::format("removed {}, half removed by an earlier run", path);
+  }
+  original = name;
+  if (RemoveSuffix(original, kReplacedSuffix) && ParseCheckpointName(original)) {
+    const std::string original_path = PathOf(folder, original);
+    if (KindOf(original_path) != PathKind::kMissing) {
+      RemoveTree(path);
+      return fmt::format("removed {}, which {} replaces", path, original_path);
+    }
+    Rename(path, original_path);
+    SyncDirectory(folder);
+    return fmt::format("restored {}, which an earlier run was about to replace", original_path);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string CheckpointName::text() const {
+  return fmt::format("step{}{}", step, kind == CheckpointKind::kSharded ? "" : "-unsharded");
+}
+
+std::optional<CheckpointName> ParseCheckpointName(std::string_view text) {
+  constexpr std::string_view kPrefix = "step";
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  text.remove_prefix(kPrefix.size());
+  CheckpointName name;
+  if (RemoveSuffix(text, "-unsharded")) name.kind = CheckpointKind::kUnsharded;
+  if (text.empty() || text.front() == '-') return std::nullopt;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, name.step);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return name;
+}
+
+std::string LatestLinkName(CheckpointKind kind) {
+  return kind == CheckpointKind::kSharded ? "latest" : "latest-unsharded";
+}
+
+bool IsWholeCheckpoint(const std::string& path) {
+  return KindOf(PathOf(path, kTrainerStateFile)) == PathKind::kFile &&
+         KindOf(PathOf(path, kConfigFile)) == PathKind::kFile;
+}
+
+LatestCheckpoint FindLatestCheckpoint(const std::string& folder) {
+  LatestCheckpoint latest;
+  if (KindOf(folder) == PathKind::kMissing) return latest;
+  struct Candidate {
+    CheckpointName name;
+    std::string text;
+  };
+  std::vector<Candidate> candidates;
+  for (const std::string& text : ListDirectory(folder)) {
+    if (const std::optional<CheckpointName> name = ParseCheckpointName(text)) candidates.push_back({*name, text});
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(b.name.step, a.name.kind, a.text) < std::tie(a.name.step, b.name.kind, b.text);
+  });
+  for (const Candidate& candidate : candidates) {
+    const std::string path = PathOf(folder, candidate.text);
+    if (IsWholeCheckpoint(path)) {
+      latest.path = path;
+      break;
+    }
+    latest.incomplete.push_back(path);
+  }
+  return latest;
+}
+
+std::vector<std::string> PrepareSaveFolder(const std::string& folder) {
+  MakeDirectories(folder);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) throw SystemError("save in", folder, errno);
+  std::vector<std::string> done;
+  for (const std::string& name : ListDirectory(folder)) {
+    if (std::optional<std::string> line = ClearLeftover(folder, name)) done.push_back(std::move(*line));
+  }
+  return done;
+}
+
+void RemoveCheckpoint(const std::string& folder, const std::string& name) {
+  COAT_REQUIRE(ParseCheckpointName(name).has_value(),
+               "RemoveCheckpoint: {} is no name of a checkpoint, such as step100", Quoted(name));
+  const std::string path = PathOf(folder, name);
+  if (KindOf(path) == PathKind::kMissing) return;
+  const std::string aside = path + std::string(kRemovedSuffix);
+  RemoveTree(aside);
+  Rename(path, aside);
+  SyncDirectory(folder);
+  RemoveTree(aside);
+}
+
+void ApplyRetention(const std::string& folder, std::vector<std::string>& names, std::int64_t keep) {
+  COAT_REQUIRE(keep >= -1, "ApplyRetention: keep is {}; expected -1 (all) or a count", keep);
+  if (keep == -1) return;
+  while (names.size() > static_cast<std::size_t>(keep)) {
+    RemoveCheckpoint(folder, names.front());
+    names.erase(names.begin());
+  }
+}
+
+std::vector<std::string> ExistingCheckpoints(const std::string& folder, const std::vector<std::string>& names) {
+  std::vector<std::string> existing;
+  for (const std::string& name : names) {
+    if (ParseCheckpointName(name) && IsWholeCheckpoint(PathOf(folder, name))) existing.push_back(name);
+  }
+  return existing;
+}
+
+}  // namespace coat

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/file_record.h"
+
+namespace coat {
+
+/// A new file, written from front to back. Every failure is an IoError with the path, the offset and the system's
+/// reason: a full disk and a file size limit among them (the process must ignore SIGXFSZ, or the limit ends it).
+///
+/// Owns the descriptor. A file that was not finished stays as it is when the object goes away. Move-only.
+class OutputFile {
+ public:
+  /// Throws IoError if `path` exists.
+  explicit OutputFile(std::string path);
+  ~OutputFile();
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+
+  const std::string& path() const { return path_; }
+  void Write(std::span<const std::byte> bytes);
+  void Write(std::string_view text);
+
+  /// Puts the file on the disk and closes it. To be called once, last.
+  FileRecord Finish();
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  std::uint64_t size_bytes_ = 0;
+  std::uint32_t crc32_ = 0;
+};
+
+}  // namespace coat
