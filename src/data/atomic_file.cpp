@@ -1,0 +1,109 @@
+#include "data/atomic_file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <random>
+#include <utility>
+
+#include "base/error.h"
+
+namespace coat {
+
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+
+[[noreturn]] void ThrowExists(const std::string& path) {
+  throw IoError(fmt::format("{}: exists already; nothing was overwritten", path));
+}
+
+/// Refuses a `path` that cannot be given to a new file; returns the name under which to write until it is complete.
+std::string PartialPath(const std::string& path, bool overwrite) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) {
+      throw IoError(fmt::format("{}: is a folder; expected the name of a file to write", path));
+    }
+    if (!overwrite) {
+      ThrowExists(path);
+    }
+  }
+  if (const std::string folder = ParentFolder(path); ::access(folder.c_str(), F_OK) != 0) {
+    throw IoError(fmt::format("{}: cannot be written: the folder {} does not exist", path, folder));
+  }
+  return fmt::format("{}.partial-{:08x}", path, std::random_device()());
+}
+
+/// Renames; fails where `to` exists. Not every file system can do that in one step: there, looks first.
+bool RenameToNewName(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  if (errno != EINVAL && errno != ENOSYS) {
+    return false;
+  }
+  if (::access(to.c_str(), F_OK) == 0) {
+    errno = EEXIST;
+    return false;
+  }
+  return ::rename(from.c_str(), to.c_str()) == 0;
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::string path, bool overwrite)
+    : path_(std::move(path)), overwrite_(overwrite), file_(PartialPath(path_, overwrite), O_WRONLY | O_CREAT | O_EXCL) {
+  buffer_.reserve(kBufferBytes);
+}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) {
+    ::unlink(file_.path().c_str());
+  }
+}
+
+void AtomicFile::Write(std::span<const std::byte> bytes) {
+  if (buffer_.size() + bytes.size() > kBufferBytes) {
+    Flush();
+  }
+  if (bytes.size() > kBufferBytes) {
+    file_.Write(bytes);
+    return;
+  }
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+}
+
+void AtomicFile::Flush() {
+  file_.Write(buffer_);
+  buffer_.clear();
+}
+
+void AtomicFile::Truncate(std::int64_t size) {
+  Flush();
+  if (::ftruncate(file_.get(), size) != 0) {
+    throw IoError(fmt::format("{}: cannot be shortened to {} bytes: {}", file_.path(), size, SystemReason(errno)));
+  }
+}
+
+void AtomicFile::Commit() {
+  Flush();
+  file_.Sync();
+  file_.Close();
+  const bool renamed =
+      overwrite_ ? ::rename(file_.path().c_str(), path_.c_str()) == 0 : RenameToNewName(file_.path(), path_);
+  if (!renamed) {
+    if (errno == EEXIST) {
+      ThrowExists(path_);
+    }
+    throw IoError(fmt::format("{}: cannot be renamed to {}: {}", file_.path(), path_, SystemReason(errno)));
+  }
+  committed_ = true;
+  SyncParentFolder(path_);
+}
+
+}  // namespace coat

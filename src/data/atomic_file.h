@@ -1,0 +1,49 @@
+#pragma once
+// A file that appears under its name only when it is complete.
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/file_descriptor.h"
+
+namespace coat {
+
+/// Writes a file aside (`path` + ".partial-" and a random number), and renames it on Commit. Without a Commit it
+/// removes what it wrote, so that `path` is never a half file; only a killed process leaves the partial one behind.
+///
+/// What fails throws IoError and leaves `path` as it was.
+class AtomicFile {
+ public:
+  /// Throws IoError at once when `path` is a folder, or exists and `overwrite` is false.
+  AtomicFile(std::string path, bool overwrite);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  /// Where the bytes are until Commit. They are all there after Flush.
+  const std::string& partial_path() const { return file_.path(); }
+
+  /// Appends. Small pieces are gathered into large ones.
+  void Write(std::span<const std::byte> bytes);
+
+  /// Hands everything written so far to the system.
+  void Flush();
+
+  /// Shortens the file to its first `size` bytes. Nothing may be written after it.
+  void Truncate(std::int64_t size);
+
+  /// Brings the file to the disk and gives it its name. At most once.
+  void Commit();
+
+ private:
+  std::string path_;
+  bool overwrite_;
+  FileDescriptor file_;
+  std::vector<std::byte> buffer_;
+  bool committed_ = false;
+};
+
+}  // namespace coat

@@ -1,0 +1,54 @@
+#pragma once
+// Files of token ids: raw little-endian uint16 or uint32, no header, whatever their name ends in (OLMo's end in .npy).
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "data/mapped_file.h"
+
+namespace coat {
+
+/// How a file stores one token id.
+enum class TokenType { kUint16, kUint32 };
+
+/// Bytes of one token id.
+constexpr std::int64_t SizeOf(TokenType type) {
+  return type == TokenType::kUint16 ? 2 : 4;
+}
+
+/// "uint16" or "uint32".
+std::string_view NameOf(TokenType type);
+
+/// The type that `data.memmap_dtype` names. Throws ConfigError for anything but uint16 and uint32.
+TokenType TokenTypeFromName(std::string_view name);
+
+/// A token file seen as sequences of T tokens: [0, T), [T, 2T), ... The tokens of an incomplete last one are not used.
+/// Move-only; reading from several threads at once is safe.
+class TokenFile {
+ public:
+  /// Maps the file.
+  ///
+  /// Throws IoError when it is missing, unreadable or not a regular file, when it starts with the header of NumPy's
+  /// .npy format, when its size is not a multiple of a token's, and when it is shorter than one sequence.
+  TokenFile(std::string path, TokenType type, std::int64_t sequence_length);
+
+  const std::string& path() const { return file_.path(); }
+  std::int64_t token_count() const { return file_.size() / SizeOf(type_); }
+  std::int64_t sequence_count() const { return token_count() / sequence_length_; }
+
+  /// Copies sequence `index` to `tokens` ([T]) after checking that every id is below `vocab_size`.
+  ///
+  /// Throws IoError naming file, token, byte, id and vocabulary for an id beyond it, and as MappedFile::Range.
+  /// `tokens` is then undefined. Throws ArgumentError unless 0 <= index < sequence_count() and tokens.size() == T.
+  void ReadSequence(std::int64_t index, std::int64_t vocab_size, std::span<std::int32_t> tokens) const;
+
+ private:
+  MappedFile file_;
+  TokenType type_;
+  std::int64_t sequence_length_;
+};
+
+}  // namespace coat
