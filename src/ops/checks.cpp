@@ -63,6 +63,9 @@ void RequireQuantized(const Context& ctx, std::string_view argument, const Const
     return;
   }
   COAT_REQUIRE(IsFp8(x.format.dtype), "{} is {}; scaled codes are e4m3 or e5m2", argument, x.ToString());
+  const int group = x.format.group;
+  COAT_REQUIRE(x.format.scaling != Scaling::kGroup || group == 16 || group == 32 || group == 64 || group == 128,
+               "{} has groups of {}; expected 16, 32, 64 or 128", argument, group);
   RequireTensor(ctx, std::string(argument) + ".scales", x.scales, x.format.ScaleShape(shape), x.format.scale_dtype);
 }
 

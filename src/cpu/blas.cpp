@@ -1,0 +1,47 @@
+#include "cpu/blas.h"
+
+#include <cblas.h>
+#include <dlfcn.h>
+
+#include <atomic>
+#include <chrono>
+
+namespace coat::cpu {
+
+namespace {
+
+/// Tells the BLAS to use no threads of its own: two layers of threads would fight for the cores.
+bool UseOneThreadPerCall() {
+  using SetThreads = void (*)(int);
+  for (const char* name : {"openblas_set_num_threads", "MKL_Set_Num_Threads", "bli_thread_set_num_threads"}) {
+    if (void* symbol = dlsym(RTLD_DEFAULT, name)) reinterpret_cast<SetThreads>(symbol)(1);
+  }
+  return true;
+}
+
+std::atomic<std::int64_t> nanoseconds_in_blas{0};
+
+}  // namespace
+
+void Sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
+           const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
+  static const bool one_thread = UseOneThreadPerCall();
+  static_cast<void>(one_thread);
+  const auto start = std::chrono::steady_clock::now();
+  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+              static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), alpha, a, static_cast<int>(lda), b,
+              static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
+  nanoseconds_in_blas.fetch_add((std::chrono::steady_clock::now() - start).count(), std::memory_order_relaxed);
+}
+
+std::string BlasDescription() {
+  using GetText = char* (*)();
+  if (void* symbol = dlsym(RTLD_DEFAULT, "openblas_get_config")) return reinterpret_cast<GetText>(symbol)();
+  return "a CBLAS that does not tell its version";
+}
+
+double SecondsInBlas() {
+  return static_cast<double>(nanoseconds_in_blas.load(std::memory_order_relaxed)) * 1e-9;
+}
+
+}  // namespace coat::cpu
