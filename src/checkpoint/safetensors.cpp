@@ -121,9 +121,9 @@ struct SafetensorsWriter::Layout {
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<TensorInfo> tensors,
                                      const std::map<std::string, std::string>& metadata)
-    : SafetensorsWriter(path, Layout(std::move(tensors), metadata)) {}
+    : SafetensorsWriter(Layout(std::move(tensors), metadata), path) {}
 
-SafetensorsWriter::SafetensorsWriter(const std::string& path, Layout layout)
+SafetensorsWriter::SafetensorsWriter(Layout layout, const std::string& path)
     : tensors_(std::move(layout.tensors)), file_(path) {
   file_.Write(LittleEndian(layout.header.size()));
   file_.Write(layout.header);

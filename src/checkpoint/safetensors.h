@@ -73,7 +73,7 @@ class SafetensorsWriter {
 
  private:
   struct Layout;
-  SafetensorsWriter(const std::string& path, Layout layout);
+  SafetensorsWriter(Layout layout, const std::string& path);
   void SkipCompleteTensors();
 
   std::vector<TensorInfo> tensors_;

@@ -1,0 +1,377 @@
+// What is left in a save folder after a kill at every single system call of a save, after kills at random instants, and
+// after each kind of system call fails. The save runs in a child process; this one kills it and looks at the folder.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "checkpoint/example_checkpoint.h"
+#include "tests/support/error_of.h"
+#include "tests/support/temp_dir.h"
+
+namespace coat {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kNotAllowed = 77;  // exit status of a child that this machine does not let do what it must
+
+std::vector<std::string> Names(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// The checkpoints of a folder, oldest first.
+std::vector<std::string> CheckpointNames(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const std::string& name : Names(folder)) {
+    if (ParseCheckpointName(name)) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return ParseCheckpointName(a)->step < ParseCheckpointName(b)->step;
+  });
+  return names;
+}
+
+/// Every checkpoint of the folder is whole to the last byte, and `latest` leads to one. Returns that one's state.
+TrainerState ExpectAllWhole(const std::string& folder) {
+  for (const std::string& name : CheckpointNames(folder)) {
+    EXPECT_EQ(LoadExample(folder + "/" + name).step, ParseCheckpointName(name)->step);
+  }
+  EXPECT_TRUE(FindLatestCheckpoint(folder).incomplete.empty());
+  EXPECT_TRUE(fs::is_symlink(folder + "/latest"));
+  return LoadExample(folder + "/latest");
+}
+
+void ExpectNothingTemporary(const std::string& folder) {
+  for (const std::string& name : Names(folder)) {
+    EXPECT_TRUE(name == "latest" || ParseCheckpointName(name)) << name << " is left over";
+  }
+}
+
+/// Makes the named system calls of this process fail with `error_number` from now on. False if that is not allowed
+/// here.
+bool FailSystemCalls(const std::vector<long>& calls, int error_number) {
+  std::vector<sock_filter> program = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (const long call : calls) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error_number)));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  sock_fprog whole = {.len = static_cast<unsigned short>(program.size()), .filter = program.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0;
+}
+
+/// Forks a child that runs `body` and exits with its result; 1 for an exception or a failed expectation.
+::pid_t Fork(const std::function<int()>& body) {
+  const ::pid_t child = ::fork();
+  if (child != 0) return child;
+  int status = 1;
+  try {
+    status = body();
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << error.what();
+  }
+  if (status == 0 && ::testing::Test::HasFailure()) status = 1;
+  ::_exit(status);
+}
+
+int ExitStatusOf(::pid_t child) {
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/// Runs `body` in a child and kills it as it enters its system call number `count` (from 0). Returns -1 if it was
+/// killed, its exit status if it had fewer calls.
+int KillAtSystemCall(int count, const std::function<int()>& body) {
+  const ::pid_t child = Fork([&] {
+    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return kNotAllowed;
+    ::raise(SIGSTOP);
+    return body();
+  });
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
+  bool enters = true;  // each call stops twice: as it is entered and as it returns
+  for (;;) {
+    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) return 1;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    if (enters && count-- == 0) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &status, 0);
+      return -1;
+    }
+    enters = !enters;
+  }
+}
+
+/// Kills `body` at each of its system calls in turn, each time in a fresh copy of `original`, and has `check` look at
+/// what is left. `check` is told whether the body came to its end.
+void KillEverywhere(const TempDir& folder, const std::string& original,
+                    const std::function<int(const std::string&)>& body,
+                    const std::function<void(const std::string&, bool)>& check) {
+  for (int count = 0;; ++count) {
+    const std::string copy = folder.File("copy" + std::to_string(count));
+    fs::copy(original, copy, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    const int status = KillAtSystemCall(count, [&] { return body(copy); });
+    if (status == kNotAllowed) GTEST_SKIP() << "this machine does not allow ptrace or seccomp";
+    ASSERT_TRUE(status == -1 || status == 0) << "the child failed with status " << status;
+    check(copy, status == 0);
+    if (::testing::Test::HasFailure()) FAIL() << "killed at system call " << count;
+    if (status == 0) {
+      EXPECT_GT(count, 20) << "the child made suspiciously few system calls";
+      return;
+    }
+    fs::remove_all(copy);
+  }
+}
+
+/// What must hold in every case: whole checkpoints after PrepareSaveFolder, nothing temporary, and saving goes on.
+TrainerState ExpectRecovery(const std::string& folder) {
+  PrepareSaveFolder(folder);
+  ExpectNothingTemporary(folder);
+  TrainerState state = ExpectAllWhole(folder);
+  const std::int64_t next = ParseCheckpointName(CheckpointNames(folder).back())->step + 1;
+  SaveExample(folder, next, 9, IfExists::kRefuse);
+  EXPECT_EQ(ExpectAllWhole(folder).step, next);
+  return state;
+}
+
+class Crash : public ::testing::Test {
+ protected:
+  Crash() {
+    SaveExample(original_, 1, 1, IfExists::kRefuse);
+    SaveExample(original_, 2, 1, IfExists::kRefuse);
+  }
+  const TempDir folder_;
+  const std::string original_ = folder_.File("original");
+};
+
+TEST_F(Crash, KilledAnywhereInASaveLeavesTheOldLatestOrTheNew) {
+  std::set<std::int64_t> seen;
+  KillEverywhere(
+      folder_, original_,
+      [](const std::string& folder) {
+        SaveExample(folder, 3, 1, IfExists::kRefuse);
+        std::vector<std::string> names = CheckpointNames(folder);
+        ApplyRetention(folder, names, 2);
+        return 0;
+      },
+      [&](const std::string& folder, bool finished) {
+        const std::int64_t latest = ExpectAllWhole(folder).step;
+        seen.insert(latest);
+        EXPECT_TRUE(latest == 2 || latest == 3);
+        EXPECT_TRUE(IsWholeCheckpoint(folder + "/step2"));
+        EXPECT_EQ(ExpectRecovery(folder).step, latest);
+        EXPECT_TRUE(!finished || (latest == 3 && !fs::exists(folder + "/step1")));
+      });
+  if (IsSkipped()) return;
+  EXPECT_EQ(seen, (std::set<std::int64_t>{2, 3}));
+}
+
+TEST_F(Crash, KilledAnywhereWhileReplacingLeavesTheOldOrTheNew) {
+  std::set<double> seen;
+  KillEverywhere(
+      folder_, original_,
+      [](const std::string& folder) {
+        SaveExample(folder, 2, 2, IfExists::kReplace);
+        return 0;
+      },
+      [&](const std::string& folder, bool finished) {
+        const double variant = ExpectAllWhole(folder).extra.at("variant");
+        seen.insert(variant);
+        EXPECT_EQ(ExpectRecovery(folder).extra.at("variant"), variant);
+        EXPECT_TRUE(!finished || variant == 2);
+      });
+  if (IsSkipped()) return;
+  EXPECT_EQ(seen, (std::set<double>{1, 2}));
+}
+
+TEST_F(Crash, KilledAnywhereWhileReplacingWithoutExchangeOfNamesIsMendedAtTheNextStart) {
+  std::set<double> seen;
+  KillEverywhere(
+      folder_, original_,
+      [](const std::string& folder) {
+        if (!FailSystemCalls({SYS_renameat2}, EINVAL)) return kNotAllowed;
+        SaveExample(folder, 2, 2, IfExists::kReplace);
+        return 0;
+      },
+      [&](const std::string& folder, bool finished) {
+        EXPECT_EQ(LoadExample(folder + "/step1").step, 1);
+        const double variant = ExpectRecovery(folder).extra.at("variant");
+        seen.insert(variant);
+        EXPECT_TRUE(!finished || variant == 2);
+      });
+  if (IsSkipped()) return;
+  EXPECT_EQ(seen, (std::set<double>{1, 2}));
+}
+
+TEST_F(Crash, KilledAnywhereInTheMendingIsMendedByTheNextStart) {
+  fs::rename(original_ + "/step2", original_ + "/step2-replaced-tmp");
+  SaveExample(folder_.File("other"), 3, 1, IfExists::kRefuse);
+  fs::rename(folder_.File("other/step3"), original_ + "/step3-tmp");
+  SaveExample(folder_.File("other"), 4, 1, IfExists::kRefuse);
+  fs::rename(folder_.File("other/step4"), original_ + "/step4-removed-tmp");
+  KillEverywhere(
+      folder_, original_,
+      [](const std::string& folder) {
+        PrepareSaveFolder(folder);
+        return 0;
+      },
+      [&](const std::string& folder, bool) {
+        EXPECT_EQ(LoadExample(folder + "/step1").step, 1);
+        EXPECT_EQ(ExpectRecovery(folder).step, 2);
+      });
+}
+
+TEST_F(Crash, KilledAtRandomInstantsAgainAndAgainLosesNothing) {
+  std::mt19937 random(3);
+  std::int64_t latest = 2;
+  for (int round = 0; round < 80; ++round) {
+    const ::pid_t child = Fork([&]() -> int {
+      PrepareSaveFolder(original_);
+      for (;;) {
+        std::vector<std::string> names = CheckpointNames(original_);
+        const std::int64_t newest = ParseCheckpointName(names.back())->step;
+        SaveExample(original_, newest, 2, IfExists::kReplace);
+        SaveExample(original_, newest + 1, 1, IfExists::kRefuse);
+        names.push_back(CheckpointName{.step = newest + 1}.text());
+        ApplyRetention(original_, names, 3);
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40000));
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(ExitStatusOf(child), -1) << "the child ended before it was killed";
+    const std::int64_t now = ExpectAllWhole(original_).step;
+    EXPECT_GE(now, latest);
+    latest = now;
+    ASSERT_FALSE(HasFailure()) << "in round " << round;
+  }
+  EXPECT_GT(latest, 2) << "no child came to save anything";
+  ExpectRecovery(original_);
+}
+
+struct Fault {
+  const char* name;
+  std::vector<long> calls;
+  int error_number;
+  const char* message;
+};
+
+// Older architectures have system calls of the first kind, newer ones only those of the second.
+const std::vector<Fault>& Faults() {
+  static const std::vector<Fault> faults = {
+#ifdef SYS_open
+      {"open", {SYS_open, SYS_openat}, EMFILE, "Too many open files"},
+      {"mkdir", {SYS_mkdir, SYS_mkdirat}, EDQUOT, "Disk quota exceeded"},
+      {"rename", {SYS_rename, SYS_renameat}, EROFS, "Read-only file system"},
+      {"symlink", {SYS_symlink, SYS_symlinkat}, EPERM, "Operation not permitted"},
+#else
+      {"open", {SYS_openat}, EMFILE, "Too many open files"},
+      {"mkdir", {SYS_mkdirat}, EDQUOT, "Disk quota exceeded"},
+      {"rename", {SYS_renameat}, EROFS, "Read-only file system"},
+      {"symlink", {SYS_symlinkat}, EPERM, "Operation not permitted"},
+#endif
+      {"write", {SYS_write}, ENOSPC, "No space left on device"},
+      {"fsync", {SYS_fsync}, EIO, "Input/output error"},
+      {"close", {SYS_close}, EIO, "Input/output error"},
+  };
+  return faults;
+}
+
+TEST_F(Crash, AFailedSystemCallIsReportedAndLeavesTheEarlierCheckpoints) {
+  constexpr std::size_t kMessageBytes = 4096;
+  auto* const message =
+      static_cast<char*>(::mmap(nullptr, kMessageBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(message, MAP_FAILED);
+  for (const Fault& fault : Faults()) {
+    const std::string copy = folder_.File(fault.name);
+    fs::copy(original_, copy, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    std::memset(message, 0, kMessageBytes);
+    const int status = ExitStatusOf(Fork([&] {
+      if (!FailSystemCalls(fault.calls, fault.error_number)) return kNotAllowed;
+      try {
+        SaveExample(copy, 3, 1, IfExists::kRefuse);
+      } catch (const IoError& error) {
+        std::strncpy(message, error.what(), kMessageBytes - 1);
+        return 0;
+      }
+      return 2;  // it was not noticed
+    }));
+    if (status == kNotAllowed) GTEST_SKIP() << "this machine does not allow seccomp";
+    EXPECT_EQ(status, 0) << fault.name;
+    ExpectParts(message, {copy + "/", fault.message});
+    EXPECT_EQ(ExpectAllWhole(copy).step, 2) << fault.name;
+    const std::string name = fault.name;
+    EXPECT_EQ(fs::exists(copy + "/step3"), name == "symlink") << fault.name;
+    if (name != "open") ExpectNothingTemporary(copy);  // a folder that cannot be opened cannot be removed either
+    ExpectRecovery(copy);
+  }
+  ::munmap(message, kMessageBytes);
+}
+
+TEST_F(Crash, AFullDiskIsReportedAndSavingGoesOnOnceThereIsRoom) {
+  const std::string disk = folder_.File("disk");
+  fs::create_directory(disk);
+  const int status = ExitStatusOf(Fork([&] {
+    // A file system of 64 KiB that only this child sees.
+    if ((::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=64k") != 0) {
+      return kNotAllowed;
+    }
+    std::int64_t step = 0;
+    std::string message;
+    while (message.empty() && step < 100) {
+      try {
+        SaveExample(disk, ++step, 1, IfExists::kRefuse);
+      } catch (const IoError& error) {
+        message = error.what();
+      }
+    }
+    ExpectParts(message, {disk + "/step" + std::to_string(step) + "-tmp/", "No space left on device"});
+    EXPECT_GT(step, 2);
+    ExpectNothingTemporary(disk);
+    EXPECT_EQ(ExpectAllWhole(disk).step, step - 1);
+    std::vector<std::string> names = CheckpointNames(disk);
+    ApplyRetention(disk, names, 1);
+    SaveExample(disk, step, 1, IfExists::kRefuse);
+    EXPECT_EQ(ExpectAllWhole(disk).step, step);
+    return 0;
+  }));
+  if (status == kNotAllowed) GTEST_SKIP() << "this machine does not allow a file system of the test's own";
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace coat
