@@ -14,9 +14,10 @@ namespace coat {
 
 /// The files of a data set and how to read them. Either `paths` or `datasets` is given.
 struct DatasetOptions {
-  std::vector<std::string> paths;                            // token files; their order counts
-  std::map<std::string, std::vector<std::string>> datasets;  // label -> token files; read in the order of the labels
-  std::vector<std::string> label_mask_paths;                 // none, or one for each token file in the same order
+  std::vector<std::string> paths = {};  // token files; their order counts
+  std::map<std::string, std::vector<std::string>> datasets =
+      {};                                          // label -> token files; read in the order of the labels
+  std::vector<std::string> label_mask_paths = {};  // none, or one for each token file in the same order
   TokenType token_type = TokenType::kUint16;
   std::int64_t sequence_length = 0;  // T
   std::int64_t vocab_size = 0;       // every token id must be below it

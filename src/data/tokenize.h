@@ -32,9 +32,9 @@ struct TokenizeOptions {
   // Of all tokens the last fraction, rounded down to whole tokens, goes to a file of its own: 0, or between 0 and 1
   // with `validation_output`.
   double validation_fraction = 0;
-  std::string validation_output;
-  bool overwrite = false;                                 // replace existing output files
-  std::function<void(const TokenizeProgress&)> progress;  // called every few hundred kilobytes; may be empty
+  std::string validation_output = {};
+  bool overwrite = false;                                      // replace existing output files
+  std::function<void(const TokenizeProgress&)> progress = {};  // called every few hundred kilobytes; may be empty
 };
 
 /// What TokenizeFiles has written. An empty document leaves nothing behind, not even its end.

@@ -1,0 +1,134 @@
+#include "data/input_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+#include "data/gzip_for_tests.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/thrown_message.h"
+
+namespace coat {
+namespace {
+
+std::string ReadAll(const std::string& path, std::size_t piece_bytes = 1000) {
+  InputFile file(path);
+  std::string text;
+  std::vector<std::byte> piece(piece_bytes);
+  while (const std::size_t count = file.Read(piece)) {
+    text.append(reinterpret_cast<const char*>(piece.data()), count);
+  }
+  EXPECT_EQ(file.Read(piece), 0u);  // the end stays the end
+  return text;
+}
+
+/// Text that does not compress away.
+std::string Noise(std::size_t size) {
+  std::string text(size, '\0');
+  std::uint32_t state = 1;
+  for (char& byte : text) {
+    state = state * 1664525u + 1013904223u;
+    byte = static_cast<char>(state >> 24);
+  }
+  return text;
+}
+
+TEST(InputFile, ReadsPlainFiles) {
+  const TempDir folder;
+  for (const std::size_t size : {0u, 1u, 2u, 1000u, 262'144u, 600'001u}) {
+    const std::string text = Noise(size);
+    EXPECT_TRUE(ReadAll(folder.Write("a.txt", text)) == text) << size;
+  }
+}
+
+TEST(InputFile, DecompressesByContentNotByName) {
+  const TempDir folder;
+  const std::string text = Noise(700'001);
+  EXPECT_TRUE(ReadAll(folder.Write("a.txt.gz", Gzip(text))) == text);
+  EXPECT_TRUE(ReadAll(folder.Write("a.txt", Gzip(text)), 1) == text);
+  EXPECT_EQ(ReadAll(folder.Write("empty.gz", Gzip(""))), "");
+  const std::string plain = folder.Write("plain.gz", "plain");
+  EXPECT_EQ(ThrownMessage<IoError>([&] { ReadAll(plain); }),
+            plain + ": is named .gz and is not gzip: it does not begin with the bytes 1f 8b");
+  EXPECT_THROW(ReadAll(folder.Write("nothing.gz", "")), IoError);
+}
+
+TEST(InputFile, DecompressesAllMembers) {
+  const TempDir folder;
+  const std::string noise = Noise(300'000);
+  EXPECT_TRUE(ReadAll(folder.Write("a.gz", Gzip("one") + Gzip("") + Gzip(noise) + Gzip("two"))) ==
+              "one" + noise + "two");
+}
+
+TEST(InputFile, ReportsGzipDataThatAreCutShort) {
+  const TempDir folder;
+  const std::string whole = Gzip("one") + Gzip(Noise(1000));
+  const std::size_t first_member = Gzip("one").size();
+  for (std::size_t size = 2; size < whole.size(); ++size) {
+    if (size == first_member) {
+      continue;  // a whole file
+    }
+    const std::string path = folder.Write("a.gz", whole.substr(0, size));
+    ASSERT_EQ(ThrownMessage<IoError>([&] { ReadAll(path); }),
+              path + ": the gzip data are cut short at byte " + std::to_string(size));
+  }
+}
+
+TEST(InputFile, ReportsGzipDataThatAreDamaged) {
+  const TempDir folder;
+  std::string bytes = Gzip(Noise(1000));
+  bytes[bytes.size() - 6] ^= 1;  // of the checksum
+  const std::string path = folder.Write("a.gz", bytes);
+  EXPECT_EQ(
+      ThrownMessage<IoError>([&] { ReadAll(path); }),
+      path + ": the gzip data are damaged near byte " + std::to_string(bytes.size() - 4) + ": incorrect data check");
+  const std::string trailing = folder.Write("b.gz", Gzip("one") + "trailing");
+  const std::string message = ThrownMessage<IoError>([&] { ReadAll(trailing); });
+  EXPECT_NE(message.find("damaged near byte " + std::to_string(Gzip("one").size() + 2)), std::string::npos) << message;
+  EXPECT_NE(message.find("incorrect header check"), std::string::npos) << message;
+}
+
+TEST(InputFile, CountsWhatItConsumedOfTheStoredFile) {
+  const TempDir folder;
+  const std::string bytes = Gzip(Noise(500'000));
+  InputFile file(folder.Write("a.gz", bytes));
+  std::vector<std::byte> piece(1 << 20);
+  std::int64_t last = 0;
+  while (file.Read(piece) > 0) {
+    EXPECT_GE(file.consumed_bytes(), last);
+    last = file.consumed_bytes();
+  }
+  EXPECT_EQ(file.consumed_bytes(), static_cast<std::int64_t>(bytes.size()));
+}
+
+TEST(InputFile, ReadsAPipeThatGivesOneByteAtATime) {
+  const TempDir folder;
+  const std::string pipe = folder.File("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] {
+    std::ofstream stream(pipe, std::ios::binary);
+    for (const char byte : Gzip("some text")) {
+      stream << byte << std::flush;
+    }
+  });
+  EXPECT_EQ(ReadAll(pipe), "some text");
+  writer.join();
+}
+
+TEST(InputFile, RefusesFoldersAndMissingFiles) {
+  const TempDir folder;
+  EXPECT_EQ(ThrownMessage<IoError>([&] { InputFile(folder.path()); }),
+            folder.path() + ": is a folder; expected a file");
+  const std::string missing = folder.File("missing.txt");
+  EXPECT_EQ(ThrownMessage<IoError>([&] { InputFile{missing}; }),
+            missing + ": cannot be read: No such file or directory");
+}
+
+}  // namespace
+}  // namespace coat

@@ -1,0 +1,311 @@
+#include "data/tokenize.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "data/dataset.h"
+#include "data/gzip_for_tests.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/thrown_message.h"
+
+namespace coat {
+namespace {
+
+using Ids = std::vector<std::uint32_t>;
+
+template <class Id = std::uint16_t>
+Ids ReadIds(const TempDir& folder, const std::string& path) {
+  const std::string bytes = folder.Read(path);
+  EXPECT_EQ(bytes.size() % sizeof(Id), 0u);
+  std::vector<Id> ids(bytes.size() / sizeof(Id));
+  std::memcpy(ids.data(), bytes.data(), bytes.size());
+  return {ids.begin(), ids.end()};
+}
+
+/// The ids that documents must become.
+Ids IdsOf(const std::vector<std::string>& documents) {
+  Ids ids;
+  for (const std::string& document : documents) {
+    for (const char byte : document) {
+      ids.push_back(static_cast<unsigned char>(byte));
+    }
+    ids.push_back(256);
+  }
+  return ids;
+}
+
+std::vector<std::string> NamesIn(const TempDir& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TokenizeResult Tokenize(const TempDir& folder, std::vector<std::string> inputs) {
+  return TokenizeFiles({.inputs = std::move(inputs), .output = folder.File("out.npy")});
+}
+
+TEST(TokenizeFiles, MakesEveryTextFileADocument) {
+  const TempDir folder;
+  std::string all_bytes;
+  for (int byte = 0; byte < 256; ++byte) {
+    all_bytes += static_cast<char>(byte);
+  }
+  const TokenizeResult result = Tokenize(folder, {folder.Write("b.txt", all_bytes), folder.Write("a", "hello\n")});
+  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({all_bytes, "hello\n"}));
+  EXPECT_EQ(result.documents, 2);
+  EXPECT_EQ(result.empty_documents, 0);
+  EXPECT_EQ(result.text_bytes, 262);
+  EXPECT_EQ(result.tokens, 264);
+  EXPECT_EQ(result.validation_tokens, 0);
+  EXPECT_EQ(NamesIn(folder), (std::vector<std::string>{"a", "b.txt", "out.npy"}));
+}
+
+TEST(TokenizeFiles, MakesEveryLineOfJsonADocument) {
+  const TempDir folder;
+  const std::string lines =
+      "{\"text\": \"one\", \"id\": {\"text\": \"no\"}}\n"
+      "\n  \t\r\n"
+      "{\"id\": [1, 2.5, null], \"text\": \"tab\\t \\u00e9 \\ud83d\\ude00 \xc3\xa9 \\u0000.\"}\r\n"
+      "{\"text\": \"\"}\n"
+      "{\"text\": \"last, without a newline\"}";
+  const std::string second(std::string_view("tab\t \xc3\xa9 \xf0\x9f\x98\x80 \xc3\xa9 \0.", 18));
+  const TokenizeResult result = Tokenize(folder, {folder.Write("a.jsonl", lines)});
+  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"one", second, "last, without a newline"}));
+  EXPECT_EQ(result.documents, 3);
+  EXPECT_EQ(result.empty_documents, 1);
+  EXPECT_EQ(result.text_bytes, 3 + 18 + 23);
+  EXPECT_EQ(result.tokens, 3 + 18 + 23 + 3);
+}
+
+TEST(TokenizeFiles, ReadsGzip) {
+  const TempDir folder;
+  const std::string jsonl = folder.Write("a.jsonl.gz", Gzip("{\"text\": \"one\"}\n{\"te") + Gzip("xt\": \"two\"}\n"));
+  const std::string text = folder.Write("b.txt.gz", Gzip("three"));
+  Tokenize(folder, {text, jsonl});
+  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"three", "one", "two"}));
+}
+
+TEST(TokenizeFiles, WritesUint32) {
+  const TempDir folder;
+  TokenizeFiles({.inputs = {folder.Write("a",
+                                         "\xff"
+                                         "b")},
+                 .output = folder.File("out"),
+                 .token_type = TokenType::kUint32});
+  EXPECT_EQ(ReadIds<std::uint32_t>(folder, "out"), (Ids{255, 'b', 256}));
+}
+
+TEST(TokenizeFiles, KeepsLongDocumentsWhole) {
+  const TempDir folder;
+  std::string text;
+  std::string lines;
+  std::vector<std::string> documents;
+  for (int i = 0; i < 2'000'000; ++i) {
+    text += static_cast<char>('a' + i * i % 26);
+  }
+  for (const std::size_t size : {262'143u, 262'144u, 262'145u, 1u, 1'000'000u}) {
+    documents.push_back(text.substr(size % 100, size));
+    lines += "{\"text\": \"" + documents.back() + "\"}\n";
+  }
+  documents.push_back(text);
+  const TokenizeResult result = Tokenize(folder, {folder.Write("a.jsonl", lines), folder.Write("b.txt", text)});
+  EXPECT_TRUE(ReadIds(folder, "out.npy") == IdsOf(documents));
+  EXPECT_EQ(result.documents, 6);
+}
+
+TEST(TokenizeFiles, GivesFilesThatADatasetReads) {
+  const TempDir folder;
+  Tokenize(folder, {folder.Write("a", "abcdefgh")});
+  const MemMapDataset dataset({.paths = {folder.File("out.npy")}, .sequence_length = 4, .vocab_size = kBytesVocabSize});
+  EXPECT_EQ(dataset.sequence_count(), 2);
+  std::vector<std::int32_t> tokens(4);
+  dataset.ReadTokens(1, tokens);
+  EXPECT_EQ(tokens, (std::vector<std::int32_t>{'e', 'f', 'g', 'h'}));
+}
+
+TEST(TokenizeFiles, SplitsTheLastTokensOffForValidation) {
+  const TempDir folder;
+  const TokenizeOptions options = {.inputs = {folder.Write("a", "abcdef"), folder.Write("b", "ghij")},
+                                   .output = folder.File("train.npy"),
+                                   .validation_fraction = 0.3,
+                                   .validation_output = folder.File("validation.npy")};
+  const TokenizeResult result = TokenizeFiles(options);
+  EXPECT_EQ(result.tokens, 12);
+  EXPECT_EQ(result.validation_tokens, 3);  // 3.6 rounded down
+  EXPECT_EQ(ReadIds(folder, "train.npy"), (Ids{'a', 'b', 'c', 'd', 'e', 'f', 256, 'g', 'h'}));
+  EXPECT_EQ(ReadIds(folder, "validation.npy"), (Ids{'i', 'j', 256}));
+}
+
+TEST(TokenizeFiles, RefusesASplitThatLeavesAFileEmpty) {
+  const TempDir folder;
+  TokenizeOptions options = {.inputs = {folder.Write("a", "abcdef")},
+                             .output = folder.File("train.npy"),
+                             .validation_fraction = 0.1,
+                             .validation_output = folder.File("validation.npy")};
+  EXPECT_EQ(
+      ThrownMessage<IoError>([&] { TokenizeFiles(options); }),
+      options.validation_output + ": 0 of the 7 tokens would be for validation; each file needs at least one token");
+  EXPECT_EQ(NamesIn(folder), std::vector<std::string>{"a"});
+}
+
+TEST(TokenizeFiles, NamesTheLineThatIsNotAsExpected) {
+  struct Case {
+    std::string lines;
+    std::string message;
+  };
+  const std::string expected = "; expected one object a line with a string in \"text\"";
+  const std::vector<Case> cases = {
+      {"{\"text\": \"a\"}\n{\"text\": \"b\"\n", ":2: is not JSON from column 13 on" + expected},
+      {"\n\nplain text\n", ":3: is not JSON from column 1 on" + expected},
+      {"{\"text\": \"\xff\"}\n", ":1: is not JSON from column 11 on" + expected},
+      {"{\"text\": \"\\ud800\"}\n", ":1: is not JSON from column 17 on" + expected},
+      {"{\"text\": \"a\", \"n\": 1e999}\n", ":1: is not JSON" + expected},
+      {"{\"text\": \"a\"}{\"text\": \"b\"}\n", ":1: is not JSON from column 14 on" + expected},
+      {"[\"text\"]\n", ":1: is array" + expected},
+      {"\"text\"", ":1: is string" + expected},
+      {"{\"txt\": \"a\"}\n", ":1: the object has no field \"text\""},
+      {"{\"text\": null}\n", ":1: the field \"text\" is null; expected a string"},
+      {"{\"text\": [\"a\"]}\n", ":1: the field \"text\" is array; expected a string"},
+  };
+  const TempDir folder;
+  for (const Case& broken : cases) {
+    const std::string path = folder.Write("a.jsonl", broken.lines);
+    EXPECT_EQ(ThrownMessage<IoError>([&] { Tokenize(folder, {path}); }), path + broken.message) << broken.lines;
+    EXPECT_EQ(NamesIn(folder), std::vector<std::string>{"a.jsonl"});
+  }
+}
+
+TEST(TokenizeFiles, SurvivesDeepNesting) {
+  const TempDir folder;
+  const std::string deep(1'000'000, '[');
+  EXPECT_THROW(Tokenize(folder, {folder.Write("a.jsonl", deep)}), IoError);
+  Tokenize(folder, {folder.Write("a.jsonl", "{\"x\": " + deep + std::string(deep.size(), ']') + ", \"text\": \"a\"}")});
+  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"a"}));
+}
+
+TEST(TokenizeFiles, RefusesInputsWithoutAnyText) {
+  const TempDir folder;
+  const std::string empty = folder.Write("empty.txt", "");
+  const std::string blank = folder.Write("blank.jsonl", "\n\n");
+  EXPECT_EQ(
+      ThrownMessage<IoError>([&] {
+        Tokenize(folder, {empty, blank});
+      }),
+      folder.File("out.npy") + ": nothing was written: there is no text in the 2 input files (1 empty documents)");
+  EXPECT_EQ(NamesIn(folder), (std::vector<std::string>{"blank.jsonl", "empty.txt"}));
+  const TokenizeResult result = Tokenize(folder, {empty, folder.Write("a", "a"), blank});
+  EXPECT_EQ(result.documents, 1);
+  EXPECT_EQ(result.empty_documents, 1);
+}
+
+TEST(TokenizeFiles, LeavesNoFileWhenALaterInputIsDamaged) {
+  const TempDir folder;
+  const std::string whole = folder.Write("a", std::string(3 << 20, 'a'));
+  const std::string gzip = Gzip("some text");
+  const std::string damaged = folder.Write("b.gz", gzip.substr(0, gzip.size() - 1));
+  EXPECT_EQ(ThrownMessage<IoError>([&] {
+              Tokenize(folder, {whole, damaged});
+            }),
+            damaged + ": the gzip data are cut short at byte " + std::to_string(gzip.size() - 1));
+  EXPECT_EQ(NamesIn(folder), (std::vector<std::string>{"a", "b.gz"}));
+}
+
+TEST(TokenizeFiles, RefusesMissingInputsBeforeItStarts) {
+  const TempDir folder;
+  int calls = 0;
+  TokenizeOptions options = {.inputs = {folder.Write("a", "a"), folder.File("missing")},
+                             .output = folder.File("out.npy"),
+                             .progress = [&](const TokenizeProgress&) { ++calls; }};
+  EXPECT_EQ(ThrownMessage<IoError>([&] { TokenizeFiles(options); }),
+            folder.File("missing") + ": cannot be read: No such file or directory");
+  options.inputs[1] = folder.path();
+  EXPECT_EQ(ThrownMessage<IoError>([&] { TokenizeFiles(options); }),
+            folder.path() + ": is a folder; expected a text file");
+  EXPECT_EQ(calls, 0);
+}
+
+TEST(TokenizeFiles, OverwritesOnlyWhenToldTo) {
+  const TempDir folder;
+  TokenizeOptions options = {.inputs = {folder.Write("a", "a")}, .output = folder.Write("out.npy", "old")};
+  EXPECT_EQ(ThrownMessage<IoError>([&] { TokenizeFiles(options); }),
+            options.output + ": exists already; nothing was overwritten");
+  EXPECT_EQ(folder.Read("out.npy"), "old");
+  options.overwrite = true;
+  TokenizeFiles(options);
+  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"a"}));
+
+  // The second output counts as much as the first.
+  options.overwrite = false;
+  options.output = folder.File("new.npy");
+  options.validation_fraction = 0.5;
+  options.validation_output = folder.File("out.npy");
+  EXPECT_THROW(TokenizeFiles(options), IoError);
+  EXPECT_EQ(NamesIn(folder), (std::vector<std::string>{"a", "out.npy"}));
+}
+
+TEST(TokenizeFiles, RefusesOptionsThatMakeNoSense) {
+  const TempDir folder;
+  const std::string input = folder.Write("a", "aaaaaaaaaa");
+  const std::string out = folder.File("out"), validation = folder.File("validation");
+  const auto error = [](TokenizeOptions options) { return ThrownMessage<UsageError>([&] { TokenizeFiles(options); }); };
+  EXPECT_EQ(error({.inputs = {}, .output = out}), "there is nothing to tokenize: give at least one input file");
+  EXPECT_EQ(error({.inputs = {input}, .output = ""}), "give the name of the token file to write");
+  EXPECT_EQ(error({.inputs = {input}, .output = input, .overwrite = true}), input + ": is both an input and an output");
+  EXPECT_EQ(
+      error(
+          {.inputs = {input}, .output = out, .validation_fraction = 0.1, .validation_output = folder.path() + "/./a"}),
+      input + ": is both an input and an output");
+  EXPECT_EQ(error({.inputs = {input}, .output = out, .validation_fraction = 0.1, .validation_output = out}),
+            out + ": is given both for the tokens and for those for validation");
+  for (const double fraction : {1.0, -0.1, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+    const std::string message =
+        error({.inputs = {input}, .output = out, .validation_fraction = fraction, .validation_output = validation});
+    EXPECT_NE(message.find("must lie between 0 and 1"), std::string::npos) << message;
+  }
+  EXPECT_NE(error({.inputs = {input}, .output = out, .validation_fraction = 0.5}), "");
+  EXPECT_NE(error({.inputs = {input}, .output = out, .validation_output = validation}), "");
+  EXPECT_EQ(folder.Read("a"), "aaaaaaaaaa");
+}
+
+TEST(TokenizeFiles, ReportsProgressUpToTheEnd) {
+  const TempDir folder;
+  const std::string text(1'500'000, 'x');
+  const std::string gzip = Gzip(text);
+  std::vector<TokenizeProgress> seen;
+  TokenizeFiles({.inputs = {folder.Write("a", text), folder.Write("b.gz", gzip)},
+                 .output = folder.File("out"),
+                 .progress = [&](const TokenizeProgress& progress) { seen.push_back(progress); }});
+  ASSERT_GT(seen.size(), 4u);
+  for (std::size_t i = 1; i < seen.size(); ++i) {
+    EXPECT_GE(seen[i].consumed_bytes, seen[i - 1].consumed_bytes);
+    EXPECT_GE(seen[i].tokens, seen[i - 1].tokens);
+  }
+  EXPECT_EQ(seen.back().total_bytes, static_cast<std::int64_t>(text.size() + gzip.size()));
+  EXPECT_EQ(seen.back().consumed_bytes, seen.back().total_bytes);
+  EXPECT_EQ(seen.back().tokens, 3'000'002);
+}
+
+TEST(TokenizeFiles, EndsWhenTheProgressFunctionThrows) {
+  const TempDir folder;
+  EXPECT_THROW(TokenizeFiles({.inputs = {folder.Write("a", "a")},
+                              .output = folder.File("out"),
+                              .progress = [](const TokenizeProgress&) { throw std::runtime_error("stop"); }}),
+               std::runtime_error);
+  EXPECT_EQ(NamesIn(folder), std::vector<std::string>{"a"});
+}
+
+}  // namespace
+}  // namespace coat
