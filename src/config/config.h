@@ -108,7 +108,8 @@ struct TrainConfig {
     visit("fast_forward_batches", self.fast_forward_batches, Honored("on load, skip so many more batches of data"));
     visit("evaluators", self.evaluators, Honored("list of evaluations"));
     visit("eval_interval", self.eval_interval, Honored("steps between evaluations"));
-    visit("tokenizer", self.tokenizer, Honored("the tokenizer that made the data"));
+    visit("tokenizer", self.tokenizer,
+          NoEffect("the tokenizer that made the data; kept in checkpoints for tools that need it"));
     visit("save_folder", self.save_folder, Honored("where everything is written"));
     visit("remote_save_folder", self.remote_save_folder, Only("null", "upload checkpoints"));
     visit("canceled_check_interval", self.canceled_check_interval, Honored("steps between looks at the time limit"));
@@ -153,8 +154,9 @@ struct TrainConfig {
     visit("gen1_gc_interval", self.gen1_gc_interval, NoEffect("steps between Python's garbage collections"));
     visit("compile", self.compile, NoEffect("torch.compile"));
     visit("distributed_strategy", self.distributed_strategy, NoEffect("with one rank all are the same"));
-    visit("fsdp", self.fsdp, Honored("how FSDP shards"));
-    visit("ddp", self.ddp, Honored("how DDP synchronizes"));
+    visit("fsdp", self.fsdp,
+          NoEffect("how FSDP shards; one rank holds everything, with float32 masters and gradients"));
+    visit("ddp", self.ddp, NoEffect("how DDP synchronizes; one rank has nobody to wait for"));
     visit("single", self.single, Honored("training on one device"));
     visit("softmax_auxiliary_loss", self.softmax_auxiliary_loss, Honored("add the z-loss"));
     visit("auxiliary_loss_multiplier", self.auxiliary_loss_multiplier, Honored("weight of the z-loss"));

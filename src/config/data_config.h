@@ -9,6 +9,7 @@
 
 #include "config/enumerations.h"
 #include "config/field.h"
+#include "config/node.h"
 
 namespace coat {
 
@@ -23,11 +24,6 @@ struct InstanceFilterConfig {
     visit("repetition_min_period", self.repetition_min_period, NoEffect("shortest period"));
     visit("repetition_max_count", self.repetition_max_count, NoEffect("repetitions from which a sequence is masked"));
   }
-};
-
-/// A value that is kept as YAML text: for keys whose shape only Python code knows.
-struct OpaqueValue {
-  std::string text;
 };
 
 struct DataConfig {
@@ -46,7 +42,7 @@ struct DataConfig {
   std::int64_t timeout = 0;
   std::optional<std::int64_t> seed = std::nullopt;
   std::optional<InstanceFilterConfig> instance_filter = std::nullopt;
-  std::optional<OpaqueValue> custom_dataset = std::nullopt;
+  std::optional<Node> custom_dataset = std::nullopt;
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -94,8 +90,7 @@ struct TokenizerConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("identifier", self.identifier,
-          NoEffect("kept for tools that read the checkpoint: the data are tokens already"));
+    visit("identifier", self.identifier, NoEffect("name or file of the tokenizer"));
     visit("truncate_direction", self.truncate_direction, NoEffect("side on which a tokenizer cuts off"));
   }
 };

@@ -70,11 +70,10 @@ struct FsdpConfig {
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("use_orig_params", self.use_orig_params, NoEffect("of torch's FSDP"));
-    visit("sharding_strategy", self.sharding_strategy, NoEffect("one rank holds everything"));
+    visit("sharding_strategy", self.sharding_strategy, NoEffect("of torch's FSDP"));
     visit("wrapping_strategy", self.wrapping_strategy, NoEffect("of torch's FSDP"));
-    visit("precision", self.precision, NoEffect("one rank reduces nothing; masters and gradients are float32"));
-    visit("hybrid_sharding_num_model_replicas", self.hybrid_sharding_num_model_replicas,
-          NoEffect("one rank holds everything"));
+    visit("precision", self.precision, NoEffect("type of FSDP's parameters and reductions"));
+    visit("hybrid_sharding_num_model_replicas", self.hybrid_sharding_num_model_replicas, NoEffect("of torch's FSDP"));
   }
 };
 
@@ -84,7 +83,7 @@ struct DdpConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("grad_sync_mode", self.grad_sync_mode, NoEffect("one rank synchronizes nothing"));
+    visit("grad_sync_mode", self.grad_sync_mode, NoEffect("of torch's DDP"));
     visit("find_unused_params", self.find_unused_params, NoEffect("of torch's DDP"));
   }
 };

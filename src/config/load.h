@@ -21,7 +21,7 @@ struct LoadOptions {
 /// `${...}` is resolved, old keys are rewritten and the computed keys are filled in.
 ///
 /// Checks that every key exists and has a value of its type, not whether this build can honor it: see Validate.
-/// Throws IoError if the file cannot be read, and ConfigError, with file, line and key path, for everything else.
+/// Throws ConfigError with file, line and key path; for a file that cannot be read with the reason.
 TrainConfig LoadTrainConfig(const std::string& path, std::span<const std::string> overrides = {},
                             const LoadOptions& options = {});
 

@@ -26,7 +26,7 @@ class Sources {
   bool IsSet(std::string_view key_path) const { return origins_.find(key_path) != origins_.end(); }
 
   /// The start of an error message about a key: as above or, for a key that is nowhere set,
-  /// "configs/x.yaml: model.rope (not set, so the default)".
+  /// "configs/x.yaml: model.rope (not set)".
   std::string Where(std::string_view key_path) const;
 
   const std::map<std::string, Origin, std::less<>>& origins() const { return origins_; }

@@ -8,16 +8,21 @@
 
 namespace coat {
 
+struct ValidateOptions {
+  /// Whether data.paths or data.datasets must be given. Off for tools that read no data, such as a memory plan.
+  bool needs_data = true;
+};
+
 /// What Validate has to say about a configuration that can run.
 struct ValidationReport {
-  /// Things that look wrong but are not refused.
+  /// Things that look wrong but are not refused, each with file, line and key path.
   std::vector<std::string> warnings;
-  /// Keys that are set and have no effect here, each with the reason: "compile (torch.compile)".
+  /// Keys that are set and have no effect here, each once and with the reason: "compile: torch.compile".
   std::vector<std::string> without_effect;
 };
 
 /// Throws ConfigError, naming file, line and key path and what is accepted, if a value cannot be honored by this build
-/// or contradicts another. Opens no data file.
-ValidationReport Validate(const TrainConfig& config);
+/// or contradicts another. Opens no file.
+ValidationReport Validate(const TrainConfig& config, const ValidateOptions& options = {});
 
 }  // namespace coat

@@ -1,0 +1,37 @@
+#include "config/checker.h"
+
+#include <fmt/core.h>
+
+#include "base/error.h"
+#include "config/scalar.h"
+
+namespace coat {
+
+void Checker::Fail(std::string_view path, std::string_view what) const {
+  throw ConfigError(fmt::format("{}: {}", sources_.Where(path), what));
+}
+
+void Checker::Warn(std::string_view path, std::string_view what) {
+  report_.warnings.push_back(fmt::format("{}: {}", sources_.Where(path), what));
+}
+
+void Checker::RequireWithin(std::string_view path, std::int64_t value, std::int64_t least, std::int64_t most) const {
+  if (value < least || value > most) Fail(path, fmt::format("found {}; accepted: {} to {}", value, least, most));
+}
+
+void Checker::RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
+                            std::int64_t most) const {
+  if (value && (*value < least || *value > most)) {
+    Fail(path, fmt::format("found {}; accepted: {} to {}, or null", *value, least, most));
+  }
+}
+
+void Checker::RequirePositive(std::string_view path, std::optional<double> value) const {
+  if (value && !(*value > 0)) Fail(path, fmt::format("found {}; accepted: a number above 0", NumberText(*value)));
+}
+
+void Checker::RequireNotNegative(std::string_view path, std::optional<double> value) const {
+  if (value && !(*value >= 0)) Fail(path, fmt::format("found {}; accepted: 0 or more", NumberText(*value)));
+}
+
+}  // namespace coat

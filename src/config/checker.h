@@ -1,0 +1,48 @@
+#pragma once
+// How the checks of a configuration report what they find. For validate*.cpp.
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+#include "config/validate.h"
+
+namespace coat {
+
+class Checker {
+ public:
+  Checker(const TrainConfig& config, ValidationReport& report) : sources_(config.sources), report_(report) {}
+
+  /// Throws ConfigError "configs/x.yaml:14: model.n_heads: what".
+  [[noreturn]] void Fail(std::string_view path, std::string_view what) const;
+  void Warn(std::string_view path, std::string_view what);
+
+  /// Integers outside of least..most, by default the largest that the products of two of them cannot overflow.
+  void RequireWithin(std::string_view path, std::int64_t value, std::int64_t least,
+                     std::int64_t most = std::numeric_limits<std::int32_t>::max()) const;
+  void RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
+                     std::int64_t most = std::numeric_limits<std::int32_t>::max()) const;
+  /// Numbers that are not above 0, or below 0.
+  void RequirePositive(std::string_view path, std::optional<double> value) const;
+  void RequireNotNegative(std::string_view path, std::optional<double> value) const;
+
+  bool IsSet(std::string_view path) const { return sources_.IsSet(path); }
+
+ private:
+  const Sources& sources_;
+  ValidationReport& report_;
+};
+
+/// Each throws ConfigError through `checker` or returns.
+void CheckKeys(const TrainConfig& config, Checker& checker, ValidationReport& report);
+void CheckModel(const ModelConfig& model, Checker& checker);
+void CheckOptimizer(const TrainConfig& config, Checker& checker);
+void CheckSchedule(const TrainConfig& config, Checker& checker);
+void CheckTrainer(const TrainConfig& config, Checker& checker);
+void CheckData(const TrainConfig& config, bool needs_data, Checker& checker);
+void CheckRecipe(const TrainConfig& config, Checker& checker);
+
+}  // namespace coat

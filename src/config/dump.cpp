@@ -1,0 +1,12 @@
+#include "config/dump.h"
+
+#include "config/tree.h"
+#include "config/yaml_text.h"
+
+namespace coat {
+
+std::string Dump(const TrainConfig& config) {
+  return YamlText(ToNode(config));
+}
+
+}  // namespace coat

@@ -1,0 +1,20 @@
+#include "config/validate.h"
+
+#include "config/checker.h"
+
+namespace coat {
+
+ValidationReport Validate(const TrainConfig& config, const ValidateOptions& options) {
+  ValidationReport report;
+  Checker checker(config, report);
+  CheckKeys(config, checker, report);
+  CheckModel(config.model, checker);
+  CheckOptimizer(config, checker);
+  CheckTrainer(config, checker);
+  CheckSchedule(config, checker);
+  CheckData(config, options.needs_data, checker);
+  CheckRecipe(config, checker);
+  return report;
+}
+
+}  // namespace coat

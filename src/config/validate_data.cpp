@@ -1,0 +1,79 @@
+// Where the tokens come from, for training and for the evaluators.
+
+#include <fmt/core.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/checker.h"
+#include "config/node.h"
+#include "config/resolvers.h"
+
+namespace coat {
+
+namespace {
+
+constexpr std::int64_t kMaxSeed = (std::int64_t{1} << 32) - 1;
+
+void CheckFiles(const std::vector<std::string>& files, const std::string& path, Checker& checker) {
+  if (files.empty()) checker.Fail(path, "an empty list; accepted: at least one file");
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (!files[i].empty() && !IsUrl(files[i])) continue;
+    checker.Fail(Below(path, i), fmt::format("found `{}`; accepted: a file of this machine", files[i]));
+  }
+}
+
+/// `path` is that of the section: "data" or "evaluators[0].data".
+void CheckSection(const DataConfig& data, const std::string& path, bool needed, Checker& checker) {
+  const std::string paths = Below(path, "paths");
+  const std::string datasets = Below(path, "datasets");
+  checker.RequireWithin(Below(path, "seed"), data.seed, 0, kMaxSeed);
+  if (data.paths && data.datasets) {
+    checker.Fail(datasets, fmt::format("stands beside {}; accepted: one of the two keys", paths));
+  }
+  if (!data.paths && !data.datasets && needed) {
+    checker.Fail(paths,
+                 fmt::format("required; accepted: a list of token files here or a mapping of labels in {}", datasets));
+  }
+  if (data.paths && (needed || !data.paths->empty())) CheckFiles(*data.paths, paths, checker);
+  if (data.datasets) {
+    if (data.datasets->empty()) checker.Fail(datasets, "an empty mapping; accepted: at least one label");
+    for (const auto& [label, files] : *data.datasets) CheckFiles(files, Below(datasets, label), checker);
+  }
+  if (!data.label_mask_paths) return;
+  const std::string masks = Below(path, "label_mask_paths");
+  CheckFiles(*data.label_mask_paths, masks, checker);
+  const std::size_t files = data.paths ? data.paths->size() : 0;
+  if (data.label_mask_paths->size() != files) {
+    checker.Fail(masks, fmt::format("{} files; accepted: one for each of the {} files of {}",
+                                    data.label_mask_paths->size(), files, paths));
+  }
+}
+
+}  // namespace
+
+void CheckData(const TrainConfig& config, bool needs_data, Checker& checker) {
+  CheckSection(config.data, "data", needs_data, checker);
+  std::set<std::string> labels;
+  const auto add_label = [&](const std::string& label, const std::string& path) {
+    if (!labels.insert(label).second) {
+      checker.Fail(path, fmt::format("a second evaluation with the label {}; accepted: each label once", label));
+    }
+  };
+  for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
+    const EvaluatorConfig& evaluator = config.evaluators[i];
+    const std::string path = Below("evaluators", i);
+    if (evaluator.label.empty()) checker.Fail(path, "the key label is required; accepted: a text");
+    checker.RequireWithin(Below(path, "device_eval_batch_size"), evaluator.device_eval_batch_size, 1);
+    CheckSection(evaluator.data, Below(path, "data"), needs_data, checker);
+    if (evaluator.data.datasets) {
+      const std::string datasets = Below(path, "data.datasets");
+      for (const auto& [label, files] : *evaluator.data.datasets) add_label(label, Below(datasets, label));
+    } else {
+      add_label(evaluator.label, Below(path, "label"));
+    }
+  }
+}
+
+}  // namespace coat

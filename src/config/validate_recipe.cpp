@@ -1,0 +1,97 @@
+// What the FP8 recipes need: precision, widths, and products that the hardware has.
+
+#include <fmt/core.h>
+
+#include <array>
+
+#include "config/checker.h"
+
+namespace coat {
+
+namespace {
+
+/// `width` must be a multiple of `unit`; `path` is the key that has to change.
+void RequireMultiple(std::string_view path, std::string_view what, std::int64_t width, std::int64_t unit,
+                     std::string_view recipe, Checker& checker) {
+  if (width % unit == 0) return;
+  checker.Fail(
+      path, fmt::format("{} of {}; accepted with use_quantize_model: {}: a multiple of {}", what, width, recipe, unit));
+}
+
+struct Operand {
+  std::string_view key;
+  Fp8Format format;
+  bool set;
+};
+
+/// Hopper multiplies E4M3 by either format, but not E5M2 by E5M2.
+void RequireProduct(const Operand& a, const Operand& b, std::string_view product, Checker& checker) {
+  if (a.format == Fp8Format::kE4M3 || b.format == Fp8Format::kE4M3) return;
+  const Operand& named = a.set ? a : b;
+  checker.Fail(
+      fmt::format("quantize_model.{}", named.key),
+      fmt::format("the {} is a product of {} and {}, both E5M2, and there is no such FP8 product; accepted: E4M3 "
+                  "for {} or {}",
+                  product, a.key, b.key, a.key, b.key));
+}
+
+void CheckProducts(const QuantizeModelConfig& fp8, Checker& checker) {
+  const OperandFormats formats = fp8.Formats();
+  const Operand fabit = {"fabit", formats.fabit, fp8.fabit.has_value()};
+  const Operand fwbit = {"fwbit", formats.fwbit, fp8.fwbit.has_value()};
+  const Operand babit = {"babit", formats.babit, fp8.babit.has_value()};
+  const Operand bwbit = {"bwbit", formats.bwbit, fp8.bwbit.has_value()};
+  const Operand bobit = {"bobit", formats.bobit, fp8.bobit.has_value()};
+  RequireProduct(fabit, fwbit, "output", checker);
+  RequireProduct(babit, fwbit, "input gradient inside a block", checker);
+  RequireProduct(bobit, fwbit, "input gradient of a block's last layer", checker);
+  RequireProduct(bwbit, fabit, "weight gradient", checker);
+}
+
+void CheckWidths(const TrainConfig& config, std::int64_t unit, std::string_view recipe, Checker& checker) {
+  const ModelConfig& model = config.model;
+  const std::string_view hidden = model.mlp_hidden_size ? "model.mlp_hidden_size" : "model.mlp_ratio";
+  const std::string_view heads = model.n_kv_heads ? "model.n_kv_heads" : "model.multi_query_attention";
+  RequireMultiple("model.d_model", "a width", model.d_model, unit, recipe, checker);
+  RequireMultiple(heads, "a width of queries, keys and values", model.QkvWidth(), unit, recipe, checker);
+  RequireMultiple(hidden, "an inner width (half of the feed-forward width)", model.HiddenWidth(), unit, recipe,
+                  checker);
+}
+
+}  // namespace
+
+void CheckRecipe(const TrainConfig& config, Checker& checker) {
+  const QuantizeModelConfig& fp8 = config.quantize_model;
+  if (fp8.group_size != 16 && fp8.group_size != 32 && fp8.group_size != 64 && fp8.group_size != 128) {
+    checker.Fail("quantize_model.group_size", fmt::format("found {}; accepted: 16, 32, 64, 128", fp8.group_size));
+  }
+  if (!fp8.use_quantize_model) return;
+  const std::string_view recipe = NameOf(*fp8.use_quantize_model);
+  if (config.precision != Precision::kAmpBf16) {
+    checker.Fail("precision", fmt::format("found {}; accepted with use_quantize_model: {}: amp_bf16",
+                                          NameOf(*config.precision), recipe));
+  }
+  CheckProducts(fp8, checker);
+  if (*fp8.use_quantize_model != QuantizeModel::kFp8DeepSeek) {
+    CheckWidths(config, 16, recipe, checker);
+    if (*fp8.use_quantize_model == QuantizeModel::kFp8Linear) return;
+    const std::int64_t hidden = config.model.HiddenWidth();
+    if (hidden % fp8.group_size != 0) {
+      checker.Fail(config.model.mlp_hidden_size ? "model.mlp_hidden_size" : "model.mlp_ratio",
+                   fmt::format("an inner width (half of the feed-forward width) of {}; accepted: a multiple of "
+                               "quantize_model.group_size, {}",
+                               hidden, fp8.group_size));
+    }
+    return;
+  }
+  constexpr std::int64_t kBlock = 128;
+  CheckWidths(config, kBlock, recipe, checker);
+  const std::int64_t batch = config.device_train_batch_size.value_or(config.global_train_batch_size);
+  const std::int64_t micro = std::min(config.device_train_microbatch_size, batch);
+  for (const std::int64_t sequences : {micro, batch % micro}) {
+    RequireMultiple("device_train_microbatch_size", "tokens in a micro-batch, of model.max_sequence_length each,",
+                    sequences * config.model.max_sequence_length, kBlock, recipe, checker);
+  }
+}
+
+}  // namespace coat
