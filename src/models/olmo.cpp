@@ -1,0 +1,158 @@
+#include "models/olmo.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "ops/embedding.h"
+#include "ops/fill_normal.h"
+#include "ops/rope.h"
+
+namespace coat {
+
+namespace {
+
+Block::Config BlockConfig(const ModelConfig& config) {
+  const auto eps = static_cast<float>(config.layer_norm_eps);
+  return {
+      .attention = {.shape = {.heads = config.n_heads, .kv_heads = config.KvHeads(), .head_size = config.HeadSize()},
+                    .layer_norm_eps = eps,
+                    .clip_qkv = static_cast<float>(config.clip_qkv.value_or(0.0))},
+      .mlp = {.hidden_width = config.HiddenWidth(), .layer_norm_eps = eps}};
+}
+
+float LogitScale(const ModelConfig& config) {
+  return config.scale_logits ? 1.0f / std::sqrt(static_cast<float>(config.d_model)) : 1.0f;
+}
+
+}  // namespace
+
+Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
+    : config_(config),
+      recipe_(recipe),
+      parameters_(OlmoParameters(config)),
+      final_norm_(recipe_, static_cast<float>(config.layer_norm_eps)),
+      head_(recipe_, LogitScale(config)) {
+  for (std::int64_t layer = 0; layer < config.n_layers; ++layer) blocks_.emplace_back(BlockConfig(config), recipe_);
+}
+
+void Olmo::LayOut(Arena& masters, Arena& gradients, Arena& weights) {
+  for (Parameter& parameter : parameters_) {
+    parameter.value = masters.Tensor(parameter.name, parameter.shape, DType::kF32);
+    parameter.grad = gradients.Tensor(parameter.name, parameter.shape, recipe_.gradient);
+  }
+  BindParameters(weights);
+}
+
+void Olmo::ShareParameters(const Olmo& other, Arena& weights) {
+  parameters_ = other.parameters_;
+  BindParameters(weights);
+}
+
+void Olmo::BindParameters(Arena& weights) {
+  // The order of OlmoParameters: embedding, four weights a block, head.
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    const Parameter* of_block = &parameters_[1 + 4 * layer];
+    Block& block = blocks_[layer];
+    block.after_attention().projection().LayOut(of_block[0], weights);
+    block.mlp().down_projection().LayOut(of_block[1], weights);
+    block.before_attention().projection().LayOut(of_block[2], weights);
+    block.mlp().up_gate_projection().LayOut(of_block[3], weights);
+  }
+  head_.LayOut(config_.weight_tying ? parameters_.front() : parameters_.back(), weights);
+  rotary_table_ = weights.Tensor("rotary_table", {config_.max_sequence_length, config_.HeadSize()}, DType::kF32);
+  if (rotary_table_.device() == DeviceKind::kCpu) {
+    FillRotaryTable(rotary_table_, static_cast<double>(config_.rope_theta));
+  }
+}
+
+void Olmo::Initialize(Context& ctx, std::uint64_t seed) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = parameters_[i];
+    FillNormal(ctx, {.x = parameter.value,
+                     .seed = seed,
+                     .tensor_id = i,
+                     .std = parameter.initialization.std,
+                     .cutoff = parameter.initialization.cutoff});
+  }
+}
+
+void Olmo::RefreshWeights(Context& ctx) {
+  for (Block& block : blocks_) block.RefreshWeights(ctx);
+  head_.RefreshWeight(ctx);
+}
+
+void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
+  const Arena::Scope keep(saved);
+  const Arena::Scope scope(scratch);
+  const Shape stream = StreamShape(batch.ids);
+  const std::int64_t length = stream[0] / batch.sequences;
+  const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, length);
+  std::vector<Block::Saved> kept;
+  for (const Block& block : blocks_) kept.push_back(block.LayOutSaved(batch.sequences, length, stream[1], saved));
+  NormSaved final_norm;
+  final_norm.y = AsPlain(saved.Tensor("ln_f", stream, recipe_.compute));
+  final_norm.rstd = saved.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
+
+  {
+    const Arena::Scope forward(scratch);
+    const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
+    const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
+    EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
+    for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+      blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept[layer], scratch);
+    }
+    final_norm_.Forward(ctx, x, branch, final_norm, scratch);
+  }
+
+  ResidualGradient d_x;
+  d_x.d_x = scratch.Tensor("d_x", stream, recipe_.compute);
+  if (recipe_.PerTensor()) d_x.absmax = scratch.Tensor("d_x.absmax", {1}, DType::kF32);
+  {
+    const Arena::Scope head(scratch);
+    const TensorView d_normed = scratch.Tensor("d_ln_f", stream, recipe_.compute);
+    head_.ForwardBackward(ctx, final_norm.y.codes, batch.terms, d_normed, scratch);
+    final_norm_.Backward(ctx, final_norm, d_normed, d_x, /*overwrite=*/true);
+  }
+  for (std::size_t layer = blocks_.size(); layer-- > 0;) {
+    blocks_[layer].Backward(ctx, kept[layer], table, d_x, scratch);
+  }
+  EmbeddingBackward(ctx, {.ids = batch.ids,
+                          .d_x = d_x.d_x,
+                          .d_weight = parameters_.front().grad,
+                          .order = scratch.Tensor("embedding.order", {stream[0]}, DType::kI32)});
+}
+
+void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const Shape stream = StreamShape(ids);
+  const std::int64_t length = stream[0] / sequences;
+  const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, length);
+  const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
+  const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
+  EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = ids, .x = x});
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    const Arena::Scope of_layer(scratch);
+    const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, stream[1], scratch);
+    blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept, scratch);
+  }
+  NormSaved final_norm;
+  final_norm.y = AsPlain(normed);
+  final_norm.rstd = scratch.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
+  final_norm_.Forward(ctx, x, branch, final_norm, scratch);
+}
+
+void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const TensorView normed = scratch.Tensor("ln_f", StreamShape(batch.ids), recipe_.compute);
+  ForwardToHead(ctx, batch.ids, batch.sequences, normed, scratch);
+  head_.Forward(ctx, normed, batch.terms, scratch);
+}
+
+void Olmo::Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const TensorView normed = scratch.Tensor("ln_f", StreamShape(ids), recipe_.compute);
+  ForwardToHead(ctx, ids, sequences, normed, scratch);
+  head_.Logits(ctx, normed, logits, scratch);
+}
+
+}  // namespace coat

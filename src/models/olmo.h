@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/context.h"
+#include "base/tensor.h"
+#include "config/config.h"
+#include "nn/block.h"
+#include "nn/head.h"
+#include "nn/parameter.h"
+#include "recipes/recipe.h"
+
+namespace coat {
+
+/// One micro-batch on the device: B sequences of T tokens each, N = B T, and where its losses go.
+struct MicroBatch {
+  ConstTensorView ids;  // [N] i32
+  std::int64_t sequences = 0;
+  LossTerms terms;
+};
+
+/// The trained tensors of an OLMo model in state-dict order, with names, shapes, kinds and initialization; no memory.
+/// Source: OLMo's reset_parameters for init_fn normal, mitchell and full_megatron.
+std::vector<Parameter> OlmoParameters(const ModelConfig& config);
+
+/// Numbers of parameters, as OLMo counts them: all, and those that are not embeddings.
+std::int64_t CountParameters(std::span<const Parameter> parameters);
+std::int64_t CountNonEmbeddingParameters(std::span<const Parameter> parameters);
+
+/// Floating-point operations of forward and backward for one trained token: 6 a parameter (2 forward without the
+/// embedding, 4 backward with it), and 12 D T a layer for attention. Source: OLMo's count, on whole parameters.
+double TrainingFlopsPerToken(const ModelConfig& config);
+
+/// OLMo (COAT's CoatOLMo) in a precision recipe: embedding, blocks, final norm, head and loss.
+///
+/// Parameters, gradients and everything else lie in the arenas that LayOut and the steps are given; on measuring arenas
+/// and a kMeta context the same calls measure what a run will need. Not thread-safe.
+class Olmo {
+ public:
+  Olmo(const ModelConfig& config, const Recipe& recipe);
+  Olmo(const Olmo&) = delete;
+  Olmo& operator=(const Olmo&) = delete;
+
+  /// Lays out the masters, the gradients and what the recipe keeps of the weights.
+  void LayOut(Arena& masters, Arena& gradients, Arena& weights);
+  /// Takes the parameters of another model of the same configuration instead; for evaluation in another recipe.
+  void ShareParameters(const Olmo& other, Arena& weights);
+  /// Fills the masters from a counter-based generator: the same weights on any backend and at any world size.
+  void Initialize(Context& ctx, std::uint64_t seed);
+
+  const ModelConfig& config() const { return config_; }
+  const Recipe& recipe() const { return recipe_; }
+  std::span<const Parameter> parameters() const { return parameters_; }
+
+  /// Makes the weights' operands from the masters; before the first micro-batch of a step and before an evaluation.
+  void RefreshWeights(Context& ctx);
+  /// Losses of a micro-batch into its terms, and its gradients added to the parameters'.
+  void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
+  /// Losses of a micro-batch; nothing is kept for backward.
+  void Forward(Context& ctx, const MicroBatch& batch, Arena& scratch);
+  /// Logits [N, E] of the compute type for ids [N] of `sequences` sequences.
+  void Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& scratch);
+
+ private:
+  void BindParameters(Arena& weights);
+  Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
+  /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
+  void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& scratch);
+
+  ModelConfig config_;
+  Recipe recipe_;
+  std::vector<Parameter> parameters_;
+  TensorView rotary_table_;  // [T, K] f32
+  std::vector<Block> blocks_;
+  Norm final_norm_;
+  Head head_;
+};
+
+}  // namespace coat

@@ -1,0 +1,61 @@
+#include "nn/head.h"
+
+#include <algorithm>
+
+#include "ops/cross_entropy.h"
+#include "ops/gemm.h"
+
+namespace coat {
+
+namespace {
+
+/// Tokens at a time: as many whole 128s as keep the logits within 128 MiB.
+std::int64_t ChunkOf(std::int64_t tokens, std::int64_t row_bytes) {
+  constexpr std::int64_t kLogitsBytes = 128 << 20;
+  return std::min(tokens, std::max<std::int64_t>(kLogitsBytes / row_bytes / 128, 1) * 128);
+}
+
+}  // namespace
+
+void Head::ForwardBackward(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorView d_x,
+                           Arena& scratch) const {
+  Run(ctx, x, terms, d_x, scratch);
+}
+
+void Head::Forward(Context& ctx, ConstTensorView x, const LossTerms& terms, Arena& scratch) const {
+  Run(ctx, x, terms, {}, scratch);
+}
+
+void Head::Logits(Context& ctx, ConstTensorView x, TensorView logits, Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  Gemm(ctx, {.a = AsPlain(x), .b = weight_.ForOutput(ctx, scratch), .d = logits});
+}
+
+void Head::Run(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorView d_x, Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const std::int64_t tokens = x.shape()[0];
+  const std::int64_t vocabulary = weight_.parameter().shape[0];
+  const std::int64_t chunk = ChunkOf(tokens, vocabulary * SizeOf(compute_));
+  const TensorView all_logits = scratch.Tensor("logits", {chunk, vocabulary}, compute_);
+  const ConstQuantizedView weight = weight_.ForOutput(ctx, scratch);
+  for (std::int64_t begin = 0; begin < tokens; begin += chunk) {
+    const std::int64_t count = std::min(chunk, tokens - begin);
+    const TensorView logits = all_logits.Rows(0, count);
+    const ConstQuantizedView rows = AsPlain(x.Rows(begin, count));
+    Gemm(ctx, {.a = rows, .b = weight, .d = logits});
+    CrossEntropy(ctx, {.logits = logits,
+                       .labels = terms.labels.Rows(begin, count),
+                       .loss = terms.loss.Rows(begin, count),
+                       .z_squared = terms.z_squared.Rows(begin, count),
+                       .logit_scale = logit_scale_,
+                       .loss_weight = terms.loss_weight,
+                       .z_weight = terms.z_weight,
+                       .gradient = static_cast<bool>(d_x)});
+    if (!d_x) continue;
+    const ConstQuantizedView d_logits = AsPlain(ConstTensorView(logits));
+    Gemm(ctx, {.a = d_logits, .b = weight, .d = d_x.Rows(begin, count), .layout = GemmLayout::kNN});
+    Gemm(ctx, {.a = d_logits, .b = rows, .d = weight_.parameter().grad, .layout = GemmLayout::kTN, .accumulate = true});
+  }
+}
+
+}  // namespace coat

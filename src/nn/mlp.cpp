@@ -1,0 +1,84 @@
+#include "nn/mlp.h"
+
+#include "ops/swiglu.h"
+
+namespace coat {
+
+MlpResidual::Saved MlpResidual::LayOutSaved(Shape x, Arena& saved) const {
+  Saved kept;
+  kept.norm = norm_.LayOutSaved("ff_norm", x, saved);
+  kept.up_gate = saved.Quantized("up_gate", {x[0], 2 * config_.hidden_width}, recipe_->kept_up_gate);
+  if (recipe_->PerTensor() && !recipe_->KeepsGroups()) {
+    kept.absmax = saved.Tensor("product.absmax", {1}, DType::kF32);
+  }
+  return kept;
+}
+
+void MlpResidual::Forward(Context& ctx, TensorView x, TensorView branch, const Saved& saved, Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const std::int64_t n = x.shape()[0];
+  const std::int64_t width = config_.hidden_width;
+  norm_.Forward(ctx, x, branch, saved.norm, scratch);
+  if (recipe_->KeepsGroups()) {
+    const QuantizedView product = scratch.Quantized("product", {n, width}, recipe_->linear_input);
+    {
+      const Arena::Scope wide(scratch);
+      const TensorView up_gate = scratch.Tensor("up_gate", {n, 2 * width}, recipe_->compute);
+      const TensorView absmax = scratch.Tensor("product.absmax", {1}, DType::kF32);
+      up_gate_.Forward(ctx, saved.norm.AsLinearInput(), up_gate, scratch);
+      SwigluQuantizeForward(ctx,
+                            {.up_gate = up_gate, .saved_up_gate = saved.up_gate, .product = product, .absmax = absmax});
+    }
+    down_.Forward(ctx, {product}, branch, scratch);
+    return;
+  }
+  const TensorView product = scratch.Tensor("product", {n, width}, recipe_->compute);
+  up_gate_.Forward(ctx, saved.norm.AsLinearInput(), saved.up_gate.codes, scratch);
+  SwigluForward(ctx, {.up_gate = saved.up_gate.codes, .product = product});
+  down_.Forward(ctx, {AsPlain(product), saved.absmax}, branch, scratch);
+}
+
+GradientOperands MlpResidual::BackwardThroughProduct(Context& ctx, const Saved& saved, const GradientOperands& d_branch,
+                                                     ConstTensorView d_product, Arena& scratch) const {
+  const std::int64_t n = d_product.shape()[0];
+  const std::int64_t width = config_.hidden_width;
+  if (recipe_->KeepsGroups()) {
+    const QuantizedView d_up_gate = scratch.Quantized("d_up_gate", {n, 2 * width}, recipe_->inner_gradient);
+    const QuantizedView d_up_gate_t = scratch.Quantized("d_up_gate_t", {2 * width, n}, recipe_->gradient_t);
+    const Arena::Scope scope(scratch);
+    const QuantizedView product_t = scratch.Quantized("product_t", {width, n}, recipe_->linear_input_t);
+    const TensorView absmax = scratch.Tensor("d_up_gate.absmax", {2}, DType::kF32);
+    SwigluQuantizeBackward(ctx, {.up_gate = saved.up_gate,
+                                 .d_product = d_product,
+                                 .d_up_gate = d_up_gate,
+                                 .d_up_gate_t = d_up_gate_t,
+                                 .product_t = product_t,
+                                 .absmax = absmax});
+    down_.BackwardWeight(ctx, d_branch, product_t);
+    return {d_up_gate, d_up_gate_t};
+  }
+  const TensorView d_up_gate = scratch.Tensor("d_up_gate", {n, 2 * width}, recipe_->compute);
+  {
+    const Arena::Scope scope(scratch);
+    const TensorView product = scratch.Tensor("product", {n, width}, recipe_->compute);
+    SwigluBackward(
+        ctx, {.up_gate = saved.up_gate.codes, .d_product = d_product, .d_up_gate = d_up_gate, .product = product});
+    down_.BackwardWeight(ctx, d_branch, {AsPlain(product), saved.absmax}, scratch);
+  }
+  return up_gate_.PrepareGradient(ctx, d_up_gate, {}, scratch);
+}
+
+void MlpResidual::Backward(Context& ctx, const Saved& saved, const ResidualGradient& d_x, Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const Shape shape = d_x.d_x.shape();
+  const GradientOperands d_branch = down_.PrepareGradient(ctx, d_x.d_x, d_x.absmax, scratch);
+  const TensorView d_product = scratch.Tensor("d_product", {shape[0], config_.hidden_width}, recipe_->compute);
+  down_.BackwardInput(ctx, d_branch, d_product, scratch);
+  const GradientOperands d_up_gate = BackwardThroughProduct(ctx, saved, d_branch, d_product, scratch);
+  const TensorView d_norm = scratch.Tensor("d_ff_norm", shape, recipe_->compute);
+  up_gate_.BackwardInput(ctx, d_up_gate, d_norm, scratch);
+  up_gate_.BackwardWeight(ctx, d_up_gate, saved.norm.AsLinearInput(), scratch);
+  norm_.Backward(ctx, saved.norm, d_norm, d_x);
+}
+
+}  // namespace coat

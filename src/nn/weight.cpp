@@ -1,0 +1,47 @@
+#include "nn/weight.h"
+
+#include "ops/cast.h"
+#include "ops/quantize.h"
+
+namespace coat {
+
+void Weight::LayOut(const Parameter& parameter, Arena& weights) {
+  parameter_ = parameter;
+  if (format_.scaling == Scaling::kTensor) absmax_ = weights.Tensor(parameter.name + ".absmax", {1}, DType::kF32);
+  if (!cached_ || IsMaster()) return;
+  w_ = weights.Quantized(parameter.name + ".operand", parameter.shape, format_);
+  if (format_.scaling != Scaling::kNone) {
+    w_t_ = weights.Quantized(parameter.name + ".operand_t", TransposedShape(), format_);
+  }
+}
+
+void Weight::Refresh(Context& ctx) {
+  if (absmax_) AbsMax(ctx, {.x = parameter_.value, .absmax = absmax_});
+  if (w_) Make(ctx, w_, w_t_);
+}
+
+void Weight::Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t) const {
+  if (format_.scaling == Scaling::kNone) {
+    Cast(ctx, {.x = parameter_.value, .y = w.codes});
+  } else {
+    Quantize(ctx, {.x = parameter_.value, .absmax = absmax_, .y = w, .y_t = w_t});
+  }
+}
+
+ConstQuantizedView Weight::ForOutput(Context& ctx, Arena& scratch) const {
+  if (IsMaster()) return AsPlain(ConstTensorView(parameter_.value));
+  if (cached_) return w_;
+  const QuantizedView w = scratch.Quantized("weight", parameter_.shape, format_);
+  Make(ctx, w, {});
+  return w;
+}
+
+ConstQuantizedView Weight::ForInputGradient(Context& ctx, Arena& scratch) const {
+  if (format_.scaling == Scaling::kNone) return ForOutput(ctx, scratch);
+  if (cached_) return w_t_;
+  const QuantizedView w_t = scratch.Quantized("weight_t", TransposedShape(), format_);
+  Make(ctx, {}, w_t);
+  return w_t;
+}
+
+}  // namespace coat

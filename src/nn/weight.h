@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+
+#include "base/arena.h"
+#include "base/context.h"
+#include "base/tensor.h"
+#include "nn/parameter.h"
+#include "recipes/recipe.h"
+
+namespace coat {
+
+/// A parameter in the forms in which matrix products take it (COAT's weight cache).
+///
+/// Refresh runs at the first micro-batch of a step, when the master has changed. With Recipe::cache_weights the
+/// operands are then made and kept; without, only the largest magnitude is, and each use makes its operand in scratch
+/// memory. Both give the same operands, bit for bit. Owns nothing: the master is the parameter's, the rest lies in
+/// arenas.
+class Weight {
+ public:
+  /// `format` is Recipe::weight for a linear layer, or plain.
+  Weight(const Recipe& recipe, Format format) : format_(format), cached_(recipe.cache_weights) {}
+
+  /// Takes the parameter, whose value must stay where it is, and lays out what is kept over a step.
+  void LayOut(const Parameter& parameter, Arena& weights);
+  void Refresh(Context& ctx);
+
+  const Parameter& parameter() const { return parameter_; }
+  /// [out, in], for a product with layout kNT.
+  ConstQuantizedView ForOutput(Context& ctx, Arena& scratch) const;
+  /// For the gradient of the input: FP8 as [in, out] for kNT, plain as [out, in] for kNN.
+  ConstQuantizedView ForInputGradient(Context& ctx, Arena& scratch) const;
+
+ private:
+  bool IsMaster() const { return format_ == Format::Plain(DType::kF32); }
+  Shape TransposedShape() const { return {parameter_.shape[1], parameter_.shape[0]}; }
+  void Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t) const;
+
+  Format format_;
+  bool cached_;
+  Parameter parameter_;
+  TensorView absmax_;  // [1] f32, for per-tensor formats
+  QuantizedView w_;    // [out, in], if cached
+  QuantizedView w_t_;  // [in, out], if cached and FP8
+};
+
+}  // namespace coat
