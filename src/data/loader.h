@@ -74,7 +74,7 @@ class DataLoader {
   // A ring of prefetch_batches + 1 batches, whose memory is used again and again. The reader fills them in order; the
   // caller of Next holds at most one.
   std::vector<Batch> ring_;
-  std::mutex mutex_;  // guards the four below
+  std::mutex mutex_;  // guards filled_, held_ and failure_
   std::condition_variable_any changed_;
   std::size_t filled_ = 0;      // read and not yet returned
   std::size_t held_ = 0;        // 1 once Next has returned a batch
