@@ -63,9 +63,22 @@ COAT_HOST_DEVICE inline float Exp2(float x) {
   return detail::ScaleByPowerOfTwo(detail::ExpOfRemainder((bounded - n) * kLn2), biased);
 }
 
-/// log2(x) for finite x > 0, subnormal numbers included. Relative error at most 4 ulp of the result, also where it is
-/// near 0 (x near 1). For 0 the result is some finite number below -149.
-COAT_HOST_DEVICE inline float Log2(float x) {
+/// log2(x) = exponent + fraction: exponent whole, |fraction| <= 1/2.
+struct Log2Parts {
+  float exponent = 0.0f;
+  float fraction = 0.0f;
+};
+
+namespace detail {
+
+/// log2(x) = exponent + factor * series, for Log2 and SplitLog2.
+struct Log2Terms {
+  float exponent;
+  float factor;
+  float series;
+};
+
+COAT_HOST_DEVICE inline Log2Terms TermsOfLog2(float x) {
   constexpr float kTwoOverLn2 = 2.88539008f;
   const bool subnormal = x < 1.17549435e-38f;
   const float normal = subnormal ? x * 16777216.0f : x;
@@ -81,7 +94,23 @@ COAT_HOST_DEVICE inline float Log2(float x) {
   p = std::fma(p, z, 1.0f / 5.0f);
   p = std::fma(p, z, 1.0f / 3.0f);
   p = std::fma(p, z, 1.0f);
-  return std::fma(s * kTwoOverLn2, p, static_cast<float>(exponent));
+  return {static_cast<float>(exponent), s * kTwoOverLn2, p};
+}
+
+}  // namespace detail
+
+/// log2(x) for finite x > 0, subnormal numbers included. Relative error at most 4 ulp of the result, also where it is
+/// near 0 (x near 1). -151 for 0.
+COAT_HOST_DEVICE inline float Log2(float x) {
+  const detail::Log2Terms terms = detail::TermsOfLog2(x);
+  return std::fma(terms.factor, terms.series, terms.exponent);
+}
+
+/// log2(x) in two parts, for differences of logarithms: those of the exponents are exact, and the error of a fraction
+/// is at most 4 ulp of it. Domain as of Log2; {-151, 0} for 0.
+COAT_HOST_DEVICE inline Log2Parts SplitLog2(float x) {
+  const detail::Log2Terms terms = detail::TermsOfLog2(x);
+  return {terms.exponent, terms.factor * terms.series};
 }
 
 }  // namespace coat

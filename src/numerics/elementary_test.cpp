@@ -119,9 +119,23 @@ TEST(Log2, IsExactForPowersOfTwo) {
   for (int n = -149; n <= 127; ++n) EXPECT_EQ(Log2(std::ldexp(1.0f, n)), static_cast<float>(n)) << n;
 }
 
-TEST(Log2, OfZeroIsFiniteAndBelowAllOthers) {
-  EXPECT_TRUE(std::isfinite(Log2(0.0f)));
-  EXPECT_LT(Log2(0.0f), -149.0f);
+TEST(Log2, OfZeroIsAFixedNumberBelowAllOthers) {
+  EXPECT_EQ(Log2(0.0f), -151.0f);
+  EXPECT_EQ(SplitLog2(0.0f).exponent, -151.0f);
+  EXPECT_EQ(SplitLog2(0.0f).fraction, 0.0f);
+}
+
+TEST(SplitLog2, IsAWholeNumberAndAFractionWithinFourUlp) {
+  Worst worst;
+  ForEachFloat(std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(), kStride, [&](float x) {
+    const Log2Parts parts = SplitLog2(x);
+    ASSERT_EQ(parts.exponent, std::floor(parts.exponent));
+    ASSERT_LE(std::abs(parts.fraction), 0.5f);
+    // The fraction is the logarithm of x without its exponent, which is exact.
+    const double mantissa = std::ldexp(static_cast<double>(x), -static_cast<int>(parts.exponent));
+    if (mantissa != 1.0) worst.Take(x, ErrorInUlp(parts.fraction, std::log2(mantissa)));
+  });
+  EXPECT_LE(worst.ulp, 4.0) << "at " << worst.at;
 }
 
 /// One call at a time: the volatile argument keeps the compiler from making a vector loop of these.

@@ -1,0 +1,116 @@
+#pragma once
+// The update of one parameter by AdamW and by LionW, in float32, and the scalars of a step.
+
+#include <cmath>
+#include <cstdint>
+
+#include "numerics/host_device.h"
+
+namespace coat {
+
+/// base^n for n >= 0 in double by squaring: the same bits on every machine, which std::pow does not promise.
+constexpr double WholePower(double base, std::int64_t n) {
+  double power = 1.0;
+  for (; n > 0; n /= 2) {
+    if (n % 2 == 1) power *= base;
+    base *= base;
+  }
+  return power;
+}
+
+/// What a user sets, per step.
+struct AdamWSettings {
+  double learning_rate = 0.0;
+  double beta1 = 0.0;
+  double beta2 = 0.0;
+  double eps = 0.0;
+  double weight_decay = 0.0;
+  std::int64_t step = 1;  // 1 at the first update
+};
+
+/// What the element formula needs; each computed in double, then rounded once to float32.
+struct AdamWScalars {
+  float keep = 1.0f;  // 1 - learning_rate * weight_decay
+  float beta1 = 0.0f;
+  float one_minus_beta1 = 0.0f;
+  float beta2 = 0.0f;
+  float one_minus_beta2 = 0.0f;
+  float eps = 0.0f;
+  float step_size = 0.0f;        // learning_rate / (1 - beta1^step)
+  float root_correction = 1.0f;  // sqrt(1 - beta2^step)
+
+  constexpr AdamWScalars() = default;
+  explicit AdamWScalars(const AdamWSettings& settings)
+      : keep(static_cast<float>(1.0 - settings.learning_rate * settings.weight_decay)),
+        beta1(static_cast<float>(settings.beta1)),
+        one_minus_beta1(static_cast<float>(1.0 - settings.beta1)),
+        beta2(static_cast<float>(settings.beta2)),
+        one_minus_beta2(static_cast<float>(1.0 - settings.beta2)),
+        eps(static_cast<float>(settings.eps)),
+        step_size(static_cast<float>(settings.learning_rate / (1.0 - WholePower(settings.beta1, settings.step)))),
+        root_correction(static_cast<float>(std::sqrt(1.0 - WholePower(settings.beta2, settings.step)))) {}
+};
+
+/// One parameter and its moments.
+struct AdamWElement {
+  float param = 0.0f;
+  float exp_avg = 0.0f;
+  float exp_avg_sq = 0.0f;
+};
+
+/// AdamW with decoupled weight decay, in OLMo's order: decay, moments, update.
+///   p' = p * (1 - lr wd);  m' = b1 m + (1 - b1) g;  v' = b2 v + (1 - b2) g^2;
+///   p'' = p' - lr / (1 - b1^t) * (m' / (sqrt(v') / sqrt(1 - b2^t) + eps)).
+/// Rounding: every operation once in float32, as written. v' stops at the largest float32, so that the moments are
+/// finite for every finite gradient. `eps` must be above 0.
+COAT_HOST_DEVICE inline AdamWElement AdamWUpdate(const AdamWScalars& scalars, AdamWElement old, float grad) {
+  constexpr float kLargest = 3.40282347e38f;
+  AdamWElement next;
+  next.exp_avg = scalars.beta1 * old.exp_avg + scalars.one_minus_beta1 * grad;
+  const float exp_avg_sq = scalars.beta2 * old.exp_avg_sq + scalars.one_minus_beta2 * (grad * grad);
+  next.exp_avg_sq = exp_avg_sq < kLargest ? exp_avg_sq : kLargest;
+  const float denominator = std::sqrt(next.exp_avg_sq) / scalars.root_correction + scalars.eps;
+  next.param = old.param * scalars.keep - scalars.step_size * (next.exp_avg / denominator);
+  return next;
+}
+
+struct LionWSettings {
+  double learning_rate = 0.0;
+  double beta1 = 0.0;
+  double beta2 = 0.0;
+  double weight_decay = 0.0;
+};
+
+struct LionWScalars {
+  float keep = 1.0f;  // 1 - learning_rate * weight_decay
+  float beta1 = 0.0f;
+  float one_minus_beta1 = 0.0f;
+  float beta2 = 0.0f;
+  float one_minus_beta2 = 0.0f;
+  float learning_rate = 0.0f;
+
+  constexpr LionWScalars() = default;
+  explicit LionWScalars(const LionWSettings& settings)
+      : keep(static_cast<float>(1.0 - settings.learning_rate * settings.weight_decay)),
+        beta1(static_cast<float>(settings.beta1)),
+        one_minus_beta1(static_cast<float>(1.0 - settings.beta1)),
+        beta2(static_cast<float>(settings.beta2)),
+        one_minus_beta2(static_cast<float>(1.0 - settings.beta2)),
+        learning_rate(static_cast<float>(settings.learning_rate)) {}
+};
+
+struct LionWElement {
+  float param = 0.0f;
+  float exp_avg = 0.0f;
+};
+
+/// Lion (arXiv:2302.06675) with decoupled weight decay:
+///   u = b1 m + (1 - b1) g;  p' = p * (1 - lr wd) - lr * sign(u);  m' = b2 m + (1 - b2) g.
+/// Rounding: every operation once in float32, as written. sign(0) is 0.
+COAT_HOST_DEVICE inline LionWElement LionWUpdate(const LionWScalars& scalars, LionWElement old, float grad) {
+  const float direction = scalars.beta1 * old.exp_avg + scalars.one_minus_beta1 * grad;
+  const float signed_rate = direction == 0.0f ? 0.0f : std::copysign(scalars.learning_rate, direction);
+  return {old.param * scalars.keep - signed_rate, scalars.beta2 * old.exp_avg + scalars.one_minus_beta2 * grad};
+}
+
+}  // namespace coat
