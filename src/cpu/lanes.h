@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 namespace coat::cpu {
 
@@ -28,6 +29,22 @@ inline float LaneSum(std::int64_t count, Term&& term) {
   }
   for (int lane = 0; i < count; ++i, ++lane) lanes[lane] += term(i);
   return SumOfLanes(lanes);
+}
+
+/// The largest term(i) for i in [0, count), -infinity if there is none. A NaN is passed over.
+template <class Term>
+inline float LaneMax(std::int64_t count, Term&& term) {
+  float lanes[kLanes];
+  for (float& lane : lanes) lane = -std::numeric_limits<float>::infinity();
+  const auto larger = [](float a, float b) { return a > b ? a : b; };
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = larger(term(i + lane), lanes[lane]);
+  }
+  for (int lane = 0; i < count; ++i, ++lane) lanes[lane] = larger(term(i), lanes[lane]);
+  float largest = lanes[0];
+  for (const float lane : lanes) largest = larger(lane, largest);
+  return largest;
 }
 
 /// The larger of two magnitudes (sign bits clear). They order like their bits, and NaN's are the largest: NaN wins.

@@ -40,9 +40,8 @@ void ZeroClipped(const std::uint8_t* mask, std::int64_t width, T* row) {
 /// Turns pairs (j, j + half) of a head by the angles of `cosine` and `sine`, after clamping.
 template <class T, class Clamp>
 void Rotate(T* head, std::int64_t half, const float* cosine, const float* sine, float direction, Clamp&& clamp) {
-  T* first = head;
-  T* second = head + half;
-#pragma GCC ivdep
+  T* __restrict first = head;
+  T* __restrict second = head + half;
   for (std::int64_t j = 0; j < half; ++j) {
     const float a = clamp(ToFloat(first[j]));
     const float b = clamp(ToFloat(second[j]));

@@ -9,6 +9,9 @@ namespace coat {
 
 // Layout of qkv and letters as in ops/rope.h; query head j reads key and value head j / (H / Hk).
 
+/// The largest K: tiles of a head must fit into fast memory.
+inline constexpr std::int64_t kMaxHeadSize = 4096;
+
 struct AttentionForwardArgs {
   ConstTensorView qkv;        // [N, (H + 2 Hk) K] f32 or bf16, after RoPE
   TensorView out;             // [N, H K] of qkv's type, written
@@ -19,10 +22,12 @@ struct AttentionForwardArgs {
 
 /// Causal attention, scores scaled by 1 / sqrt(K): out = softmax(q k^T / sqrt(K)) v for each sequence and head.
 ///
-/// B and T come from lse's shape. Rounding: operands exact, scores, softmax and sums in float32, one rounding to out's
-/// type. Exactness: bound: error at most twice that of a naive bf16 implementation (probabilities rounded to bf16); in
-/// f32 within (T + K + 8) eps_f32 of max|v|. Repeats bit for bit on one machine, for any number of threads. Throws
-/// ArgumentError unless shapes, types and devices are as above, B T = N and Hk divides H.
+/// B and T come from lse's shape. A position reads nothing after itself, but a NaN or infinity in a value may also
+/// reach the 63 positions before it. Rounding: operands exact, scores, softmax and sums in float32, one rounding to
+/// out's type. Exactness: bound: with S the largest sum of |q k| / sqrt(K) of a query and U = (T + (K + 2) S + 16)
+/// eps_f32, out is within U max|v| plus half an ulp, lse within U + 2 ulp; a backend that rounds probabilities to bf16
+/// errs at most twice as much as that costs. Repeats bit for bit on one machine, for any number of threads. Throws
+/// ArgumentError unless shapes, types and devices are as above, B T = N, Hk divides H and K is in [1, kMaxHeadSize].
 void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
 
 struct AttentionBackwardArgs {
@@ -37,8 +42,9 @@ struct AttentionBackwardArgs {
 
 /// Gradients of queries, keys and values; probabilities are recomputed from lse.
 ///
-/// Rounding: float32 within, one rounding to d_qkv's type. Exactness: as AttentionForward. The query heads that share a
-/// key head are summed in ascending order, so the result repeats bit for bit. Throws ArgumentError as the forward op.
+/// Rounding: float32 within, one rounding to d_qkv's type; that of `out` enters through sum(d_out out). Exactness:
+/// bound: the first-order propagation of these roundings (attention_cases.cpp). The query heads that share a key head
+/// are summed in ascending order, so the result repeats bit for bit. Throws ArgumentError as the forward op.
 void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
 
 namespace cpu {

@@ -7,7 +7,7 @@ namespace coat {
 
 struct CrossEntropyArgs {
   TensorView logits;         // [N, E] f32 or bf16; with `gradient` their gradient is written over them
-  ConstTensorView labels;    // [N] i32; a negative label is ignored: loss 0, gradient 0
+  ConstTensorView labels;    // [N] i32; a negative label is ignored: loss, z_squared and gradient are 0
   TensorView loss;           // [N] f32: -log softmax(z)[label]; written
   TensorView z_squared;      // [N] f32: logsumexp(z)^2; written
   float logit_scale = 1.0f;  // z = logit_scale * logits (OLMo's scale_logits)
@@ -19,9 +19,10 @@ struct CrossEntropyArgs {
 /// Cross entropy and z-loss of each row, and the gradient of loss_weight * loss + z_weight * z_squared, in place.
 ///
 /// Rounding: float32 within (numerics/elementary.h; sums as 16 interleaved partial sums), the gradient once to logits'
-/// type. Exactness: loss and z_squared bound: (E/16 + 16) eps_f32 relative to max(1, |logsumexp|); gradient the same
-/// plus half an ulp. Throws ArgumentError unless shapes, types and devices are as above and E > 0. Labels must be below
-/// E: checked where data enters, not here.
+/// type. Exactness: bound: with U = (E/16 + 16) eps_f32 and L = max(1, |logsumexp|), loss is within U max(L, |loss|),
+/// z_squared within 2 U L^2, the gradient within U L |logit_scale| (loss_weight + 2 z_weight L) plus half an ulp.
+/// Throws ArgumentError unless shapes, types and devices are as above, E > 0 and the factors are finite. Labels must be
+/// below E: checked where data enters, not here.
 void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
 
 namespace cpu {

@@ -57,7 +57,8 @@ void FillRotaryTable(TensorView table, double theta) {
                "FillRotaryTable table is {}; expected [T, K] f32 on cpu", ConstTensorView(table).ToString());
   const std::int64_t positions = table.shape()[0];
   const std::int64_t head_size = table.shape()[1];
-  COAT_REQUIRE(head_size % 2 == 0, "FillRotaryTable table is {}; expected an even K", ConstTensorView(table).ToString());
+  COAT_REQUIRE(head_size % 2 == 0, "FillRotaryTable table is {}; expected an even K",
+               ConstTensorView(table).ToString());
   COAT_REQUIRE(std::isfinite(theta) && theta > 0.0, "FillRotaryTable theta is {}; expected a number above 0", theta);
   const std::int64_t frequencies = head_size / 2;
   for (std::int64_t j = 0; j < frequencies; ++j) {

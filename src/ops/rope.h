@@ -24,8 +24,9 @@ struct RopeForwardArgs {
 /// frequency_j.
 ///
 /// Values are only clamped. Rounding: float32, once to qkv's type. Exactness: bitwise.
-/// The mask's bit i of byte b is element 8 b + i of the row. An element equal to +-clip counts as not clipped.
-/// Throws ArgumentError unless shapes, types and devices are as above, K is even, and N is a multiple of T.
+/// The mask's bit i of byte b is element 8 b + i of the row. An element equal to +-clip, or NaN, counts as not clipped.
+/// Throws ArgumentError unless shapes, types and devices are as above, K is even, N is a multiple of T, clip is finite
+/// and not negative, and, with a mask, rows are a multiple of 8 wide.
 /// Source: OLMo's RotaryEmbedding (half rotation, as GPT-NeoX), rope_full_precision; clip_qkv.
 void RopeForward(Context& ctx, const RopeForwardArgs& args);
 
