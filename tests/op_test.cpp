@@ -3,11 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <ostream>
 
 #include "base/error.h"
 #include "ops/op_case.h"
 
 namespace coat {
+
+/// GoogleTest's name of a case in messages.
+void PrintTo(const OpCase& op, std::ostream* stream) {
+  *stream << op.name;
+}
+
 namespace {
 
 constexpr std::uint64_t kSeed = 7;
