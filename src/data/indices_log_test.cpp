@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "data/gzip_for_tests.h"
 #include "data/input_file.h"
+#include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thrown_message.h"
 
@@ -115,7 +115,7 @@ TEST(DataIndexLog, GoesOnFromEveryStep) {
 TEST(DataIndexLog, SurvivesAKillInTheMiddleOfAWrite) {
   const std::string first = Gzip(Lines(1, 4));
   const std::string second = Gzip(Lines(5, 2000));
-  for (std::size_t cut = 0; cut < second.size(); cut += 97) {
+  for (std::size_t cut = 0; cut < second.size(); cut += cut < 100 ? 1 : 97) {
     const TempDir folder;
     const std::string path = folder.Write("rank0.tsv.gz", first + second.substr(0, cut));
     { DataIndexLog(path, 4, false); }
@@ -127,6 +127,12 @@ TEST(DataIndexLog, SavesWhatCanBeReadOfALogThatOlmoDidNotClose) {
   const TempDir folder;
   const std::string gzip = Gzip(Lines(1, 30'000));
   const std::string path = folder.Write("rank0.tsv.gz", gzip.substr(0, gzip.size() * 3 / 4));
+  { DataIndexLog(path, 30'000, false); }
+  const std::string kept = Text(path);
+  EXPECT_GT(kept.size(), Lines(1, 20'000).size());
+  EXPECT_LT(kept.size(), Lines(1, 30'000).size());
+  EXPECT_EQ(kept.back(), '\n');
+  EXPECT_TRUE(Lines(1, 30'000).starts_with(kept));
   { DataIndexLog(path, 9'000, false); }
   EXPECT_TRUE(Text(path) == Lines(1, 9'000));
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -10,7 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "data/gzip_for_tests.h"
+#include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thrown_message.h"
 
@@ -115,6 +116,7 @@ TEST(InputFile, ReadsAPipeThatGivesOneByteAtATime) {
     std::ofstream stream(pipe, std::ios::binary);
     for (const char byte : Gzip("some text")) {
       stream << byte << std::flush;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   });
   EXPECT_EQ(ReadAll(pipe), "some text");

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -197,6 +199,7 @@ TEST_F(DataLoaderTest, ThrowsWhatTheReaderThreadMetAtTheBatchThatMetIt) {
   LoaderOptions options = Options(2);
   options.prefetch_batches = 5;
   DataLoader loader(dataset, options);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the reader meets it before the first batch is taken
   EXPECT_EQ(Take(loader, 3), (Indices{4, 3, 2, 6, 0, 9}));
   const std::string expected = options_.paths[1] + ": token 34 (byte 68) is 104; the vocabulary has 104 ids, 0 to 103";
   EXPECT_EQ(ThrownMessage<IoError>([&] { loader.Next(); }), expected);

@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
-#include "data/gzip_for_tests.h"
+#include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thrown_message.h"
 
