@@ -118,6 +118,19 @@ TEST(Safetensors, WritesTheseBytes) {
   EXPECT_EQ(write("second"), folder.Read("first"));
 }
 
+TEST(Safetensors, StartsTheDataAtAMultipleOf8Bytes) {
+  const TempDir folder;
+  for (std::size_t length = 1; length <= 16; ++length) {
+    const std::string name(length, 'n');
+    SafetensorsWriter(folder.File(name), {{.name = name, .dtype = "F64", .shape = {0}}}).Finish();
+    const std::string bytes = folder.Read(name);
+    EXPECT_EQ(bytes.size() % 8, 0u);
+    EXPECT_EQ(bytes.substr(0, 8), Length(bytes.size() - 8));
+    EXPECT_LT(bytes.size() - bytes.rfind('}'), 9u);
+    EXPECT_EQ(bytes.find_first_not_of(' ', bytes.rfind('}') + 1), std::string::npos);
+  }
+}
+
 TEST(Safetensors, ReadsForeignFilesWithAnyOrderOfKeysAndNoPadding) {
   const TempDir folder;
   const std::string path = folder.Write(
