@@ -56,7 +56,8 @@ TEST_P(OpTest, LeavesItsInputsAlone) {
   op.call(ctx, after);
   for (const Operands::Item& item : before.items()) {
     if (item.output) continue;
-    EXPECT_EQ(std::memcmp(item.tensor.data(), after[item.name].data(), static_cast<std::size_t>(item.tensor.bytes())), 0)
+    EXPECT_EQ(std::memcmp(item.tensor.data(), after[item.name].data(), static_cast<std::size_t>(item.tensor.bytes())),
+              0)
         << item.name << " is an input and was changed";
   }
 }

@@ -81,17 +81,24 @@ void Olmo::RefreshWeights(Context& ctx) {
   head_.RefreshWeight(ctx);
 }
 
+Olmo::Saved Olmo::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const {
+  Saved kept;
+  for (const Block& block : blocks_) {
+    kept.blocks.push_back(block.LayOutSaved(sequences, length, config_.d_model, saved));
+  }
+  const std::int64_t tokens = sequences * length;
+  kept.final_norm.y = AsPlain(saved.Tensor("ln_f", {tokens, config_.d_model}, recipe_.compute));
+  kept.final_norm.rstd = saved.Tensor("ln_f.rstd", {tokens}, DType::kF32);
+  return kept;
+}
+
 void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
   const Arena::Scope keep(saved);
   const Arena::Scope scope(scratch);
   const Shape stream = StreamShape(batch.ids);
   const std::int64_t length = stream[0] / batch.sequences;
   const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, length);
-  std::vector<Block::Saved> kept;
-  for (const Block& block : blocks_) kept.push_back(block.LayOutSaved(batch.sequences, length, stream[1], saved));
-  NormSaved final_norm;
-  final_norm.y = AsPlain(saved.Tensor("ln_f", stream, recipe_.compute));
-  final_norm.rstd = saved.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
+  const Saved kept = LayOutSaved(batch.sequences, length, saved);
 
   {
     const Arena::Scope forward(scratch);
@@ -99,9 +106,9 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
     EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
     for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-      blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept[layer], scratch);
+      blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept.blocks[layer], scratch);
     }
-    final_norm_.Forward(ctx, x, branch, final_norm, scratch);
+    final_norm_.Forward(ctx, x, branch, kept.final_norm, scratch);
   }
 
   ResidualGradient d_x;
@@ -110,11 +117,11 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   {
     const Arena::Scope head(scratch);
     const TensorView d_normed = scratch.Tensor("d_ln_f", stream, recipe_.compute);
-    head_.ForwardBackward(ctx, final_norm.y.codes, batch.terms, d_normed, scratch);
-    final_norm_.Backward(ctx, final_norm, d_normed, d_x, /*overwrite=*/true);
+    head_.ForwardBackward(ctx, kept.final_norm.y.codes, batch.terms, d_normed, scratch);
+    final_norm_.Backward(ctx, kept.final_norm, d_normed, d_x, /*overwrite=*/true);
   }
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
-    blocks_[layer].Backward(ctx, kept[layer], table, d_x, scratch);
+    blocks_[layer].Backward(ctx, kept.blocks[layer], table, d_x, scratch);
   }
   EmbeddingBackward(ctx, {.ids = batch.ids,
                           .d_x = d_x.d_x,

@@ -55,6 +55,13 @@ class Olmo {
   const Recipe& recipe() const { return recipe_; }
   std::span<const Parameter> parameters() const { return parameters_; }
 
+  /// What a micro-batch leaves from forward to backward.
+  struct Saved {
+    std::vector<Block::Saved> blocks;
+    NormSaved final_norm;
+  };
+  Saved LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
+
   /// Makes the weights' operands from the masters; before the first micro-batch of a step and before an evaluation.
   void RefreshWeights(Context& ctx);
   /// Losses of a micro-batch into its terms, and its gradients added to the parameters'.

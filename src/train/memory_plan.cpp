@@ -1,0 +1,166 @@
+#include "train/memory_plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "recipes/recipe.h"
+#include "train/engine.h"
+
+namespace coat {
+
+namespace {
+
+/// What a category is, for the table.
+std::string_view Description(std::string_view category) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDescriptions = {{
+      {"masters", "parameters, float32"},
+      {"gradients", "accumulated over a step"},
+      {"weights", "weights as operands, constant tables"},
+      {"moments", "optimizer moments"},
+      {"metadata", "scales and exponents of moments, clipping"},
+      {"saved", "activations from forward to backward"},
+      {"batch", "token ids, labels, losses"},
+      {"scratch", "workspace of one call"},
+  }};
+  for (const auto& [name, text] : kDescriptions) {
+    if (name == category) return text;
+  }
+  return "";
+}
+
+/// BF16 with the plain form of the same optimizer.
+TrainConfig WithoutFp8(TrainConfig config) {
+  config.quantize_model = {};
+  config.quantize_optimizer = {};
+  return config;
+}
+
+std::vector<MemoryPlan> PlansToCompare(const TrainConfig& config) {
+  return {Engine::Measure(config), Engine::Measure(WithoutFp8(config)), PublishedCoatPlan(config)};
+}
+
+std::int64_t BytesOf(const std::vector<MemoryPlan::Line>& lines, std::string_view name) {
+  for (const MemoryPlan::Line& line : lines) {
+    if (line.name == name) return line.bytes;
+  }
+  return 0;
+}
+
+/// The names of several lists of lines, each once, in order of appearance.
+std::vector<std::string> NamesOf(const std::vector<MemoryPlan>& plans,
+                                 std::vector<MemoryPlan::Line> MemoryPlan::*lines) {
+  std::vector<std::string> names;
+  for (const MemoryPlan& plan : plans) {
+    for (const MemoryPlan::Line& line : plan.*lines) {
+      if (std::find(names.begin(), names.end(), line.name) == names.end()) names.push_back(line.name);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+std::int64_t MemoryPlan::Total() const {
+  std::int64_t total = 0;
+  for (const Line& line : categories) total += line.bytes;
+  return total;
+}
+
+std::int64_t MemoryPlan::Bytes(std::string_view category) const {
+  return BytesOf(categories, category);
+}
+
+std::string RecipeName(const TrainConfig& config) {
+  const bool fp8_optimizer = config.quantize_optimizer.use_quantize_optimizer.has_value();
+  const std::string_view optimizer = fp8_optimizer                                    ? "coat_fp8_adamw"
+                                     : config.optimizer.name == OptimizerName::kLionW ? "lionw"
+                                                                                      : "adamw";
+  return fmt::format("{} + {}", MakeRecipe(config).name, optimizer);
+}
+
+MemoryPlan PlanOf(const TrainConfig& config, const RunArenas& arenas, const std::vector<Arena::Entry>& saved) {
+  MemoryPlan plan;
+  plan.recipe = RecipeName(config);
+  plan.layers = config.model.n_layers;
+  plan.tokens = config.device_train_microbatch_size * config.model.max_sequence_length;
+  arenas.ForEach([&](const Arena& arena) { plan.categories.push_back({arena.name(), arena.peak_bytes()}); });
+  for (const Arena::Entry& entry : saved) {
+    const std::string kind = entry.name.substr(0, entry.name.find('.'));
+    const auto same = [&](const MemoryPlan::Line& line) { return line.name == kind; };
+    const auto found = std::find_if(plan.saved.begin(), plan.saved.end(), same);
+    if (found == plan.saved.end()) {
+      plan.saved.push_back({kind, entry.bytes});
+    } else {
+      found->bytes += entry.bytes;
+    }
+  }
+  return plan;
+}
+
+std::string WithSeparators(std::int64_t value) {
+  std::string digits = std::to_string(value);
+  for (std::ptrdiff_t at = std::ssize(digits) - 3; at > (value < 0 ? 1 : 0); at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits;
+}
+
+std::string InBinaryUnits(std::int64_t bytes) {
+  constexpr std::array<std::string_view, 4> kUnits = {"KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1024.0;
+  std::size_t unit = 0;
+  for (; value >= 1024.0 && unit + 1 < kUnits.size(); ++unit) value /= 1024.0;
+  return fmt::format("{:.2f} {}", value, kUnits[unit]);
+}
+
+std::string PlanTable(const TrainConfig& config) {
+  const std::vector<MemoryPlan> plans = PlansToCompare(config);
+  const std::string line = std::string(44 + 26 * plans.size(), '-') + "\n";
+  const auto cells = [](std::int64_t bytes) {
+    return fmt::format("{:>14} {:>11}", WithSeparators(bytes), InBinaryUnits(bytes));
+  };
+  std::string table = fmt::format("Memory for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
+                                  WithSeparators(plans[0].tokens), config.device_train_microbatch_size,
+                                  config.model.max_sequence_length, plans[0].layers);
+  table += fmt::format("{:44}", "");
+  for (const MemoryPlan& plan : plans) table += fmt::format("{:>26}", plan.recipe);
+  table += "\n" + line;
+  for (const std::string& name : NamesOf(plans, &MemoryPlan::categories)) {
+    table += fmt::format("{:44}", fmt::format("{} ({})", name, Description(name)).substr(0, 43));
+    for (const MemoryPlan& plan : plans) table += cells(plan.Bytes(name));
+    table += "\n";
+  }
+  table += line + fmt::format("{:44}", "total");
+  for (const MemoryPlan& plan : plans) table += cells(plan.Total());
+  table += "\n\nSaved activations by kind, one layer (the last line: once)\n" + line;
+  for (const std::string& name : NamesOf(plans, &MemoryPlan::saved)) {
+    table += fmt::format("{:44}", name);
+    const std::int64_t layers = name == "ln_f" ? 1 : plans[0].layers;
+    for (const MemoryPlan& plan : plans) table += cells(BytesOf(plan.saved, name) / layers);
+    table += "\n";
+  }
+  return table;
+}
+
+std::string PlanJson(const TrainConfig& config) {
+  nlohmann::ordered_json plans = nlohmann::ordered_json::array();
+  for (const MemoryPlan& plan : PlansToCompare(config)) {
+    nlohmann::ordered_json categories;
+    for (const MemoryPlan::Line& line : plan.categories) categories[line.name] = line.bytes;
+    nlohmann::ordered_json saved;
+    for (const MemoryPlan::Line& line : plan.saved) saved[line.name] = line.bytes;
+    plans.push_back({{"recipe", plan.recipe},
+                     {"layers", plan.layers},
+                     {"tokens", plan.tokens},
+                     {"categories", categories},
+                     {"saved", saved},
+                     {"total", plan.Total()}});
+  }
+  return nlohmann::ordered_json({{"plans", plans}}).dump();
+}
+
+}  // namespace coat

@@ -1,0 +1,114 @@
+#include "train/run_checkpoint.h"
+
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "base/error.h"
+#include "checkpoint/safetensors.h"
+
+namespace coat {
+
+namespace {
+
+/// The safetensors name of a type that states and parameters have.
+std::string_view FileType(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return "F32";
+    case DType::kBF16:
+      return "BF16";
+    case DType::kE4M3:
+      return "F8_E4M3";
+    case DType::kE5M2:
+      return "F8_E5M2";
+    case DType::kU8:
+      return "U8";
+    case DType::kI32:
+      return "I32";
+    case DType::kI64:
+      return "I64";
+  }
+  return "";
+}
+
+std::vector<std::int64_t> Extents(const Shape& shape) {
+  std::vector<std::int64_t> extents;
+  for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+  return extents;
+}
+
+std::vector<StateTensor> ParametersOf(const Engine& engine) {
+  std::vector<StateTensor> tensors;
+  for (const Parameter& parameter : engine.model().parameters()) tensors.push_back({parameter.name, parameter.value});
+  return tensors;
+}
+
+std::vector<StateTensor> OptimizerStateOf(const Engine& engine) {
+  std::vector<StateTensor> tensors;
+  const auto add = [&](const StateTensor& state) { tensors.push_back(state); };
+  engine.optimizer().ForEachState(add);
+  engine.clipping().ForEachState(add);
+  return tensors;
+}
+
+void SaveFile(std::string_view file, const std::vector<StateTensor>& tensors, CheckpointWriter& writer) {
+  std::vector<TensorInfo> infos;
+  std::map<std::string, TensorView> by_name;
+  for (const StateTensor& state : tensors) {
+    infos.push_back({.name = state.name,
+                     .dtype = std::string(FileType(state.tensor.dtype())),
+                     .shape = Extents(state.tensor.shape())});
+    by_name[state.name] = state.tensor;
+  }
+  writer.AddSafetensors(std::string(file), std::move(infos), {{"format", "pt"}}, [&](SafetensorsWriter& out) {
+    for (const TensorInfo& info : out.tensors()) {
+      const TensorView tensor = by_name.at(info.name);
+      out.Write(info.name, {tensor.As<std::byte>(), static_cast<std::size_t>(tensor.bytes())});
+    }
+  });
+}
+
+/// Copies every tensor of a file; `advice` ends the message when the file holds something else.
+void LoadFile(const CheckpointReader& reader, std::string_view file, const std::vector<StateTensor>& tensors,
+              std::string_view advice) {
+  const SafetensorsReader in = reader.OpenSafetensors(std::string(file));
+  std::map<std::string, bool> wanted;
+  for (const StateTensor& state : tensors) wanted[state.name] = true;
+  for (const TensorInfo& info : in.tensors()) {
+    if (wanted.contains(info.name)) continue;
+    throw IoError(fmt::format("{} holds {}, which this run has not{}", in.path(), info.name, advice));
+  }
+  for (const StateTensor& state : tensors) {
+    if (!in.Contains(state.name)) {
+      throw IoError(fmt::format("{} has no {}, which this run has{}", in.path(), state.name, advice));
+    }
+    const TensorInfo& info = in.Info(state.name);
+    const std::vector<std::int64_t> extents = Extents(state.tensor.shape());
+    if (info.dtype != FileType(state.tensor.dtype()) || info.shape != extents) {
+      throw IoError(fmt::format("{}: {} is {} {}; this run wants {} {}{}", in.path(), state.name, ShapeText(info.shape),
+                                info.dtype, ShapeText(extents), FileType(state.tensor.dtype()), advice));
+    }
+  }
+  for (const StateTensor& state : tensors) {
+    const std::span<const std::byte> bytes = in.Bytes(state.name);
+    std::memcpy(state.tensor.data(), bytes.data(), bytes.size());
+  }
+}
+
+}  // namespace
+
+void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
+  SaveFile(kModelFile, ParametersOf(engine), writer);
+  SaveFile(kOptimizerFile, OptimizerStateOf(engine), writer);
+}
+
+void LoadParameters(const CheckpointReader& reader, const Engine& engine) {
+  LoadFile(reader, kModelFile, ParametersOf(engine), ": the checkpoint is of another model");
+}
+
+void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {
+  LoadFile(reader, kOptimizerFile, OptimizerStateOf(engine), "; set reset_optimizer_state to start the optimizer anew");
+}
+
+}  // namespace coat

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "train/engine.h"
+
+namespace coat {
+
+/// The files of a run's checkpoint: parameters and optimizer state under their names, FP8 as F8_E4M3 and F8_E5M2.
+inline constexpr std::string_view kModelFile = "model.safetensors";
+inline constexpr std::string_view kOptimizerFile = "optim.safetensors";
+
+/// Adds parameters and optimizer state to a checkpoint that is being written.
+void SaveTensors(const Engine& engine, CheckpointWriter& writer);
+
+/// Reads the parameters of a checkpoint into the engine.
+///
+/// Throws IoError naming file and tensor when one is missing, left over, or of another shape or type.
+void LoadParameters(const CheckpointReader& reader, const Engine& engine);
+
+/// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it.
+void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine);
+
+}  // namespace coat

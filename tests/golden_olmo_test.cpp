@@ -1,0 +1,121 @@
+// OLMo's own float32 results on a tiny model: logits, loss, gradients.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "checkpoint/safetensors.h"
+#include "models/olmo.h"
+
+namespace coat {
+namespace {
+
+constexpr std::int64_t kSequences = 4;
+constexpr std::int64_t kLength = 128;
+constexpr std::int64_t kTokens = kSequences * kLength;
+
+ModelConfig TinyOlmo() {
+  ModelConfig config;
+  config.d_model = 128;
+  config.n_heads = 2;
+  config.n_layers = 2;
+  config.mlp_ratio = 8;
+  config.vocab_size = 500;
+  config.embedding_size = 512;
+  config.max_sequence_length = 256;
+  config.rope = true;
+  config.weight_tying = true;
+  return config;
+}
+
+struct Arenas {
+  Arena masters, gradients, weights, saved, scratch;
+};
+
+/// The tiny model with OLMo's weights and tokens, in float32.
+class GoldenOlmo : public testing::Test {
+ protected:
+  GoldenOlmo()
+      : golden_(std::string(COAT_SOURCE_DIR) + "/tests/golden/olmo_tiny.safetensors"),
+        ctx_(DeviceKind::kCpu, 2),
+        arenas_{Bound("masters"), Bound("gradients"), Bound("weights"), Bound("saved"), Bound("scratch")},
+        model_(TinyOlmo(), PlainRecipe(DType::kF32, DType::kF32, false)) {
+    model_.LayOut(arenas_.masters, arenas_.gradients, arenas_.weights);
+    for (const Parameter& parameter : model_.parameters()) {
+      const std::span<const std::byte> bytes = golden_.Bytes(parameter.name);
+      EXPECT_EQ(static_cast<std::int64_t>(bytes.size()), parameter.value.bytes()) << parameter.name;
+      std::memcpy(parameter.value.data(), bytes.data(), bytes.size());
+    }
+    ids_ = arenas_.saved.Tensor("ids", {kTokens}, DType::kI32);
+    labels_ = arenas_.saved.Tensor("labels", {kTokens}, DType::kI32);
+    const std::span<const std::byte> tokens = golden_.Bytes("tokens", "I32", {kSequences, kLength});
+    std::memcpy(ids_.data(), tokens.data(), tokens.size());
+    for (std::int64_t i = 0; i < kTokens; ++i) {
+      labels_.As<std::int32_t>()[i] = i % kLength == kLength - 1 ? -100 : ids_.As<std::int32_t>()[i + 1];
+    }
+    model_.RefreshWeights(ctx_);
+  }
+
+  static Arena Bound(const char* name) { return Arena::Bound(name, DeviceKind::kCpu, 64 << 20); }
+  std::vector<float> Floats(const std::string& name) const {
+    const std::span<const std::byte> bytes = golden_.Bytes(name);
+    std::vector<float> values(bytes.size() / sizeof(float));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+
+  SafetensorsReader golden_;
+  Context ctx_;
+  Arenas arenas_;
+  Olmo model_;
+  TensorView ids_, labels_;
+};
+
+TEST_F(GoldenOlmo, LogitsAgreeWithin1e4) {
+  constexpr std::int64_t kVocabulary = 512;
+  const TensorView logits = arenas_.saved.Tensor("logits", {kTokens, kVocabulary}, DType::kF32);
+  model_.Logits(ctx_, ids_, kSequences, logits, arenas_.scratch);
+  const std::vector<float> expected = Floats("logits");  // every 8th position of sequence 0
+  ASSERT_EQ(expected.size(), static_cast<std::size_t>(kLength / 8 * kVocabulary));
+  double largest = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::size_t position = i / kVocabulary * 8;
+    const float got = logits.As<float>()[position * kVocabulary + i % kVocabulary];
+    largest = std::max(largest, static_cast<double>(std::abs(got - expected[i])));
+  }
+  EXPECT_LT(largest, 1e-4);
+}
+
+TEST_F(GoldenOlmo, LossAndEveryGradientAgree) {
+  MicroBatch batch;
+  batch.ids = ids_;
+  batch.sequences = kSequences;
+  batch.terms.labels = labels_;
+  batch.terms.loss = arenas_.saved.Tensor("loss", {kTokens}, DType::kF32);
+  batch.terms.z_squared = arenas_.saved.Tensor("z_squared", {kTokens}, DType::kF32);
+  batch.terms.loss_weight = 1.0f / (kSequences * (kLength - 1));
+  model_.ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch);
+
+  double loss = 0.0;
+  for (std::int64_t i = 0; i < kTokens; ++i) loss += batch.terms.loss.As<float>()[i];
+  EXPECT_NEAR(loss / (kSequences * (kLength - 1)), Floats("loss")[0], 1e-5);
+
+  for (const Parameter& parameter : model_.parameters()) {
+    const std::vector<float> expected = Floats("grad." + parameter.name);  // every 32nd row
+    const std::int64_t width = parameter.shape[1];
+    double error = 0.0;
+    double norm = 0.0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const std::int64_t row = static_cast<std::int64_t>(i) / width * 32;
+      const double got = parameter.grad.As<float>()[row * width + static_cast<std::int64_t>(i) % width];
+      error += (got - expected[i]) * (got - expected[i]);
+      norm += static_cast<double>(expected[i]) * expected[i];
+    }
+    EXPECT_GT(norm, 0.0) << parameter.name;
+    EXPECT_LT(std::sqrt(error / norm), 1e-3) << parameter.name;
+  }
+}
+
+}  // namespace
+}  // namespace coat

@@ -1,0 +1,189 @@
+// Whole micro-batches of a small model: gradients against differences of the loss, recipes against float32.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "numerics/bfloat16.h"
+#include "tests/support/small_model.h"
+
+namespace coat {
+namespace {
+
+Recipe Float32() {
+  return PlainRecipe(DType::kF32, DType::kF32, false);
+}
+
+TrainConfig ConfigOf(std::optional<QuantizeModel> recipe) {
+  TrainConfig config;
+  config.precision = Precision::kAmpBf16;
+  config.fsdp->precision = FsdpPrecision::kMixed;
+  config.quantize_model.use_quantize_model = recipe;
+  return config;
+}
+
+double Dot(const SmallModel& a, const SmallModel& b) {
+  double sum = 0.0;
+  for (std::size_t p = 0; p < a.model.parameters().size(); ++p) {
+    const TensorView x = a.model.parameters()[p].grad;
+    const TensorView y = b.model.parameters()[p].grad;
+    for (std::int64_t i = 0; i < x.elements(); ++i) {
+      sum += static_cast<double>(x.As<float>()[i]) * static_cast<double>(y.As<float>()[i]);
+    }
+  }
+  return sum;
+}
+
+/// Compares the gradient along itself with the difference of the objective between two points on that line.
+void ExpectGradientIsTheSlope(const ModelConfig& config, float z_weight) {
+  SmallModel small(config, Float32());
+  small.ForwardBackward(1.0f, z_weight);
+  for (const Parameter& parameter : small.model.parameters()) {
+    const TensorView value = parameter.value;
+    const TensorView grad = parameter.grad;
+    const std::vector<float> start(value.As<float>(), value.As<float>() + value.elements());
+    double squared_norm = 0.0;
+    for (std::int64_t i = 0; i < grad.elements(); ++i) squared_norm += std::pow(grad.As<float>()[i], 2);
+    ASSERT_GT(squared_norm, 0.0) << parameter.name << " gets no gradient";
+    // A step that changes the objective by about 0.1, far above its rounding error of about 1e-4.
+    const double step = 0.05 / squared_norm;
+    const auto objective_at = [&](double distance) {
+      for (std::int64_t i = 0; i < value.elements(); ++i) {
+        value.As<float>()[i] = start[static_cast<std::size_t>(i)] + static_cast<float>(distance * grad.As<float>()[i]);
+      }
+      return small.Forward(1.0f, z_weight);
+    };
+    const double slope = (objective_at(step) - objective_at(-step)) / (2.0 * step);
+    std::copy(start.begin(), start.end(), value.As<float>());
+    EXPECT_NEAR(slope / squared_norm, 1.0, 0.01) << parameter.name;
+  }
+}
+
+TEST(Model, GradientIsTheSlopeOfTheLoss) {
+  ExpectGradientIsTheSlope(SmallModel::Config(), 0.0f);
+}
+
+TEST(Model, GradientIsTheSlopeWithZLossAndScaledLogitsAndOwnHead) {
+  ModelConfig config = SmallModel::Config();
+  config.weight_tying = false;
+  config.scale_logits = true;
+  ExpectGradientIsTheSlope(config, 0.05f);
+}
+
+TEST(Model, GradientIsTheSlopeWithGroupedQueries) {
+  ModelConfig config = SmallModel::Config();
+  config.n_kv_heads = 2;
+  config.clip_qkv = 1.5;
+  ExpectGradientIsTheSlope(config, 0.0f);
+}
+
+TEST(Model, GradientIsTheSlopeWithOneKeyHeadAndAnOddLength) {
+  ModelConfig config = SmallModel::Config();
+  config.multi_query_attention = true;
+  config.max_sequence_length = 37;
+  config.mlp_hidden_size = 96;
+  ExpectGradientIsTheSlope(config, 0.0f);
+}
+
+TEST(Model, AccumulatesOverMicroBatches) {
+  SmallModel once(SmallModel::Config(), Float32());
+  SmallModel twice(SmallModel::Config(), Float32());
+  once.ForwardBackward(1.0f);
+  twice.ForwardBackward(0.5f);
+  twice.ForwardBackward(0.5f);
+  EXPECT_NEAR(Dot(twice, twice) / Dot(once, once), 1.0, 1e-5);
+}
+
+struct RecipeCase {
+  std::string name;
+  std::optional<QuantizeModel> recipe;
+  int group_size;
+  double loss_tolerance;  // relative to float32's loss
+  double cosine;          // of the gradient with float32's
+};
+
+class RecipeTest : public testing::TestWithParam<RecipeCase> {
+ protected:
+  TrainConfig Config() const {
+    TrainConfig config = ConfigOf(GetParam().recipe);
+    config.quantize_model.group_size = GetParam().group_size;
+    return config;
+  }
+};
+
+TEST_P(RecipeTest, StaysCloseToFloat32) {
+  SmallModel exact(SmallModel::Config(), Float32());
+  SmallModel recipe(SmallModel::Config(), MakeRecipe(Config()));
+  const double exact_loss = exact.ForwardBackward();
+  const double loss = recipe.ForwardBackward();
+  EXPECT_NEAR(loss / exact_loss, 1.0, GetParam().loss_tolerance);
+  EXPECT_NE(loss, exact_loss) << "the recipe changed nothing";
+  const double cosine = Dot(exact, recipe) / std::sqrt(Dot(exact, exact) * Dot(recipe, recipe));
+  EXPECT_GT(cosine, GetParam().cosine);
+  EXPECT_NEAR(std::sqrt(Dot(recipe, recipe) / Dot(exact, exact)), 1.0, 0.05);
+}
+
+TEST_P(RecipeTest, KeepsOrRemakesWeightsWithTheSameResult) {
+  TrainConfig config = Config();
+  SmallModel cached(SmallModel::Config(), MakeRecipe(config));
+  config.quantize_model.weight_memory_efficient = true;
+  SmallModel remade(SmallModel::Config(), MakeRecipe(config));
+  EXPECT_EQ(cached.ForwardBackward(), remade.ForwardBackward());
+  for (std::size_t p = 0; p < cached.model.parameters().size(); ++p) {
+    const Parameter& parameter = cached.model.parameters()[p];
+    EXPECT_EQ(std::memcmp(parameter.grad.data(), remade.model.parameters()[p].grad.data(),
+                          static_cast<std::size_t>(parameter.grad.bytes())),
+              0)
+        << parameter.name;
+  }
+}
+
+TEST_P(RecipeTest, GivesTheSameBytesOnAnyNumberOfThreadsAndAgain) {
+  SmallModel one(SmallModel::Config(), MakeRecipe(Config()), 1);
+  SmallModel three(SmallModel::Config(), MakeRecipe(Config()), 3);
+  SmallModel again(SmallModel::Config(), MakeRecipe(Config()), 3);
+  EXPECT_EQ(one.ForwardBackward(), three.ForwardBackward());
+  again.ForwardBackward();
+  for (std::size_t p = 0; p < one.model.parameters().size(); ++p) {
+    const TensorView grad = one.model.parameters()[p].grad;
+    const auto bytes = static_cast<std::size_t>(grad.bytes());
+    EXPECT_EQ(std::memcmp(grad.data(), three.model.parameters()[p].grad.data(), bytes), 0);
+    EXPECT_EQ(std::memcmp(grad.data(), again.model.parameters()[p].grad.data(), bytes), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RecipeTest,
+                         testing::Values(RecipeCase{"bf16", std::nullopt, 16, 1e-3, 0.9995},
+                                         RecipeCase{"fp8linear", QuantizeModel::kFp8Linear, 16, 2e-3, 0.985},
+                                         RecipeCase{"fp8deepseek", QuantizeModel::kFp8DeepSeek, 16, 2e-3, 0.99},
+                                         RecipeCase{"coat_g16", QuantizeModel::kCoatReal, 16, 2e-3, 0.985},
+                                         RecipeCase{"coat_g128", QuantizeModel::kCoatReal, 128, 2e-3, 0.985}),
+                         [](const testing::TestParamInfo<RecipeCase>& info) { return info.param.name; });
+
+TEST(Recipe, AccumulatesGradientsInBFloat16WhenAsked) {
+  TrainConfig config = ConfigOf(QuantizeModel::kCoatReal);
+  config.fsdp->precision = FsdpPrecision::kPure;
+  SmallModel narrow(SmallModel::Config(), MakeRecipe(config));
+  SmallModel wide(SmallModel::Config(), MakeRecipe(ConfigOf(QuantizeModel::kCoatReal)));
+  narrow.ForwardBackward();
+  wide.ForwardBackward();
+  for (std::size_t p = 0; p < wide.model.parameters().size(); ++p) {
+    const TensorView a = narrow.model.parameters()[p].grad;
+    const TensorView b = wide.model.parameters()[p].grad;
+    ASSERT_EQ(a.dtype(), DType::kBF16);
+    double error = 0.0;
+    double norm = 0.0;
+    for (std::int64_t i = 0; i < a.elements(); ++i) {
+      const double exact = b.As<float>()[i];
+      error += std::pow(ToFloat(a.As<BFloat16>()[i]) - exact, 2);
+      norm += exact * exact;
+    }
+    // One rounding an addition: the embedding gets two, everything else one.
+    EXPECT_LT(std::sqrt(error / norm), 0x1p-8) << wide.model.parameters()[p].name;
+  }
+}
+
+}  // namespace
+}  // namespace coat
