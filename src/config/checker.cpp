@@ -7,6 +7,15 @@
 
 namespace coat {
 
+namespace {
+
+std::string RangeText(std::int64_t least, std::int64_t most) {
+  if (most >= Checker::kNoLimit) return fmt::format("{} or more", least);
+  return fmt::format("{} to {}", least, most);
+}
+
+}  // namespace
+
 void Checker::Fail(std::string_view path, std::string_view what) const {
   throw ConfigError(fmt::format("{}: {}", sources_.Where(path), what));
 }
@@ -16,13 +25,13 @@ void Checker::Warn(std::string_view path, std::string_view what) {
 }
 
 void Checker::RequireWithin(std::string_view path, std::int64_t value, std::int64_t least, std::int64_t most) const {
-  if (value < least || value > most) Fail(path, fmt::format("found {}; accepted: {} to {}", value, least, most));
+  if (value < least || value > most) Fail(path, fmt::format("found {}; accepted: {}", value, RangeText(least, most)));
 }
 
 void Checker::RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
                             std::int64_t most) const {
   if (value && (*value < least || *value > most)) {
-    Fail(path, fmt::format("found {}; accepted: {} to {}, or null", *value, least, most));
+    Fail(path, fmt::format("found {}; accepted: {}, or null", *value, RangeText(least, most)));
   }
 }
 

@@ -20,12 +20,15 @@ class Checker {
   [[noreturn]] void Fail(std::string_view path, std::string_view what) const;
   void Warn(std::string_view path, std::string_view what);
 
-  /// Integers outside of least..most, by default the largest that the products of two of them cannot overflow.
+  /// For counts that have no sensible upper limit.
+  static constexpr std::int64_t kNoLimit = std::int64_t{1} << 62;
+
+  /// Throws unless the value is within least..most; by default as large as the product of two of them allows.
   void RequireWithin(std::string_view path, std::int64_t value, std::int64_t least,
                      std::int64_t most = std::numeric_limits<std::int32_t>::max()) const;
   void RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
                      std::int64_t most = std::numeric_limits<std::int32_t>::max()) const;
-  /// Numbers that are not above 0, or below 0.
+  /// Throws unless the value is above 0; at least 0.
   void RequirePositive(std::string_view path, std::optional<double> value) const;
   void RequireNotNegative(std::string_view path, std::optional<double> value) const;
 

@@ -108,8 +108,7 @@ struct TrainConfig {
     visit("fast_forward_batches", self.fast_forward_batches, Honored("on load, skip so many more batches of data"));
     visit("evaluators", self.evaluators, Honored("list of evaluations"));
     visit("eval_interval", self.eval_interval, Honored("steps between evaluations"));
-    visit("tokenizer", self.tokenizer,
-          NoEffect("the tokenizer that made the data; kept in checkpoints for tools that need it"));
+    visit("tokenizer", self.tokenizer, Honored("the tokenizer that made the data"));
     visit("save_folder", self.save_folder, Honored("where everything is written"));
     visit("remote_save_folder", self.remote_save_folder, Only("null", "upload checkpoints"));
     visit("canceled_check_interval", self.canceled_check_interval, Honored("steps between looks at the time limit"));

@@ -90,7 +90,7 @@ struct TokenizerConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("identifier", self.identifier, NoEffect("name or file of the tokenizer"));
+    visit("identifier", self.identifier, Honored("its name: kept in checkpoints for tools that need it"));
     visit("truncate_direction", self.truncate_direction, NoEffect("side on which a tokenizer cuts off"));
   }
 };

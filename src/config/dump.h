@@ -7,8 +7,8 @@
 
 namespace coat {
 
-/// `config` as YAML with every key, resolved: loading it gives the same values. Computed keys are left out. Doubles are
-/// written with the fewest digits that read back equal.
+/// `config` as YAML, resolved: loading it gives the same values. Every key is there but the computed ones and those
+/// without effect that are as by default. Numbers are written with the fewest digits that read back equal.
 std::string Dump(const TrainConfig& config);
 
 /// The contents of docs/config.md: every key with its type, default and what this build does with it.

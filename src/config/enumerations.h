@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "base/token_type.h"
+
 namespace coat {
 
 template <class Enumeration>
@@ -85,8 +87,6 @@ constexpr EnumNames<Side, 2> NamesOf(Side) {
   return {{{Side::kRight, "right"}, {Side::kLeft, "left"}}};
 }
 
-/// The type of a token in a token file.
-enum class TokenType { kUint16, kUint32 };
 constexpr EnumNames<TokenType, 2> NamesOf(TokenType) {
   return {{{TokenType::kUint16, "uint16"}, {TokenType::kUint32, "uint32"}}};
 }

@@ -94,8 +94,9 @@ std::string NumberText(double value) {
   std::array<char, 32> buffer;
   const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
   std::string text(buffer.data(), end);
-  if (text.find('.') != std::string::npos) return text;
   const std::size_t exponent = text.find('e');
+  if (exponent != std::string::npos && text[exponent + 2] == '0') text.erase(exponent + 2, 1);
+  if (text.find('.') != std::string::npos) return text;
   text.insert(exponent == std::string::npos ? text.size() : exponent, ".0");
   return text;
 }

@@ -20,7 +20,7 @@ std::optional<bool> ParseBool(std::string_view text);
 /// Whether an unquoted scalar means null: ``, `~`, `null`, `Null`, `NULL`.
 bool IsNullText(std::string_view text);
 
-/// The fewest digits that read back equal, as every YAML reader takes them: `0.0004`, `1.0e-05`, `1.0`.
+/// The fewest digits that read back equal, as every YAML reader takes them: `0.0004`, `1.0e-5`, `1.0`.
 std::string NumberText(double value);
 
 }  // namespace coat

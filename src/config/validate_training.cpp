@@ -14,7 +14,6 @@ namespace coat {
 namespace {
 
 constexpr std::int64_t kMaxSeed = (std::int64_t{1} << 32) - 1;
-constexpr std::int64_t kMaxSteps = std::int64_t{1} << 62;
 
 void CheckFp8Optimizer(const TrainConfig& config, Checker& checker) {
   const QuantizeOptimizerConfig& fp8 = config.quantize_optimizer;
@@ -129,18 +128,18 @@ void CheckTrainer(const TrainConfig& config, Checker& checker) {
   CheckLength(config, checker);
   CheckFolders(config, checker);
   checker.RequireWithin("epoch", config.epoch, 0);
-  checker.RequireWithin("fast_forward_batches", config.fast_forward_batches, 0, kMaxSteps);
-  checker.RequireWithin("eval_interval", config.eval_interval, 1, kMaxSteps);
-  checker.RequireWithin("canceled_check_interval", config.canceled_check_interval, 1, kMaxSteps);
-  checker.RequireWithin("console_log_interval", config.console_log_interval, 1, kMaxSteps);
-  checker.RequireWithin("save_interval", config.save_interval, 1, kMaxSteps);
-  checker.RequireWithin("save_interval_unsharded", config.save_interval_unsharded, 1, kMaxSteps);
-  checker.RequireWithin("save_interval_ephemeral", config.save_interval_ephemeral, 1, kMaxSteps);
+  checker.RequireWithin("fast_forward_batches", config.fast_forward_batches, 0, Checker::kNoLimit);
+  checker.RequireWithin("eval_interval", config.eval_interval, 1, Checker::kNoLimit);
+  checker.RequireWithin("canceled_check_interval", config.canceled_check_interval, 1, Checker::kNoLimit);
+  checker.RequireWithin("console_log_interval", config.console_log_interval, 1, Checker::kNoLimit);
+  checker.RequireWithin("save_interval", config.save_interval, 1, Checker::kNoLimit);
+  checker.RequireWithin("save_interval_unsharded", config.save_interval_unsharded, 1, Checker::kNoLimit);
+  checker.RequireWithin("save_interval_ephemeral", config.save_interval_ephemeral, 1, Checker::kNoLimit);
   checker.RequireWithin("save_num_checkpoints_to_keep", config.save_num_checkpoints_to_keep, -1);
   checker.RequireWithin("save_num_unsharded_checkpoints_to_keep", config.save_num_unsharded_checkpoints_to_keep, -1);
-  checker.RequireWithin("stop_at", config.stop_at, 1, kMaxSteps);
-  checker.RequireWithin("stop_after", config.stop_after, 1, kMaxSteps);
-  checker.RequireWithin("extra_steps_after_cancel", config.extra_steps_after_cancel, 0, kMaxSteps);
+  checker.RequireWithin("stop_at", config.stop_at, 1, Checker::kNoLimit);
+  checker.RequireWithin("stop_after", config.stop_after, 1, Checker::kNoLimit);
+  checker.RequireWithin("extra_steps_after_cancel", config.extra_steps_after_cancel, 0, Checker::kNoLimit);
   checker.RequireWithin("speed_monitor.window_size", config.speed_monitor.window_size, 1);
   checker.RequirePositive("max_grad_norm", config.max_grad_norm);
   checker.RequirePositive("max_grad_norm_ratio", config.max_grad_norm_ratio);

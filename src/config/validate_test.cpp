@@ -1,0 +1,255 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "config/config_testing.h"
+
+namespace coat {
+namespace {
+
+ValidationReport Checked(const std::vector<std::string>& overrides, const std::string& lines = "") {
+  return Validate(Parse(kSmallConfig + lines, overrides));
+}
+
+/// The error for keys set on the command line, without "on the command line: --".
+std::string ErrorWith(const std::vector<std::string>& overrides, const std::string& lines = "") {
+  const std::string error = ConfigErrorOf([&] { Checked(overrides, lines); });
+  const std::string start = "on the command line: --";
+  return error.rfind(start, 0) == 0 ? error.substr(start.size()) : error;
+}
+
+bool Mentions(const std::vector<std::string>& texts, const std::string& part) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [&](const std::string& text) { return text.find(part) != std::string::npos; });
+}
+
+TEST(Validate, AcceptsASmallConfiguration) {
+  const ValidationReport report = Checked({});
+  EXPECT_TRUE(report.warnings.empty()) << report.warnings.front();
+  EXPECT_TRUE(report.without_effect.empty()) << report.without_effect.front();
+}
+
+TEST(Validate, RefusesWhatThisBuildCannotHonor) {
+  const std::vector<std::vector<std::string>> cases = {
+      {"model.attention_dropout", "0.1", "0.0"},
+      {"model.residual_dropout", "0.2", "0.0"},
+      {"model.embedding_dropout", "0.5", "0.0"},
+      {"model.alibi", "true", "false"},
+      {"model.block_type", "llama", "sequential"},
+      {"model.norm_after", "true", "false"},
+      {"model.attention_layer_norm", "true", "false"},
+      {"model.embedding_layer_norm", "true", "false"},
+      {"model.layer_norm_type", "rms", "default, low_precision"},
+      {"model.layer_norm_with_affine", "true", "false"},
+      {"model.include_bias", "true", "false"},
+      {"model.bias_for_layer_norm", "true", "null, false"},
+      {"model.activation_type", "gelu", "swiglu"},
+      {"model.rope", "false", "true"},
+      {"model.rope_full_precision", "false", "true"},
+      {"model.block_group_size", "2", "1"},
+      {"model.init_fn", "kaiming_normal", "normal, mitchell, full_megatron"},
+      {"model.init_fn", "fan_in", "normal, mitchell, full_megatron"},
+      {"precision", "amp_fp16", "amp_bf16, fp32"},
+      {"precision", "null", "amp_bf16, fp32"},
+      {"activation_checkpointing", "whole_layer", "null"},
+      {"remote_save_folder", "s3://bucket", "null"},
+      {"load_path_sharded_checkpointer", "local", "null"},
+      {"optimizer.name", "coat_fp8_adamw", "adamw, lionw"},
+      {"optimizer.record_update_metrics", "true", "false"},
+      {"data.generate_doc_lengths", "true", "false"},
+      {"data.generate_attention_mask", "true", "false"},
+      {"python_profiling", "true", "false"},
+      {"torch_profiling", "true", "false"},
+      {"single.device", "mps", "auto, cpu"},
+  };
+  for (const auto& c : cases) {
+    const std::string error = ErrorWith({"--" + c[0] + "=" + c[1]});
+    EXPECT_EQ(error.find(c[0] + ": " + c[1] + " cannot be honored by this build; accepted: " + c[2] + " ("), 0u)
+        << error;
+  }
+  EXPECT_EQ(ErrorWith({"--data.instance_filter={}"}).find("data.instance_filter: a mapping cannot be honored"), 0u);
+  EXPECT_EQ(ErrorWith({"--data.custom_dataset={name: x}"}).find("data.custom_dataset: a mapping cannot be honored"),
+            0u);
+  EXPECT_EQ(ErrorWith({"--module_outputs_save_steps=[1]"}).find("module_outputs_save_steps: a list cannot be honored"),
+            0u);
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, type: downstream}]"}).find("evaluators[0].type: downstream cannot be"),
+            0u);
+}
+
+TEST(Validate, NamesTheFileAndTheLine) {
+  EXPECT_EQ(ErrorWith({}, "\n\ndistributed_strategy: single\nsingle:\n  device: cuda\n"),
+            "x.yaml:11: single.device: cuda cannot be honored by this build; accepted: auto, cpu (device of "
+            "distributed_strategy single)");
+  const TrainConfig config = Parse("run_name: x\nprecision: fp32\n");
+  EXPECT_EQ(ConfigErrorOf([&] { Validate(config); }),
+            "x.yaml: model.rope (not set): the default false cannot be honored by this build; accepted: true (rotary "
+            "positions)");
+}
+
+TEST(Validate, ReportsOnceWhatHasNoEffect) {
+  const ValidationReport report = Checked(
+      {},
+      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, name: n}\nfsdp: {precision: mixed}\n"
+      "sharded_checkpointer: olmo_core\nhf_datasets_cache_dir: null\nddp: null\ndevice_train_batch_size: 4\n"
+      "evaluators: [{label: a, data: {paths: [a], num_workers: 2}}, {label: b, data: {paths: [a], num_workers: 2}}]\n");
+  EXPECT_TRUE(report.warnings.empty());
+  EXPECT_EQ(report.without_effect,
+            (std::vector<std::string>{
+                "data.num_workers: loader processes; one thread reads ahead here",
+                "sharded_checkpointer: there is one format of checkpoint",
+                "device_train_batch_size: computed: global_train_batch_size / ranks",
+                "wandb: Weights & Biases; metrics go to metrics.jsonl in save_folder",
+                "gen1_gc_interval: steps between Python's garbage collections",
+                "compile: torch.compile",
+                "fsdp: how FSDP shards; one rank holds everything, with float32 masters and gradients",
+            }));
+}
+
+TEST(Validate, EveryIdleKeyIsAcceptedAndReported) {
+  for (const char* argument :
+       {"--data.pin_memory", "--data.prefetch_factor=16", "--data.persistent_workers", "--data.timeout=3",
+        "--fused_loss", "--model.flash_attention", "--model.init_device=meta", "--ddp.find_unused_params",
+        "--ddp.grad_sync_mode=batch", "--fsdp.wrapping_strategy=by_block", "--fsdp.use_orig_params=false",
+        "--hf_datasets_cache_dir=x", "--new_style_checkpoints", "--speed_monitor.gpu_flops_available=1e15",
+        "--distributed_strategy=ddp", "--model.attention_layer_norm_with_affine=false", "--quantize_model.Ubit=100",
+        "--quantize_optimizer.pad_block"}) {
+    EXPECT_EQ(Checked({argument}).without_effect.size(), 1u) << argument;
+  }
+}
+
+TEST(Validate, ChecksTheArchitecture) {
+  EXPECT_EQ(ErrorWith({"--model.n_heads=5"}), "model.n_heads: found 5; accepted: a divisor of model.d_model, 64");
+  EXPECT_EQ(ErrorWith({"--model.n_heads=64"}),
+            "model.n_heads: 64 heads of 1 elements; accepted: an even head size, as rotary positions turn pairs");
+  EXPECT_EQ(ErrorWith({"--model.n_kv_heads=3"}), "model.n_kv_heads: found 3; accepted: a divisor of model.n_heads, 4");
+  EXPECT_EQ(ErrorWith({"--model.n_kv_heads=2", "--model.multi_query_attention=true"}),
+            "model.n_kv_heads: found 2, but multi_query_attention: true means 1; accepted: one of the two keys");
+  EXPECT_EQ(ErrorWith({"--model.n_kv_heads=2", "--model.multi_query_attention=false"}),
+            "model.n_kv_heads: found 2, but multi_query_attention: false means 4; accepted: one of the two keys");
+  EXPECT_EQ(ErrorWith({"--model.n_kv_heads=1", "--model.multi_query_attention=true"}), "no error");
+  EXPECT_EQ(ErrorWith({"--model.n_heads=0"}), "model.n_heads: found 0; accepted: 1 to 2147483647");
+  EXPECT_EQ(ErrorWith({"--model.n_kv_heads=0"}), "model.n_kv_heads: found 0; accepted: 1 to 2147483647, or null");
+  EXPECT_EQ(ErrorWith({"--model.d_model=-64"}), "model.d_model: found -64; accepted: 1 to 2147483647");
+  EXPECT_EQ(ErrorWith({"--model.n_layers=9223372036854775807"}),
+            "model.n_layers: found 9223372036854775807; accepted: 1 to 2147483647");
+  EXPECT_EQ(ErrorWith({"--model.mlp_hidden_size=129"}),
+            "model.mlp_hidden_size: a feed-forward width of 129; accepted: an even one, as SwiGLU halves it");
+  EXPECT_EQ(ErrorWith({"--model.embedding_size=50000"}),
+            "model.embedding_size: found 50000; accepted: at least model.vocab_size, 50257");
+  EXPECT_EQ(ErrorWith({"--model.vocab_size=50256"})
+                .find("x.yaml: model.eos_token_id (not set): found 50256; accepted: 0 to "
+                      "50255"),
+            0u);
+  EXPECT_EQ(ErrorWith({"--model.pad_token_id=-1"}), "model.pad_token_id: found -1; accepted: 0 to 50256");
+  EXPECT_EQ(ErrorWith({"--model.clip_qkv=0"}), "model.clip_qkv: found 0.0; accepted: a number above 0");
+  EXPECT_EQ(ErrorWith({"--model.layer_norm_eps=-1e-5"}),
+            "model.layer_norm_eps: found -1.0e-5; accepted: a number above 0");
+  EXPECT_TRUE(Mentions(Checked({"--model.embedding_size=50257"}).warnings,
+                       "--model.embedding_size: 50257 rows are slower than a multiple of 128"));
+  EXPECT_TRUE(Mentions(Checked({"--model.scale_emb_init"}).warnings, "with init_fn: full_megatron only"));
+}
+
+TEST(Validate, ChecksOptimizerAndSchedule) {
+  EXPECT_EQ(ErrorWith({"--optimizer.learning_rate=0"}),
+            "optimizer.learning_rate: found 0.0; accepted: a number above 0");
+  EXPECT_EQ(ErrorWith({"--optimizer.weight_decay=-1"}), "optimizer.weight_decay: found -1.0; accepted: 0 or more");
+  EXPECT_EQ(ErrorWith({"--optimizer.betas=[0.9,1.0]"}),
+            "optimizer.betas[1]: found 1.0; accepted: at least 0 and less than 1");
+  EXPECT_EQ(ErrorWith({"--scheduler.warmup_min_lr=1e-3"}),
+            "scheduler.warmup_min_lr: found 0.001; accepted: less than optimizer.learning_rate, 1.0e-4");
+  EXPECT_EQ(
+      ErrorWith({"--scheduler.grad_clip_warmup_steps=3"}),
+      "scheduler.grad_clip_warmup_steps: needs scheduler.grad_clip_warmup_factor; accepted: both keys, or neither");
+  EXPECT_EQ(ErrorWith({"--scheduler.t_warmup=-1"}), "scheduler.t_warmup: found -1.0; accepted: 0 or more");
+  EXPECT_TRUE(Mentions(Checked({"--max_duration=100"}).warnings,
+                       "scheduler.t_warmup (not set): the warm-up of 100 steps does not end before 100"));
+  EXPECT_TRUE(Checked({"--max_duration=101"}).warnings.empty());
+  EXPECT_TRUE(Checked({"--max_duration=50", "--scheduler.name=constant"}).warnings.empty());
+  EXPECT_TRUE(Checked({"--max_duration=1ep"}).warnings.empty());
+}
+
+TEST(Validate, ChecksTheFp8Optimizer) {
+  const std::string on = "--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw";
+  for (const char* size : {"32", "96", "256"}) {
+    EXPECT_EQ(ErrorWith({on, std::string("--quantize_optimizer.qgroup_size=") + size}), "no error");
+  }
+  for (const char* size : {"0", "16", "100", "288", "-32"}) {
+    EXPECT_EQ(ErrorWith({on, std::string("--quantize_optimizer.qgroup_size=") + size}),
+              std::string("quantize_optimizer.qgroup_size: found ") + size + "; accepted: a multiple of 32 up to 256");
+  }
+  EXPECT_EQ(ErrorWith({on, "--optimizer.name=lionw"}),
+            "optimizer.name: found lionw; accepted with use_quantize_optimizer: coat_fp8_adamw: adamw");
+  EXPECT_EQ(ErrorWith({on, "--optimizer.selective_updates"}),
+            "optimizer.selective_updates: found true; accepted with use_quantize_optimizer: coat_fp8_adamw: false");
+  EXPECT_EQ(ErrorWith({on, "--quantize_optimizer.expand_min=0"}),
+            "quantize_optimizer.expand_min: found 0; accepted: 1 to 1024");
+  EXPECT_EQ(Checked({on, "--quantize_optimizer.first_order_expansion=expand"}).warnings.size(), 1u);
+  EXPECT_TRUE(Mentions(Checked({on}).warnings, "first_order_expansion (not set): without expansion"));
+}
+
+TEST(Validate, ChecksTheTrainer) {
+  EXPECT_EQ(ErrorWith({"--run_name=null"}), "run_name: required; accepted: a text");
+  EXPECT_EQ(ErrorWith({"--seed=4294967296"}), "seed: found 4294967296; accepted: 0 to 4294967295");
+  EXPECT_EQ(ErrorWith({"--data.seed=-1"}), "data.seed: found -1; accepted: 0 to 4294967295, or null");
+  EXPECT_EQ(ErrorWith({"--eval_interval=0"}), "eval_interval: found 0; accepted: 1 or more");
+  EXPECT_EQ(ErrorWith({"--save_interval=0"}), "save_interval: found 0; accepted: 1 or more, or null");
+  EXPECT_EQ(ErrorWith({"--save_num_checkpoints_to_keep=-2"}),
+            "save_num_checkpoints_to_keep: found -2; accepted: -1 to 2147483647");
+  EXPECT_EQ(ErrorWith({"--device_train_microbatch_size=0"}),
+            "device_train_microbatch_size: found 0; accepted: 1 to 2147483647");
+  EXPECT_EQ(ErrorWith({"--max_duration=0"}), "max_duration: found 0; accepted: more than 0");
+  EXPECT_EQ(ErrorWith({"--max_duration=-1ep"}), "max_duration: found -1ep; accepted: more than 0");
+  EXPECT_EQ(ErrorWith({"--max_duration=32767T"}),
+            "max_duration: found 32767T; accepted: at least the 32768 tokens of one step");
+  EXPECT_EQ(ErrorWith({"--max_grad_norm=-1"}), "max_grad_norm: found -1.0; accepted: a number above 0");
+  EXPECT_EQ(ErrorWith({"--time_limit=0"}), "time_limit: found 0.0; accepted: a number above 0");
+  EXPECT_EQ(ErrorWith({"--save_folder=s3://bucket/x"}),
+            "save_folder: found `s3://bucket/x`; accepted: a folder of this machine");
+  EXPECT_EQ(ErrorWith({"--load_path=https://x/y"}),
+            "load_path: found `https://x/y`; accepted: a folder of this machine");
+  EXPECT_EQ(ErrorWith({"--softmax_auxiliary_loss", "--auxiliary_loss_multiplier=null"}),
+            "auxiliary_loss_multiplier: found null; accepted with softmax_auxiliary_loss: a number");
+  EXPECT_TRUE(Mentions(Checked({"--global_train_batch_size=10", "--device_train_microbatch_size=4"}).warnings,
+                       "4 does not divide the batch of 10: the last micro-batch has 2 sequences"));
+}
+
+TEST(Validate, ChecksTheData) {
+  EXPECT_EQ(ErrorWith({"--data.paths=[]"}), "data.paths: an empty list; accepted: at least one file");
+  EXPECT_EQ(ErrorWith({"--data.paths=null"}),
+            "data.paths: required; accepted: a list of token files here or a mapping of labels in data.datasets");
+  EXPECT_EQ(ErrorWith({"--data.datasets={a: [b]}"}),
+            "data.datasets: stands beside data.paths; accepted: one of the two keys");
+  EXPECT_EQ(ErrorWith({"--data.paths=null", "--data.datasets={}"}),
+            "data.datasets: an empty mapping; accepted: at least one label");
+  EXPECT_EQ(ErrorWith({"--data.paths=null", "--data.datasets={a: []}"}),
+            "data.datasets.a: an empty list; accepted: at least one file");
+  EXPECT_EQ(ErrorWith({"--data.paths=null", "--data.datasets={a: [b]}"}), "no error");
+  EXPECT_EQ(ErrorWith({"--data.paths=[a,'https://x/y.npy']"}),
+            "data.paths[1]: found `https://x/y.npy`; accepted: a file of this machine");
+  EXPECT_EQ(ErrorWith({"--data.paths=['']"}), "data.paths[0]: found ``; accepted: a file of this machine");
+  EXPECT_EQ(ErrorWith({"--data.label_mask_paths=[m,n]"}),
+            "data.label_mask_paths: 2 files; accepted: one for each of the 1 files of data.paths");
+  EXPECT_EQ(ErrorWith({"--data.label_mask_paths=[m]"}), "no error");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{data: {paths: [a]}}]"}),
+            "evaluators[0]: the key label is required; accepted: a text");
+  EXPECT_EQ(ErrorWith({}, "evaluators:\n  - label: a\n    data:\n      paths: []\n"),
+            "x.yaml:10: evaluators[0].data.paths: an empty list; accepted: at least one file");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {paths: [b]}, device_eval_batch_size: 0}]"}),
+            "evaluators[0].device_eval_batch_size: found 0; accepted: 1 to 2147483647, or null");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {paths: [b]}}, {label: a, data: {paths: [b]}}]"}),
+            "evaluators[1].label: a second evaluation with the label a; accepted: each label once");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {datasets: {x: [b]}}}, {label: x, data: {paths: [b]}}]"}),
+            "evaluators[1].label: a second evaluation with the label x; accepted: each label once");
+}
+
+TEST(Validate, NeedsNoDataForAPlan) {
+  const TrainConfig config = Parse(kSmallConfig, {"--data.paths=null", "--evaluators=[{label: a}]"});
+  EXPECT_NO_THROW(Validate(config, {.needs_data = false}));
+  EXPECT_NO_THROW(Validate(Parse(kSmallConfig, {"--data.paths=[]"}), {.needs_data = false}));
+  EXPECT_THROW(Validate(config), ConfigError);
+}
+
+}  // namespace
+}  // namespace coat
