@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "cpu/blas.h"
 #include "cpu/dispatch.h"
 #include "cpu/lanes.h"
+#include "cpu/log_of_sum.h"
 #include "numerics/elementary.h"
 
 // Tiles of queries meet tiles of keys in float32, through the BLAS; tiles that the causal mask hides are skipped. The
@@ -20,18 +22,21 @@ namespace coat::cpu {
 namespace {
 
 constexpr std::int64_t kQueryRows = 64;
-constexpr float kLn2 = 0.693147181f;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// Floats of decoded keys and values that are kept: at least one tile, and a whole sequence if it is short.
+constexpr std::int64_t kKeptFloats = 512 * 1024;
 
 /// Keys of a tile: a multiple of kQueryRows, so that each query of a tile sees a key in each tile that is not skipped.
 constexpr std::int64_t KeyRows(std::int64_t head_size) {
   return head_size <= 1024 ? 256 : (head_size <= 2048 ? 128 : 64);
 }
+static_assert(2 * KeyRows(kMaxHeadSize) * kMaxHeadSize <= kKeptFloats);
 
 /// Keys whose gradients one task of the backward op sums: as many as fit into the workspace beside the tiles.
 constexpr std::int64_t SpanRows(std::int64_t head_size) {
   const std::int64_t key_rows = KeyRows(head_size);
-  const std::int64_t tiles = (3 * kQueryRows + 2 * key_rows) * head_size + 2 * kQueryRows * key_rows + kQueryRows;
+  const std::int64_t tiles = kKeptFloats + 3 * kQueryRows * head_size + 2 * kQueryRows * key_rows + kQueryRows;
   const std::int64_t left = Context::kWorkspaceBytes / static_cast<std::int64_t>(sizeof(float)) - tiles;
   return left / (2 * head_size) / key_rows * key_rows;
 }
@@ -43,15 +48,83 @@ struct Rows {
   std::int64_t stride;
 };
 
+/// Rows [begin, end) of `width` values as float32 in `target`.
+void DecodeRows(const BFloat16* source, std::int64_t stride, std::int64_t begin, std::int64_t end, std::int64_t width,
+                float* target) {
+  for (std::int64_t r = begin; r < end; ++r) {
+    for (std::int64_t c = 0; c < width; ++c) target[r * width + c] = ToFloat(source[r * stride + c]);
+  }
+}
+
 /// `count` rows of `width` values as float32: where they are, or decoded into `buffer`.
 Rows LoadRows(const float* source, std::int64_t stride, std::int64_t, std::int64_t, float*) {
   return {source, stride};
 }
 Rows LoadRows(const BFloat16* source, std::int64_t stride, std::int64_t count, std::int64_t width, float* buffer) {
-  for (std::int64_t r = 0; r < count; ++r) {
-    for (std::int64_t c = 0; c < width; ++c) buffer[r * width + c] = ToFloat(source[r * stride + c]);
-  }
+  DecodeRows(source, stride, 0, count, width, buffer);
   return {buffer, width};
+}
+
+/// The keys and the values of one head of one sequence as float32, a tile at a time. Decoded rows are kept as long as
+/// there is room.
+template <class T>
+class KeyTiles {
+ public:
+  /// `keys` and `values` are the head's first rows, `buffer` is kKeptFloats long.
+  KeyTiles(const T* keys, const T* values, std::int64_t stride, std::int64_t head_size, float* buffer)
+      : keys_(keys),
+        values_(values),
+        stride_(stride),
+        head_size_(head_size),
+        key_rows_(KeyRows(head_size)),
+        slots_(std::min(kMaxSlots, kKeptFloats / (2 * key_rows_ * head_size))),
+        buffer_(buffer) {}
+
+  struct Tile {
+    Rows keys, values;
+  };
+  /// Positions [begin, begin + count), begin a multiple of KeyRows and count at most that.
+  Tile Load(std::int64_t begin, std::int64_t count) {
+    const T* keys = keys_ + begin * stride_;
+    const T* values = values_ + begin * stride_;
+    if constexpr (std::is_same_v<T, float>) {
+      return {{keys, stride_}, {values, stride_}};
+    } else {
+      const std::int64_t tile = begin / key_rows_;
+      Slot& slot = slot_[tile % slots_];
+      if (slot.tile != tile) slot = {tile, 0};
+      float* decoded_keys = buffer_ + tile % slots_ * 2 * key_rows_ * head_size_;
+      float* decoded_values = decoded_keys + key_rows_ * head_size_;
+      DecodeRows(keys, stride_, slot.rows, count, head_size_, decoded_keys);
+      DecodeRows(values, stride_, slot.rows, count, head_size_, decoded_values);
+      slot.rows = std::max(slot.rows, count);
+      return {{decoded_keys, head_size_}, {decoded_values, head_size_}};
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kMaxSlots = 64;
+  /// Which tile's first `rows` rows are decoded in a part of the buffer.
+  struct Slot {
+    std::int64_t tile = -1, rows = 0;
+  };
+
+  const T* const keys_;
+  const T* const values_;
+  const std::int64_t stride_;
+  const std::int64_t head_size_;
+  const std::int64_t key_rows_;
+  const std::int64_t slots_;
+  float* const buffer_;
+  Slot slot_[kMaxSlots];
+};
+
+/// Hides the scores after the first `visible`: writes -infinity, whose exp is 0, up to a whole number of lanes. Returns
+/// where it stopped.
+std::int64_t HideAfter(std::int64_t visible, float* scores) {
+  const std::int64_t end = (visible + kLanes - 1) / kLanes * kLanes;
+  std::fill(scores + visible, scores + end, -kInfinity);
+  return end;
 }
 
 template <class T>
@@ -107,10 +180,9 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
   const std::int64_t kv_head = head / layout.group();
   const T* rows = args.qkv.As<T>() + sequence * layout.tokens * stride;
   float* lse = args.lse.As<float>() + (sequence * layout.heads + head) * layout.tokens;
-  float* query_tile = workspace;
-  float* key_tile = query_tile + kQueryRows * size;
-  float* value_tile = key_tile + key_rows * size;
-  float* sums = value_tile + key_rows * size;
+  KeyTiles<T> tiles(rows + layout.key_column(kv_head), rows + layout.value_column(kv_head), stride, size, workspace);
+  float* query_tile = workspace + kKeptFloats;
+  float* sums = query_tile + kQueryRows * size;
   float* scores = sums + kQueryRows * size;
 
   for (std::int64_t query = 0; query < layout.tokens; query += kQueryRows) {
@@ -119,15 +191,15 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
     RunningSoftmax softmax[kQueryRows];
     for (std::int64_t key = 0; key < query + queries; key += key_rows) {
       const std::int64_t keys = std::min(key_rows, query + queries - key);
-      const Rows k = LoadRows(rows + key * stride + layout.key_column(kv_head), stride, keys, size, key_tile);
-      const Rows v = LoadRows(rows + key * stride + layout.value_column(kv_head), stride, keys, size, value_tile);
+      const auto [k, v] = tiles.Load(key, keys);
       Sgemm(false, true, queries, keys, size, layout.scale(), q.data, q.stride, k.data, k.stride, 0.0f, scores,
             key_rows);
       for (std::int64_t r = 0; r < queries; ++r) {
         const std::int64_t visible = std::min(keys, query + r + 1 - key);
         float* row = scores + r * key_rows;
-        const float factor = softmax[r].Take(row, visible);
-        std::fill(row + visible, row + keys, 0.0f);
+        const std::int64_t end = HideAfter(visible, row);
+        const float factor = softmax[r].Take(row, end);
+        std::fill(row + end, row + std::max(end, keys), 0.0f);
         if (key == 0) continue;
         for (std::int64_t c = 0; c < size; ++c) sums[r * size + c] *= factor;
       }
@@ -137,7 +209,7 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
     for (std::int64_t r = 0; r < queries; ++r) {
       const float reciprocal = 1.0f / softmax[r].sum;
       for (std::int64_t c = 0; c < size; ++c) sums[r * size + c] *= reciprocal;
-      lse[query + r] = softmax[r].largest + kLn2 * Log2(softmax[r].sum);
+      lse[query + r] = softmax[r].largest + LogOfSum(softmax[r].sum);
     }
     T* out = args.out.As<T>() + (sequence * layout.tokens + query) * layout.out_width() + layout.query_column(head);
     StoreRows(sums, queries, size, out, layout.out_width());
@@ -161,12 +233,12 @@ class BackwardOfSpan {
         kv_head_(kv_head),
         begin_(begin),
         end_(end),
-        query_tile_(workspace),
+        tiles_(Qkv(0, layout.key_column(kv_head)), Qkv(0, layout.value_column(kv_head)), layout.width(), size_,
+               workspace),
+        query_tile_(workspace + kKeptFloats),
         d_out_tile_(query_tile_ + kQueryRows * size_),
         d_query_(d_out_tile_ + kQueryRows * size_),
-        key_tile_(d_query_ + kQueryRows * size_),
-        value_tile_(key_tile_ + key_rows_ * size_),
-        probabilities_(value_tile_ + key_rows_ * size_),
+        probabilities_(d_query_ + kQueryRows * size_),
         d_scores_(probabilities_ + kQueryRows * key_rows_),
         delta_(d_scores_ + kQueryRows * key_rows_),
         d_key_(delta_ + kQueryRows),
@@ -206,8 +278,7 @@ class BackwardOfSpan {
     const std::int64_t key_end = in_span ? query + queries : end_;
     for (std::int64_t key = in_span ? 0 : begin_; key < key_end; key += key_rows_) {
       const std::int64_t keys = std::min(key_rows_, key_end - key);
-      const Rows k = LoadRows(Qkv(key, layout_.key_column(kv_head_)), layout_.width(), keys, size_, key_tile_);
-      const Rows v = LoadRows(Qkv(key, layout_.value_column(kv_head_)), layout_.width(), keys, size_, value_tile_);
+      const auto [k, v] = tiles_.Load(key, keys);
       Sgemm(false, true, queries, keys, size_, layout_.scale(), q.data, q.stride, k.data, k.stride, 0.0f,
             probabilities_, key_rows_);
       Sgemm(false, true, queries, keys, size_, 1.0f, d_out.data, d_out.stride, v.data, v.stride, 0.0f, d_scores_,
@@ -237,13 +308,14 @@ class BackwardOfSpan {
       const float delta = delta_[r];
       float* __restrict p = probabilities_ + r * key_rows_;
       float* __restrict d = d_scores_ + r * key_rows_;
-      for (std::int64_t i = 0; i < visible; ++i) {
+      const std::int64_t end = HideAfter(visible, p);
+      for (std::int64_t i = 0; i < end; ++i) {
         const float logarithm = p[i] - row_lse;
         p[i] = Exp(logarithm > 0.0f ? 0.0f : logarithm);
         d[i] = p[i] * (d[i] - delta);
       }
-      std::fill(p + visible, p + keys, 0.0f);
-      std::fill(d + visible, d + keys, 0.0f);
+      std::fill(p + end, p + std::max(end, keys), 0.0f);
+      std::fill(d + end, d + std::max(end, keys), 0.0f);
     }
   }
 
@@ -256,11 +328,10 @@ class BackwardOfSpan {
   const std::int64_t kv_head_;
   const std::int64_t begin_;
   const std::int64_t end_;
+  KeyTiles<T> tiles_;
   float* const query_tile_;
   float* const d_out_tile_;
   float* const d_query_;
-  float* const key_tile_;
-  float* const value_tile_;
   float* const probabilities_;
   float* const d_scores_;
   float* const delta_;

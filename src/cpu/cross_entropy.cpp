@@ -4,6 +4,7 @@
 
 #include "cpu/dispatch.h"
 #include "cpu/lanes.h"
+#include "cpu/log_of_sum.h"
 #include "numerics/elementary.h"
 
 namespace coat::cpu {
@@ -12,7 +13,6 @@ namespace {
 
 /// Rows of a parallel block.
 constexpr std::int64_t kGrain = 4;
-constexpr float kLn2 = 0.693147181f;
 
 template <class T>
 void CrossEntropyOfRow(const CrossEntropyArgs& args, std::int64_t n) {
@@ -32,7 +32,7 @@ void CrossEntropyOfRow(const CrossEntropyArgs& args, std::int64_t n) {
   const auto z = [row, scale](std::int64_t i) { return scale * ToFloat(row[i]); };
   const float largest = LaneMax(columns, z);
   const float sum = LaneSum(columns, [&](std::int64_t i) { return Exp(z(i) - largest); });
-  const float log_sum = Log2(sum) * kLn2;
+  const float log_sum = LogOfSum(sum);
   const float log_sum_exp = largest + log_sum;
   const float label_z = z(label);
   loss = log_sum + (largest - label_z);

@@ -31,20 +31,25 @@ inline float LaneSum(std::int64_t count, Term&& term) {
   return SumOfLanes(lanes);
 }
 
-/// The largest term(i) for i in [0, count), -infinity if there is none. A NaN is passed over.
+/// An integer that orders as floats do, and back: bits for positive numbers, flipped bits for negative ones.
+inline std::int32_t ToOrdered(float x) {
+  const auto bits = std::bit_cast<std::int32_t>(x);
+  return bits ^ ((bits >> 31) & 0x7fffffff);
+}
+inline float FromOrdered(std::int32_t ordered) {
+  return std::bit_cast<float>(ordered ^ ((ordered >> 31) & 0x7fffffff));
+}
+
+/// The largest term(i) for i in [0, count), -infinity if there is none. NaN counts as larger or smaller than all
+/// numbers, as its sign bit says. An integer maximum, for it vectorizes and depends on no order.
 template <class Term>
 inline float LaneMax(std::int64_t count, Term&& term) {
-  float lanes[kLanes];
-  for (float& lane : lanes) lane = -std::numeric_limits<float>::infinity();
-  const auto larger = [](float a, float b) { return a > b ? a : b; };
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = larger(term(i + lane), lanes[lane]);
+  std::int32_t largest = ToOrdered(-std::numeric_limits<float>::infinity());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int32_t ordered = ToOrdered(term(i));
+    largest = largest > ordered ? largest : ordered;
   }
-  for (int lane = 0; i < count; ++i, ++lane) lanes[lane] = larger(term(i), lanes[lane]);
-  float largest = lanes[0];
-  for (const float lane : lanes) largest = larger(lane, largest);
-  return largest;
+  return FromOrdered(largest);
 }
 
 /// The larger of two magnitudes (sign bits clear). They order like their bits, and NaN's are the largest: NaN wins.

@@ -1,6 +1,9 @@
 #include "ops/rope.h"
 
+#include <bit>
+#include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/absmax.h"
 #include "cpu/dispatch.h"
@@ -17,22 +20,23 @@ constexpr std::int64_t kGrain = 16;
 template <class T>
 void WriteClipMask(const T* row, std::int64_t width, float clip, std::uint8_t* mask) {
   for (std::int64_t byte = 0; byte < width / 8; ++byte) {
-    std::uint32_t bits = 0;
-    for (int i = 0; i < 8; ++i) {
-      const float x = ToFloat(row[byte * 8 + i]);
-      bits |= static_cast<std::uint32_t>(!(x > clip) & !(x < -clip)) << i;
-    }
+    std::uint32_t clipped[8];
+    for (int i = 0; i < 8; ++i) clipped[i] = std::abs(ToFloat(row[byte * 8 + i])) > clip ? 1u << i : 0u;
+    std::uint32_t bits = 0xffu;
+    for (int i = 0; i < 8; ++i) bits -= clipped[i];
     mask[byte] = static_cast<std::uint8_t>(bits);
   }
 }
 
-/// Sets the elements whose bit is 0 to 0. Most bytes of a mask are all ones.
+/// Sets the elements whose bit is 0 to 0. Without branches, for a mask may be any.
 template <class T>
 void ZeroClipped(const std::uint8_t* mask, std::int64_t width, T* row) {
+  using Bits = std::conditional_t<sizeof(T) == sizeof(std::uint32_t), std::uint32_t, std::uint16_t>;
   for (std::int64_t byte = 0; byte < width / 8; ++byte) {
-    if (mask[byte] == 0xff) continue;
     for (int i = 0; i < 8; ++i) {
-      if ((mask[byte] >> i & 1) == 0) row[byte * 8 + i] = T{};
+      T& x = row[byte * 8 + i];
+      const auto keep = static_cast<Bits>(-(mask[byte] >> i & 1));
+      x = std::bit_cast<T>(static_cast<Bits>(std::bit_cast<Bits>(x) & keep));
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <complex>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "numerics/bfloat16.h"
@@ -22,13 +23,14 @@ struct AttentionShape {
   DType dtype = DType::kF32;
   std::int64_t sequences = 1, positions = 1, heads = 1, kv_heads = 1, head_size = 1;
   Data data = Data::kNormal;
+  std::int64_t nan_query = -1;  // a position whose first query is NaN
 
   std::int64_t tokens() const { return sequences * positions; }
   std::int64_t width() const { return (heads + 2 * kv_heads) * head_size; }
   double scale() const { return 1.0 / std::sqrt(static_cast<double>(head_size)); }
   std::string Name() const {
-    return fmt::format("{},B={},T={},H={},Hk={},K={},{}", NameOf(dtype), sequences, positions, heads, kv_heads,
-                       head_size, NameOf(data));
+    return fmt::format("{},B={},T={},H={},Hk={},K={},{}{}", NameOf(dtype), sequences, positions, heads, kv_heads,
+                       head_size, NameOf(data), nan_query < 0 ? "" : fmt::format(",nan_query={}", nan_query));
   }
 };
 
@@ -144,7 +146,10 @@ OpCase ForwardCase(const AttentionShape& shape) {
   op.name = "AttentionForward/" + shape.Name();
   op.make = [shape](std::uint64_t seed) {
     Operands operands;
-    operands.Input("qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
+    const TensorView qkv = operands.Input("qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
+    if (shape.nan_query >= 0) {
+      qkv.As<float>()[shape.nan_query * shape.width()] = std::numeric_limits<float>::quiet_NaN();
+    }
     operands.Output("out", {shape.tokens(), shape.heads * shape.head_size}, shape.dtype);
     operands.Output("lse", {shape.sequences, shape.heads, shape.positions}, DType::kF32);
     return operands;
@@ -391,6 +396,8 @@ std::vector<OpCase> AttentionCases() {
     cases.push_back(ForwardCase(shape));
     cases.push_back(BackwardCase(shape));
   }
+  cases.push_back(ForwardCase(
+      {.dtype = kF32, .sequences = 1, .positions = 70, .heads = 2, .kv_heads = 2, .head_size = 8, .nan_query = 66}));
   cases.push_back(
       DerivativeCase({.dtype = kF32, .sequences = 2, .positions = 5, .heads = 4, .kv_heads = 2, .head_size = 3}));
   return cases;

@@ -20,10 +20,10 @@ namespace {
 constexpr double kEpsilon = 0x1p-23;
 
 /// What is special about the labels and logits of a case.
-enum class Special { kNone, kAllIgnored, kSomeIgnored, kExtremeLogits, kInfiniteLogits };
+enum class Special { kNone, kAllIgnored, kSomeIgnored, kExtremeLogits, kNonFiniteLogits };
 
 constexpr std::string_view NameOf(Special special) {
-  constexpr std::string_view kNames[] = {"plain", "all_ignored", "some_ignored", "extreme", "infinite"};
+  constexpr std::string_view kNames[] = {"plain", "all_ignored", "some_ignored", "extreme", "non_finite"};
   return kNames[static_cast<int>(special)];
 }
 
@@ -81,11 +81,12 @@ Operands MakeOperands(const EntropyShape& shape, std::uint64_t seed) {
     for (std::int64_t n = 0; n < shape.rows; ++n) labels.As<std::int32_t>()[n] = static_cast<std::int32_t>(n % 3);
     MakeExtreme(logits, 0);
   }
-  if (shape.special == Special::kInfiniteLogits) {
+  if (shape.special == Special::kNonFiniteLogits) {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    constexpr float kValues[] = {-kInfinity, kInfinity, std::numeric_limits<float>::quiet_NaN()};
     for (std::int64_t n = 0; n < shape.rows; ++n) {
       labels.As<std::int32_t>()[n] = 0;
-      Set(logits, n * shape.columns + 1, n % 2 == 0 ? -kInfinity : kInfinity);
+      Set(logits, n * shape.columns + 1, kValues[n % 3]);
     }
   }
   operands.Output("loss", {shape.rows}, DType::kF32);
@@ -217,7 +218,7 @@ std::vector<OpCase> CrossEntropyCases() {
       {.dtype = kBF16, .rows = 5, .columns = 16, .data = Data::kTiny},
       {.dtype = kF32, .rows = 10, .columns = 47, .z_weight = 1e-4f, .special = Special::kExtremeLogits},
       {.dtype = kBF16, .rows = 10, .columns = 47, .special = Special::kExtremeLogits},
-      {.dtype = kF32, .rows = 2, .columns = 17, .special = Special::kInfiniteLogits},
+      {.dtype = kF32, .rows = 3, .columns = 17, .special = Special::kNonFiniteLogits},
       {.dtype = kBF16, .rows = 11, .columns = 97, .z_weight = 1e-4f, .gradient = false},
       {.dtype = kF32, .rows = 3, .columns = 50304, .loss_weight = 1.0f / 3, .z_weight = 1e-4f},
       {.dtype = kBF16, .rows = 2048, .columns = 384, .loss_weight = 1.0f / 2048, .z_weight = 1e-4f / 2048},
