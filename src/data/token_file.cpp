@@ -43,15 +43,6 @@ std::string_view NameOf(TokenType type) {
   return type == TokenType::kUint16 ? "uint16" : "uint32";
 }
 
-TokenType TokenTypeFromName(std::string_view name) {
-  for (const TokenType type : {TokenType::kUint16, TokenType::kUint32}) {
-    if (name == NameOf(type)) {
-      return type;
-    }
-  }
-  throw ConfigError(fmt::format("memmap_dtype is \"{}\"; accepted are uint16 and uint32", name));
-}
-
 TokenFile::TokenFile(std::string path, TokenType type, std::int64_t sequence_length)
     : file_(std::move(path)), type_(type), sequence_length_(sequence_length) {
   COAT_REQUIRE(sequence_length > 0, "sequence_length is {}; it must be positive", sequence_length);

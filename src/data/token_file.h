@@ -7,23 +7,13 @@
 #include <string>
 #include <string_view>
 
+#include "base/token_type.h"
 #include "data/mapped_file.h"
 
 namespace coat {
 
-/// How a file stores one token id.
-enum class TokenType { kUint16, kUint32 };
-
-/// Bytes of one token id.
-constexpr std::int64_t SizeOf(TokenType type) {
-  return type == TokenType::kUint16 ? 2 : 4;
-}
-
 /// "uint16" or "uint32".
 std::string_view NameOf(TokenType type);
-
-/// The type that `data.memmap_dtype` names. Throws ConfigError for anything but uint16 and uint32.
-TokenType TokenTypeFromName(std::string_view name);
 
 /// A token file seen as sequences of T tokens: [0, T), [T, 2T), ... The tokens of an incomplete last one are not used.
 /// Move-only; reading from several threads at once is safe.

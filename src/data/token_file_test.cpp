@@ -33,13 +33,6 @@ std::string OpenError(const std::string& path, TokenType type = TokenType::kUint
   return ThrownMessage<IoError>([&] { TokenFile(path, type, length); });
 }
 
-TEST(TokenType, HasTheNamesOfTheConfiguration) {
-  EXPECT_EQ(TokenTypeFromName("uint16"), TokenType::kUint16);
-  EXPECT_EQ(TokenTypeFromName("uint32"), TokenType::kUint32);
-  EXPECT_EQ(ThrownMessage<ConfigError>([] { TokenTypeFromName("uint8"); }),
-            "memmap_dtype is \"uint8\"; accepted are uint16 and uint32");
-}
-
 TEST(TokenFile, CutsUint16IntoSequencesAndDropsTheRest) {
   const TempDir folder;
   const std::string path = folder.Write("a.npy", Raw<std::uint16_t>({0, 1, 2, 3, 4, 5, 65535, 7, 8, 9, 10}));
