@@ -7,7 +7,8 @@ namespace coat {
 std::vector<OpCase> AllOpCases() {
   std::vector<OpCase> all;
   for (auto* cases : std::initializer_list<std::vector<OpCase> (*)()>{
-           QuantizeCases, GemmCases, LayerNormCases, RopeCases, AttentionCases, EmbeddingCases, CrossEntropyCases}) {
+           QuantizeCases, GemmCases, LayerNormCases, LayerNormBackwardCases, SwigluCases, SwigluQuantizeCases,
+           RopeCases, AttentionCases, EmbeddingCases, CrossEntropyCases}) {
     std::vector<OpCase> some = cases();
     all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
   }

@@ -1,16 +1,12 @@
 #include "ops/format_reference.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "base/error.h"
 
 namespace coat {
 
@@ -102,6 +98,12 @@ double RoundedTo(DType dtype, double value) {
   const double rounded = std::nearbyint(value / spacing) * spacing;
   const double largest = dtype == DType::kF32 ? 0x1.fffffep127 : 0x1.fep127;
   return std::abs(rounded) > largest ? std::copysign(std::numeric_limits<double>::infinity(), value) : rounded;
+}
+
+void SetValue(TensorView x, std::int64_t index, double value) {
+  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(RoundedTo(x.dtype(), value)));
+  if (x.dtype() == DType::kF32) x.As<std::uint32_t>()[index] = bits;
+  if (x.dtype() == DType::kBF16) x.As<std::uint16_t>()[index] = static_cast<std::uint16_t>(bits >> 16);
 }
 
 double ExactFp8(DType format, std::uint8_t code) {

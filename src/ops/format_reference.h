@@ -17,6 +17,9 @@ constexpr double kFloatRoundoff = 0x1p-24;
 /// `value` rounded to f32 or bf16: to nearest, ties to even, overflow to infinity; NaN stays NaN.
 double RoundedTo(DType dtype, double value);
 
+/// Sets an element of an f32 or bf16 tensor to `value`, rounded as above.
+void SetValue(TensorView x, std::int64_t index, double value);
+
 /// The value of an FP8 code by the definition of its format: sign, biased exponent, mantissa. NaN and, in e5m2,
 /// infinity for the special codes.
 double ExactFp8(DType format, std::uint8_t code);

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -25,12 +24,6 @@ std::string NameOf(const Shape& shape) {
   return fmt::format("N={},F={}", shape[0], shape[1]);
 }
 
-void SetValue(TensorView x, std::int64_t index, float value) {
-  if (x.dtype() == DType::kF32) x.As<float>()[index] = value;
-  // Values set here are exact in bf16 or not finite: the upper half of the float.
-  if (x.dtype() == DType::kBF16) x.As<std::uint16_t>()[index] = std::bit_cast<std::uint32_t>(value) >> 16;
-}
-
 /// What is put into some elements after the data.
 enum class Special { kNone, kNaN, kInfinity, kAllZero, kNegativeZero };
 
@@ -45,17 +38,17 @@ void Plant(Special special, TensorView x) {
     case Special::kNone:
       return;
     case Special::kNaN:
-      SetValue(x, last, std::numeric_limits<float>::quiet_NaN());
-      SetValue(x, last / 2, -std::numeric_limits<float>::quiet_NaN());
+      SetValue(x, last, std::numeric_limits<double>::quiet_NaN());
+      SetValue(x, last / 2, -std::numeric_limits<double>::quiet_NaN());
       return;
     case Special::kInfinity:
-      SetValue(x, last, -std::numeric_limits<float>::infinity());
+      SetValue(x, last, -std::numeric_limits<double>::infinity());
       return;
     case Special::kAllZero:
-      for (std::int64_t i = 0; i <= last; ++i) SetValue(x, i, 0.0f);
+      for (std::int64_t i = 0; i <= last; ++i) SetValue(x, i, 0.0);
       return;
     case Special::kNegativeZero:
-      for (std::int64_t i = 0; i <= last; ++i) SetValue(x, i, -0.0f);
+      for (std::int64_t i = 0; i <= last; ++i) SetValue(x, i, -0.0);
       return;
   }
 }
