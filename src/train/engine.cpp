@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "ops/fill.h"
+#include "ops/fill_normal.h"
 #include "recipes/recipe.h"
 
 namespace coat {

@@ -1,0 +1,91 @@
+#include "train/save_folder.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/directory.h"
+#include "config/dump.h"
+#include "data/atomic_file.h"
+#include "train/run_checkpoint.h"
+
+namespace coat {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kLogger = "coat.train";
+
+std::string ConfigPath(const std::string& folder) {
+  return folder + "/" + std::string(kConfigFile);
+}
+
+/// Whether `path`, links resolved, lies directly in `folder`.
+bool LiesIn(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  const fs::path target = fs::canonical(path, error);
+  if (error) return false;
+  const fs::path parent = fs::canonical(folder, error);
+  return !error && target.parent_path() == parent;
+}
+
+}  // namespace
+
+SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(config), console_(console) {
+  const std::string& folder = config.save_folder;
+  if (!config.dry_run) {
+    for (const std::string& line : PrepareSaveFolder(folder)) console.Info(kLogger, line);
+  }
+  if (config.try_load_latest_save) {
+    const LatestCheckpoint latest = FindLatestCheckpoint(folder);
+    for (const std::string& path : latest.incomplete) {
+      console.Warn(kLogger, fmt::format("{} is not a whole checkpoint and is passed over", path));
+    }
+    checkpoint_to_load_ = latest.path;
+  }
+  if (!checkpoint_to_load_) checkpoint_to_load_ = config.load_path;
+  resumes_here_ = checkpoint_to_load_ && LiesIn(*checkpoint_to_load_, folder);
+  if (!config.dry_run && !resumes_here_ && !config.save_overwrite && fs::exists(ConfigPath(folder))) {
+    throw ConfigError(fmt::format(
+        "save_folder: {} holds a run already; accepted: another save_folder, --save_overwrite to write over "
+        "it, or --try_load_latest_save to go on with it",
+        folder));
+  }
+}
+
+void SaveFolder::WriteConfig() const {
+  const std::string text = Dump(config_);
+  AtomicFile file(ConfigPath(config_.save_folder), /*overwrite=*/true);
+  file.Write(std::as_bytes(std::span(text)));
+  file.Commit();
+}
+
+void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) const {
+  const CheckpointKind layout = kind == SaveKind::kUnsharded ? CheckpointKind::kUnsharded : CheckpointKind::kSharded;
+  const CheckpointName name = {.step = state.step, .kind = layout};
+  std::vector<std::string>& list = kind == SaveKind::kSharded     ? state.checkpoints
+                                   : kind == SaveKind::kUnsharded ? state.unsharded_checkpoints
+                                                                  : state.ephemeral_checkpoints;
+  CheckpointWriter writer(config_.save_folder, name, config_.save_overwrite ? IfExists::kReplace : IfExists::kRefuse);
+  SaveTensors(engine, writer);
+  std::erase(list, name.text());
+  list.push_back(name.text());
+  writer.Commit(state, Dump(config_));
+  console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
+  switch (kind) {
+    case SaveKind::kSharded:
+      ApplyRetention(config_.save_folder, list, config_.save_num_checkpoints_to_keep);
+      ApplyRetention(config_.save_folder, state.ephemeral_checkpoints, 0);
+      break;
+    case SaveKind::kUnsharded:
+      ApplyRetention(config_.save_folder, list, config_.save_num_unsharded_checkpoints_to_keep);
+      break;
+    case SaveKind::kEphemeral:
+      ApplyRetention(config_.save_folder, list, 1);
+      break;
+  }
+}
+
+}  // namespace coat

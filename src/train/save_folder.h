@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "checkpoint/trainer_state.h"
+#include "config/config.h"
+#include "train/console.h"
+#include "train/engine.h"
+
+namespace coat {
+
+/// Why a checkpoint is saved: it decides its name and how long it is kept.
+enum class SaveKind { kSharded, kUnsharded, kEphemeral };
+
+/// The folder of a run: its configuration and its checkpoints.
+class SaveFolder {
+ public:
+  /// Makes the folder, clears away what a killed run left, and finds the checkpoint to start from. A dry run touches
+  /// nothing. Throws IoError when the folder cannot be written; ConfigError when it holds a run, this one does not
+  /// resume it and save_overwrite is off.
+  SaveFolder(const TrainConfig& config, Console& console);
+
+  /// The checkpoint to load: with try_load_latest_save the newest here, else load_path; nothing for a new run.
+  const std::optional<std::string>& checkpoint_to_load() const { return checkpoint_to_load_; }
+  /// Whether that checkpoint is one of this folder's own: then the run goes on, and files here are continued.
+  bool resumes_here() const { return resumes_here_; }
+
+  /// Writes config.yaml, or writes over it.
+  void WriteConfig() const;
+  /// Saves a checkpoint, adds it to the state's lists and removes those that are kept no longer.
+  void Save(SaveKind kind, const Engine& engine, TrainerState& state) const;
+
+ private:
+  TrainConfig config_;
+  Console& console_;
+  std::optional<std::string> checkpoint_to_load_;
+  bool resumes_here_ = false;
+};
+
+}  // namespace coat
