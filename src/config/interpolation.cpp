@@ -35,6 +35,16 @@ std::vector<std::string> Segments(const std::string& path) {
   return segments;
 }
 
+/// Gives what a resolver or a default put below `value`, which is on no line, the line of `value`.
+void PlaceItems(Node& value) {
+  const auto place = [&](Node& below) {
+    if (below.origin.file.empty()) below.origin = value.origin;
+    PlaceItems(below);
+  };
+  for (Node& item : value.items) place(item);
+  for (NodeEntry& entry : value.entries) place(entry.value);
+}
+
 class Interpolator {
  public:
   Interpolator(const Node& root, const Node& defaults, bool check_paths)
@@ -43,16 +53,14 @@ class Interpolator {
   /// `node`, which stands at `path`, without references.
   Node Resolved(const Node& node, const std::string& path) {
     Count(node, path);
-    Node result = {.kind = node.kind, .text = {}, .quoted = node.quoted, .origin = node.origin};
     if (node.kind == Node::Kind::kScalar) {
-      if (node.text.find("${") == std::string::npos) {
-        result.text = node.text;
-        return result;
-      }
-      result = Expanded(node, path);
-      result.origin = node.origin;
-      return result;
+      if (node.text.find("${") == std::string::npos) return node;
+      Node value = Expanded(node, path);
+      value.origin = node.origin;
+      PlaceItems(value);
+      return value;
     }
+    Node result = Node::Of(node.kind, node.origin);
     for (const NodeEntry& entry : node.entries) {
       result.entries.push_back({entry.key, Resolved(entry.value, Below(path, entry.key))});
     }

@@ -143,6 +143,7 @@ TEST_F(PathResolvers, GlobSortsTheMatchesOfEachPattern) {
   const Node root = Interpolated("v: ${path.glob:" + At("*.txt") + "," + At("*.npy") + "}\n");
   const Node& list = *root.Find("v");
   ASSERT_EQ(list.items.size(), 3u);
+  EXPECT_EQ(list.items[0].origin.file, "x.yaml");
   EXPECT_EQ(list.items[0].text, At("c.txt"));
   EXPECT_EQ(list.items[1].text, At("a.npy"));
   EXPECT_EQ(list.items[2].text, At("b.npy"));

@@ -7,22 +7,30 @@
 
 namespace coat {
 
-Node Node::Scalar(std::string text, bool quoted, Origin origin) {
-  Node node{.kind = Kind::kScalar};
-  node.text = std::move(text);
-  node.quoted = quoted;
+Node Node::Of(Kind kind, Origin origin) {
+  Node node;
+  node.kind = kind;
   node.origin = std::move(origin);
   return node;
 }
 
+Node Node::Scalar(std::string text, bool quoted, Origin origin) {
+  Node node = Of(Kind::kScalar, std::move(origin));
+  node.text = std::move(text);
+  node.quoted = quoted;
+  return node;
+}
+
 Node Node::Null(Origin origin) {
-  return {.kind = Kind::kNull, .origin = std::move(origin)};
+  return Of(Kind::kNull, std::move(origin));
 }
+
 Node Node::Sequence(Origin origin) {
-  return {.kind = Kind::kSequence, .origin = std::move(origin)};
+  return Of(Kind::kSequence, std::move(origin));
 }
+
 Node Node::Mapping(Origin origin) {
-  return {.kind = Kind::kMapping, .origin = std::move(origin)};
+  return Of(Kind::kMapping, std::move(origin));
 }
 
 const Node* Node::Find(std::string_view key) const {

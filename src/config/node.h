@@ -15,14 +15,15 @@ struct NodeEntry;
 struct Node {
   enum class Kind { kNull, kScalar, kSequence, kMapping };
   Kind kind = Kind::kNull;
-  std::string text = {};                // of a scalar, without quotes
-  bool quoted = false;                  // a scalar in quotes: never null
-  std::vector<Node> items = {};         // of a sequence
-  std::vector<NodeEntry> entries = {};  // of a mapping, in the order of the file; no key twice
-  Origin origin = {};
+  std::string text;                // of a scalar, without quotes
+  bool quoted = false;             // a scalar in quotes: never null
+  std::vector<Node> items;         // of a sequence
+  std::vector<NodeEntry> entries;  // of a mapping, in the order of the file; no key twice
+  Origin origin;
 
-  static Node Scalar(std::string text, bool quoted, Origin origin = {});
+  static Node Of(Kind kind, Origin origin = {});
   static Node Null(Origin origin = {});
+  static Node Scalar(std::string text, bool quoted, Origin origin = {});
   static Node Sequence(Origin origin = {});
   static Node Mapping(Origin origin = {});
 
