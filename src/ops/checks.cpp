@@ -28,6 +28,26 @@ std::string_view NameOf(Scaling scaling) {
   return "?";
 }
 
+/// Groups and blocks must divide the matrix, and scales be of a type that the ops read.
+void RequireScalable(std::string_view argument, const ConstQuantizedView& x, const Shape& shape) {
+  const Format& format = x.format;
+  if (format.scaling == Scaling::kGroup) {
+    const int group = format.group;
+    COAT_REQUIRE(group == 16 || group == 32 || group == 64 || group == 128,
+                 "{} has groups of {}; expected 16, 32, 64 or 128", argument, group);
+    COAT_REQUIRE(shape.rank() == 2 && shape[1] % group == 0, "{} is {}, whose rows do not divide into groups of {}",
+                 argument, x.codes.ToString(), group);
+    COAT_REQUIRE(IsPlain(format.scale_dtype), "{} has {} scales; expected f32 or bf16", argument,
+                 NameOf(format.scale_dtype));
+    return;
+  }
+  COAT_REQUIRE(
+      format.scaling != Scaling::kBlock128 || (shape.rank() == 2 && shape[0] % 128 == 0 && shape[1] % 128 == 0),
+      "{} is {}, which does not divide into 128 x 128 blocks", argument, x.codes.ToString());
+  COAT_REQUIRE(format.scale_dtype == DType::kF32, "{} has {} scales; expected f32", argument,
+               NameOf(format.scale_dtype));
+}
+
 }  // namespace
 
 void RequireTensor(const Context& ctx, std::string_view argument, ConstTensorView x, Shape shape, DType dtype) {
@@ -63,9 +83,7 @@ void RequireQuantized(const Context& ctx, std::string_view argument, const Const
     return;
   }
   COAT_REQUIRE(IsFp8(x.format.dtype), "{} is {}; scaled codes are e4m3 or e5m2", argument, x.ToString());
-  const int group = x.format.group;
-  COAT_REQUIRE(x.format.scaling != Scaling::kGroup || group == 16 || group == 32 || group == 64 || group == 128,
-               "{} has groups of {}; expected 16, 32, 64 or 128", argument, group);
+  RequireScalable(argument, x, shape);
   RequireTensor(ctx, std::string(argument) + ".scales", x.scales, x.format.ScaleShape(shape), x.format.scale_dtype);
 }
 

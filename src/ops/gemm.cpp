@@ -45,6 +45,7 @@ void Gemm(Context& ctx, const GemmArgs& args) {
   const std::int64_t k_of_b = args.layout == GemmLayout::kNT ? args.b.shape()[1] : args.b.shape()[0];
   COAT_REQUIRE(shape.k == k_of_b, "Gemm a is {} and b is {}: their inner extents {} and {} differ", args.a.ToString(),
                args.b.ToString(), shape.k, k_of_b);
+  COAT_REQUIRE(shape.k > 0, "Gemm a is {}; the inner extent must not be empty", args.a.ToString());
   RequirePlain(ctx, "Gemm d", args.d, {shape.m, shape.n});
   COAT_REQUIRE(args.d.dtype() == DType::kF32 || args.a.format.dtype != DType::kF32,
                "Gemm d is bf16, but a product of f32 operands is f32");

@@ -29,8 +29,8 @@ struct GemmArgs {
 /// FP8/b128 or FP8/g128 -> f32 or bf16 (kNT). e5m2 x e5m2 does not exist on the hardware and is refused.
 /// Rounding: products and sums in float32 (order not specified but fixed for given shapes); per-tensor scales multiply
 /// the sum; with `accumulate` d is added in float32; one rounding to d's type. Exactness: bound: |d - exact| <= (K + 2)
-/// eps_f32 sum|a b| + half an ulp of d's type. Exact on integers within 2^24. Throws ArgumentError unless shapes,
-/// formats and devices are as above.
+/// 2^-24 (sum|a b| + |d before, if added to|) + half an ulp of d's type, where nothing underflows. Exact on integers
+/// within 2^24. Throws ArgumentError unless shapes, formats and devices are as above, and K > 0.
 void Gemm(Context& ctx, const GemmArgs& args);
 
 /// M, N, K of a product; for callers that count work.

@@ -23,6 +23,7 @@ void NormalizeQuantize(Context& ctx, const NormalizeQuantizeArgs& args) {
   RequireRank(ctx, "NormalizeQuantize x", args.x, 2);
   const Shape shape = args.x.shape();
   RequirePlain(ctx, "NormalizeQuantize x", args.x, shape);
+  COAT_REQUIRE(shape[1] > 0, "NormalizeQuantize x is {}; a row must not be empty", shape.ToString());
   RequireTensor(ctx, "NormalizeQuantize mean", args.mean, {shape[0]}, DType::kF32);
   RequireTensor(ctx, "NormalizeQuantize rstd", args.rstd, {shape[0]}, DType::kF32);
   RequireTensor(ctx, "NormalizeQuantize absmax", args.absmax, {1}, DType::kF32);
@@ -34,6 +35,7 @@ void LayerNormBackward(Context& ctx, const LayerNormBackwardArgs& args) {
   RequireRank(ctx, "LayerNormBackward d_y", args.d_y, 2);
   const Shape shape = args.d_y.shape();
   RequirePlain(ctx, "LayerNormBackward d_y", args.d_y, shape);
+  COAT_REQUIRE(shape[1] > 0, "LayerNormBackward d_y is {}; a row must not be empty", shape.ToString());
   RequireQuantized(ctx, "LayerNormBackward y", args.y, shape, {Scaling::kNone, Scaling::kTensor});
   RequireTensor(ctx, "LayerNormBackward rstd", args.rstd, {shape[0]}, DType::kF32);
   RequireTensor(ctx, "LayerNormBackward d_x", args.d_x, shape, args.d_y.dtype());

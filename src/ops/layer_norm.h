@@ -19,10 +19,12 @@ struct AddLayerNormArgs {
 ///
 /// Rounding: x + branch in float32, rounded once to x's type; mean and population variance of the rounded row in
 /// float32 (variance about the mean; 16 interleaved partial sums a row, added in a fixed tree); y in float32, rounded
-/// once. absmax is that of the float32 y, which NormalizeQuantize encodes. Exactness: x bitwise; mean, rstd, y bound:
-/// relative error of rstd <= (D/16 + 8) eps_f32. Throws ArgumentError unless shapes, types and devices are as above,
-/// and D > 0. Source: OLMo's LayerNorm "default" without weight and bias; COAT's residual add, which also rounds to
-/// bf16.
+/// once. absmax is that of the float32 y, which NormalizeQuantize encodes. Exactness: x bitwise; the rest bound, with
+/// e = (D/16 + 8) 2^-24: mean within m = e mean|x|, rstd within the relative error e + m^2 / (2 (var + eps)), y within
+/// what these two make of it and one rounding. In rows whose squares overflow float32 (|x| from 1e19 on) rstd and y are
+/// 0. What is not finite in x is not finite in mean, rstd and y. Throws ArgumentError unless shapes, types and devices
+/// are as above, and D > 0. Source: OLMo's LayerNorm "default" without weight and bias; COAT's residual add, which also
+/// rounds to bf16.
 void AddLayerNorm(Context& ctx, const AddLayerNormArgs& args);
 
 struct NormalizeQuantizeArgs {
@@ -36,7 +38,7 @@ struct NormalizeQuantizeArgs {
 /// Codes of the normalized rows: y = q((x - mean) * rstd), in one pass that never stores the float32 values.
 ///
 /// Rounding: (x - mean) * rstd in float32 as in AddLayerNorm, then as Quantize. Exactness: bitwise given mean, rstd and
-/// absmax. Throws ArgumentError unless shapes, types and devices are as above.
+/// absmax. Throws ArgumentError unless shapes, types and devices are as above, and D > 0.
 /// Source: COAT's LayerNorm; there its input is FP8, here it is the exact residual stream.
 void NormalizeQuantize(Context& ctx, const NormalizeQuantizeArgs& args);
 
@@ -52,8 +54,9 @@ struct LayerNormBackwardArgs {
 /// Gradient of LayerNorm, added to the residual stream's: d_x += (d_y - mean(d_y) - y mean(d_y y)) rstd for each row.
 ///
 /// Rounding: y decoded to float32; both means as in AddLayerNorm; the result and the sum in float32, rounded once to
-/// d_x's type; absmax is that of the rounded d_x. Exactness: bound: (D/16 + 16) eps_f32 times (|d_y| + mean|d_y| + |y|
-/// mean|d_y y|) rstd, and half an ulp of d_x. Throws ArgumentError unless shapes, types and devices are as above.
+/// d_x's type; absmax is that of the rounded d_x. Exactness: bound: (D/16 + 16) 2^-24 times (|d_y| + mean|d_y| + |y|
+/// mean|d_y y|) rstd, a float32 rounding of the sum and half an ulp of d_x, where nothing underflows. Throws
+/// ArgumentError unless shapes, types and devices are as above, and D > 0.
 void LayerNormBackward(Context& ctx, const LayerNormBackwardArgs& args);
 
 namespace cpu {

@@ -27,12 +27,13 @@ struct QuantizeArgs {
 ///
 /// The two outputs may have different formats; at least one is given. In /t formats the scale comes from `absmax`,
 /// which may be that of a tensor that is quantized again later (the codes are then the same again). Rounding: s =
-/// max|group| / kMax, rounded up to the scales' type, 1 for a group of zeros (numerics/scale.h); codes are x * (1 / s)
-/// in float32, rounded once to nearest even, saturating; NaN stays NaN. Exactness: bitwise. Every output byte is a
-/// function of its group's values only. Throws ArgumentError unless shapes, formats and devices are as above; groups
-/// and blocks must divide their extents. Source: COAT (arXiv:2410.19313), quantization of linear inputs and of
-/// activations; DeepSeek-V3's 1x128 and 128x128 scales. COAT makes codes with the unrounded scale; here the stored one
-/// is used.
+/// max|group| / kMax in float32, at least 2^-126, then rounded up where scales are bf16; 1 for a group of zeros
+/// (numerics/scale.h); codes are x * (1 / s) in float32, rounded once to nearest even, saturating. A NaN gives the code
+/// NaN; a group (in /t formats: an absmax) that is not finite gives a scale that is not, and no code of it decodes to a
+/// finite value. Exactness: bitwise. Every output byte is a function of its group's values only. Throws ArgumentError
+/// unless shapes, formats and devices are as above; groups and blocks must divide their extents. Source: COAT
+/// (arXiv:2410.19313), quantization of linear inputs and of activations; DeepSeek-V3's 1x128 and 128x128 scales. COAT
+/// makes codes with the unrounded scale; here the stored one is used.
 void Quantize(Context& ctx, const QuantizeArgs& args);
 
 struct DequantizeArgs {
