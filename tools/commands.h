@@ -1,0 +1,55 @@
+#pragma once
+// The commands of `coat`, one file each; main.cpp reads their arguments.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace coat {
+
+/// Exit codes of every command. A second SIGINT ends a run at once with 130 (train/stop_signal.h).
+inline constexpr int kExitSuccess = 0;
+inline constexpr int kExitFailure = 1;          // at run time: a file, the memory, the training itself
+inline constexpr int kExitUsage = 2;            // a command line or a configuration that cannot be honored
+inline constexpr int kExitStoppedBySignal = 3;  // SIGINT or SIGTERM: the run has finished its step and saved
+
+/// A configuration file and what the command line sets on top of it.
+struct ConfigArguments {
+  std::string file;
+  std::vector<std::string> overrides;  // "--key.path=value", checked to look like that
+};
+
+struct TrainArguments {
+  ConfigArguments config;
+  int threads = 0;  // 0: one a core that this process may use
+};
+/// Trains. Returns kExitSuccess or kExitStoppedBySignal; throws the errors of base/error.h.
+int RunTrainCommand(const TrainArguments& arguments);
+
+struct PlanArguments {
+  ConfigArguments config;
+  bool json = false;
+};
+/// Prints the memory that the configuration needs.
+int RunPlanCommand(const PlanArguments& arguments);
+
+/// Prints the effective configuration, and fails if this build cannot honor it.
+int RunConfigCommand(const ConfigArguments& arguments);
+/// Prints docs/config.md.
+int RunConfigReferenceCommand();
+
+struct TokenizeArguments {
+  std::vector<std::string> files;  // the inputs and, last, the output
+  std::string tokenizer;
+  std::string dtype;
+  double validation_fraction = 0;
+  std::string validation_file;
+  bool overwrite = false;
+};
+/// Makes token files from text, and prints how much there was.
+int RunTokenizeCommand(const TokenizeArguments& arguments);
+
+/// Prints what was built and what the machine has.
+int RunInfoCommand();
+
+}  // namespace coat

@@ -1,0 +1,263 @@
+// The `coat` command: reads the command line, runs one command, and turns what went wrong into a message and an exit
+// code. The only file that includes CLI11, which takes seconds to compile.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "config/text.h"
+#include "tools/arguments.h"
+#include "tools/build_information.h"
+#include "tools/commands.h"
+#include "tools/cpu_features.h"
+#include "train/stop_signal.h"
+
+namespace coat {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  coat tokenize book.txt more.jsonl.gz train.npy --validation 0.05 validation.npy
+  coat plan  configs/tiny/tiny-coat-both.yaml
+  coat train configs/tiny/tiny-coat-both.yaml --data.paths=[train.npy] --evaluators=[]
+
+Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 training was
+stopped by SIGINT or SIGTERM and has saved; 130 interrupted a second time, nothing saved.)";
+
+constexpr const char* kTrainFooter =
+    R"(A key of the configuration is set by --key.path=value, where the value is YAML, or by --key alone for true. All keys:
+coat config --reference. SIGINT (Ctrl-C) and SIGTERM finish the step, save and leave with exit code 3.
+
+Examples:
+  coat train configs/tiny/tiny-coat-both.yaml
+  coat train run.yaml --optimizer.learning_rate=1e-4 --data.paths=[a.npy,b.npy] --evaluators=[] --save_overwrite
+  coat train run.yaml --try_load_latest_save --threads=4)";
+
+constexpr const char* kPlanFooter =
+    R"(Bytes by category and the saved activations by kind: for the recipe of the file, for BF16, and for COAT as published.
+Reads no data and allocates nothing of the size of the model.
+
+Examples:
+  coat plan configs/coat/OLMo-7B-COAT-Both.yaml
+  coat plan run.yaml --device_train_microbatch_size=4 --json)";
+
+constexpr const char* kConfigFooter = R"(Examples:
+  coat config run.yaml --optimizer.learning_rate=1e-4
+  coat config --reference)";
+
+constexpr const char* kTokenizeFooter =
+    R"(The tokenizer "bytes": ids 0 to 255 are bytes, 256 ends a document. A file whose name ends in .jsonl (or .jsonl.gz) has
+one JSON object a line, each with a document in "text"; any other file is one document. gzip is decompressed.
+
+Examples:
+  coat tokenize book.txt train.npy
+  coat tokenize a.jsonl b.jsonl.gz train.npy --dtype uint32 --validation 0.01 validation.npy)";
+
+constexpr const char* kInfoFooter = R"(Example:
+  coat info)";
+
+/// A command with its options: what to run when it is the one that was given.
+struct Command {
+  CLI::App* app = nullptr;
+  bool takes_overrides = false;
+  std::function<int(std::vector<std::string> overrides)> run;
+};
+
+/// CLI11's help with a first line of our own, because the parser does not know of keys and what becomes of extra words.
+class HelpText : public CLI::Formatter {
+ public:
+  explicit HelpText(std::string usage) : usage_(std::move(usage)) { column_width(28); }
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return fmt::format("Usage: coat {}\n", usage_);
+  }
+
+ private:
+  std::string usage_;
+};
+
+std::vector<std::string> OptionNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+CLI::App* AddApp(CLI::App& coat, const char* name, const std::string& usage, const char* description,
+                 const char* footer) {
+  CLI::App* const app = coat.add_subcommand(name, description);
+  app->formatter(std::make_shared<HelpText>(fmt::format("{} {}", name, usage)));
+  app->footer(footer);
+  app->allow_extras();
+  return app;
+}
+
+CLI::App* AddConfigApp(CLI::App& coat, const char* name, const char* description, const char* footer,
+                       std::string& file) {
+  CLI::App* const app = AddApp(coat, name, "FILE [--key.path=value ...] [OPTIONS]", description, footer);
+  app->add_option("FILE", file, "the configuration, YAML")->option_text(" ");
+  return app;
+}
+
+/// `file` and `overrides` as arguments of a command that cannot do without a file.
+ConfigArguments RequireConfig(const std::string& command, const std::string& file, std::vector<std::string> overrides) {
+  if (file.empty())
+    throw UsageError(fmt::format("{}: a configuration file is missing; see coat {} --help", command, command));
+  return {.file = file, .overrides = std::move(overrides)};
+}
+
+Command AddTrain(CLI::App& coat) {
+  struct State {
+    std::string file;
+    int threads = 0;
+  };
+  const auto state = std::make_shared<State>();
+  CLI::App* const app = AddConfigApp(coat, "train", "Train a model", kTrainFooter, state->file);
+  app->add_option("--threads", state->threads, "threads to compute with; default: one a core")
+      ->check(CLI::Range(1, 4096).description(""))
+      ->type_name("N");
+  return {app, true, [state](std::vector<std::string> overrides) {
+            return RunTrainCommand({RequireConfig("train", state->file, std::move(overrides)), state->threads});
+          }};
+}
+
+Command AddPlan(CLI::App& coat) {
+  struct State {
+    std::string file;
+    bool json = false;
+  };
+  const auto state = std::make_shared<State>();
+  CLI::App* const app = AddConfigApp(coat, "plan", "Print the memory that training needs", kPlanFooter, state->file);
+  app->add_flag("--json", state->json, "print one line of JSON");
+  return {app, true, [state](std::vector<std::string> overrides) {
+            return RunPlanCommand({RequireConfig("plan", state->file, std::move(overrides)), state->json});
+          }};
+}
+
+Command AddConfig(CLI::App& coat) {
+  struct State {
+    std::string file;
+    bool reference = false;
+  };
+  const auto state = std::make_shared<State>();
+  CLI::App* const app =
+      AddConfigApp(coat, "config", "Check a configuration and print all its keys", kConfigFooter, state->file);
+  app->add_flag("--reference", state->reference, "print the documentation of every key instead");
+  return {app, true, [state](std::vector<std::string> overrides) {
+            if (!state->reference) return RunConfigCommand(RequireConfig("config", state->file, std::move(overrides)));
+            if (state->file.empty() && overrides.empty()) return RunConfigReferenceCommand();
+            throw UsageError("config: --reference takes no configuration");
+          }};
+}
+
+Command AddTokenize(CLI::App& coat) {
+  struct State {
+    TokenizeArguments arguments;
+    std::pair<double, std::string> validation;
+  };
+  const auto state = std::make_shared<State>();
+  TokenizeArguments& arguments = state->arguments;
+  arguments.tokenizer = "bytes";
+  arguments.dtype = "uint16";
+  CLI::App* const app =
+      AddApp(coat, "tokenize", "IN... OUT.npy [OPTIONS]", "Make token files from text", kTokenizeFooter);
+  app->add_option("FILES", arguments.files, "the files to read, then the one to write")->option_text("IN... OUT.npy");
+  app->add_option("--tokenizer", arguments.tokenizer, "bytes (default)")->type_name("NAME");
+  app->add_option("--dtype", arguments.dtype, "type of a token: uint16 (default) or uint32")->type_name("TYPE");
+  app->add_option("--validation", state->validation, "the last part of the tokens (say 0.05) to a file of its own")
+      ->type_name("FRACTION VAL.npy");
+  app->add_flag("--overwrite", arguments.overwrite, "replace output files that exist");
+  return {app, false, [state](const std::vector<std::string>&) {
+            state->arguments.validation_fraction = state->validation.first;
+            state->arguments.validation_file = state->validation.second;
+            return RunTokenizeCommand(state->arguments);
+          }};
+}
+
+Command AddInfo(CLI::App& coat) {
+  CLI::App* const app = AddApp(coat, "info", "[OPTIONS]", "Print version, processor and libraries", kInfoFooter);
+  return {app, false, [](const std::vector<std::string>&) { return RunInfoCommand(); }};
+}
+
+int Run(int argc, char** argv) {
+  CLI::App coat("Trains OLMo models in FP8 by the COAT scheme.", "coat");
+  coat.formatter(std::make_shared<HelpText>("COMMAND ..."));
+  coat.require_subcommand(1);
+  coat.footer(kFooter);
+  coat.set_help_flag("-h,--help", "print this help");
+  coat.set_version_flag("--version", fmt::format("coat {} ({})", DescribeBuild().version, GitCommit()),
+                        "print version and commit");
+  const std::vector<Command> commands = {AddTrain(coat), AddPlan(coat), AddConfig(coat), AddTokenize(coat),
+                                         AddInfo(coat)};
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.app->get_name());
+  if (argc < 2)
+    throw UsageError(fmt::format("a command is missing; accepted: {}; see coat --help", Joined(names, ", ")));
+  if (argv[1][0] != '-') RequireCommand(argv[1], names);
+  try {
+    coat.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return coat.exit(request);
+  } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> options = OptionNames(coat);
+    const std::string first = argv[1];
+    if (first.starts_with("-")) RequireNoArguments(std::vector<std::string>{first}, options);
+    throw UsageError(error.what());
+  }
+  for (const Command& command : commands) {
+    if (!command.app->parsed()) continue;
+    std::vector<std::string> rest = command.app->remaining();
+    const std::vector<std::string> options = OptionNames(*command.app);
+    if (command.takes_overrides) {
+      RequireOverrides(rest, options);
+    } else {
+      RequireNoArguments(rest, options);
+    }
+    return command.run(std::move(rest));
+  }
+  throw UsageError("a command is missing; see coat --help");
+}
+
+/// Throws Error if this build would end with SIGILL here: it may have been made on another machine.
+void RequireCpuFeatures() {
+  const CpuDescription cpu = DescribeCpu();
+  if (cpu.missing.empty()) return;
+  throw Error(
+      fmt::format("this build uses {}, which this processor lacks; build it here, or with -DCOAT_CPU_ARCH=x86-64-v3",
+                  Joined(cpu.missing, ", ")));
+}
+
+int Fail(int exit_code, const char* message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "coat: error: {}\n", message);
+  return exit_code;
+}
+
+int Main(int argc, char** argv) {
+  try {
+    IgnoreWriteSignals();
+    RequireCpuFeatures();
+    return Run(argc, argv);
+  } catch (const UsageError& error) {
+    return Fail(kExitUsage, error.what());
+  } catch (const ConfigError& error) {
+    return Fail(kExitUsage, error.what());
+  } catch (const std::bad_alloc&) {
+    return Fail(kExitFailure, "out of memory; `coat plan FILE` prints what a run needs");
+  } catch (const std::exception& error) {
+    return Fail(kExitFailure, error.what());
+  }
+}
+
+}  // namespace
+}  // namespace coat
+
+int main(int argc, char** argv) {
+  return coat::Main(argc, argv);
+}

@@ -1,0 +1,11 @@
+#pragma once
+// What a configuration's check has to say.
+
+#include "config/validate.h"
+
+namespace coat {
+
+/// Prints a line on standard error for each warning and each key without effect.
+void PrintReport(const ValidationReport& report);
+
+}  // namespace coat

@@ -1,0 +1,64 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "data/tokenize.h"
+#include "tools/commands.h"
+#include "tools/output.h"
+#include "train/console.h"
+
+namespace coat {
+
+namespace {
+
+std::string ProgressText(const TokenizeProgress& progress) {
+  const double megabytes = static_cast<double>(progress.consumed_bytes) / 1e6;
+  if (progress.total_bytes == 0) return fmt::format("tokenize  {:.1f} MB", megabytes);
+  const double share = static_cast<double>(progress.consumed_bytes) / static_cast<double>(progress.total_bytes);
+  return fmt::format("tokenize  {:.1f}%  {:.1f} MB of {:.1f} MB", 100 * share, megabytes,
+                     static_cast<double>(progress.total_bytes) / 1e6);
+}
+
+std::string Count(std::int64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+std::string Summary(const TokenizeArguments& arguments, const TokenizeResult& result) {
+  std::string text =
+      fmt::format("{}, {}, {}: {} in {}", Count(result.documents, "document"), Count(result.text_bytes, "byte"),
+                  Count(result.tokens, "token"), result.tokens - result.validation_tokens, arguments.files.back());
+  if (!arguments.validation_file.empty()) {
+    text += fmt::format(", {} in {}", result.validation_tokens, arguments.validation_file);
+  }
+  if (result.empty_documents > 0) text += fmt::format("; {} left out", Count(result.empty_documents, "empty document"));
+  return text + "\n";
+}
+
+}  // namespace
+
+int RunTokenizeCommand(const TokenizeArguments& arguments) {
+  if (arguments.tokenizer != "bytes") {
+    throw UsageError(fmt::format("--tokenizer: found {}; accepted: bytes", arguments.tokenizer));
+  }
+  if (arguments.dtype != "uint16" && arguments.dtype != "uint32") {
+    throw UsageError(fmt::format("--dtype: found {}; accepted: uint16, uint32", arguments.dtype));
+  }
+  if (arguments.files.size() < 2) {
+    throw UsageError("tokenize: expected at least one input file and, last, the output file; see coat tokenize --help");
+  }
+  // Results go to standard output, so progress is shown where errors are.
+  Console console(DetectConsole(STDERR_FILENO));
+  const TokenizeResult result = TokenizeFiles(
+      {.inputs = {arguments.files.begin(), arguments.files.end() - 1},
+       .output = arguments.files.back(),
+       .token_type = arguments.dtype == "uint16" ? TokenType::kUint16 : TokenType::kUint32,
+       .validation_fraction = arguments.validation_fraction,
+       .validation_output = arguments.validation_file,
+       .overwrite = arguments.overwrite,
+       .progress = [&](const TokenizeProgress& progress) { console.ShowProgress(ProgressText(progress)); }});
+  console.ClearProgress();
+  Print(Summary(arguments, result));
+  return kExitSuccess;
+}
+
+}  // namespace coat

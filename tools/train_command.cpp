@@ -1,0 +1,16 @@
+#include "config/load.h"
+#include "config/validate.h"
+#include "tools/commands.h"
+#include "tools/report.h"
+#include "train/trainer.h"
+
+namespace coat {
+
+int RunTrainCommand(const TrainArguments& arguments) {
+  const TrainConfig config = LoadTrainConfig(arguments.config.file, arguments.config.overrides);
+  PrintReport(Validate(config));
+  const TrainOutcome outcome = RunTraining(config, {.threads = arguments.threads});
+  return outcome == TrainOutcome::kStoppedBySignal ? kExitStoppedBySignal : kExitSuccess;
+}
+
+}  // namespace coat
