@@ -61,8 +61,8 @@ struct AdamWElement {
 /// AdamW with decoupled weight decay, in OLMo's order: decay, moments, update.
 ///   p' = p * (1 - lr wd);  m' = b1 m + (1 - b1) g;  v' = b2 v + (1 - b2) g^2;
 ///   p'' = p' - lr / (1 - b1^t) * (m' / (sqrt(v') / sqrt(1 - b2^t) + eps)).
-/// Rounding: every operation once in float32, as written. v' stops at the largest float32, so that the moments are
-/// finite for every finite gradient. `eps` must be above 0.
+/// Rounding: every operation once in float32, as written. v' (or g^2 in it) stops at the largest float32, so that the
+/// moments are finite for every finite gradient. `eps` must be above 0.
 COAT_HOST_DEVICE inline AdamWElement AdamWUpdate(const AdamWScalars& scalars, AdamWElement old, float grad) {
   constexpr float kLargest = 3.40282347e38f;
   AdamWElement next;

@@ -49,12 +49,12 @@ COAT_HOST_DEVICE inline float ExpansionExponent(float absmax, float absmin, floa
   return std::max(steps, 1.0f) / expand_min;
 }
 
-/// `magnitude` of F's codes with the sign of `x`; 0 stays 0 and nothing else becomes 0 (the smallest code is 1).
+/// The code of `expanded` >= 0 with the sign of `x`; 0 stays 0 and nothing else becomes 0 (the smallest code is 1).
 template <class F>
-COAT_HOST_DEVICE inline std::uint8_t SignedCode(float x, float magnitude) {
-  const std::uint32_t sign = (std::bit_cast<std::uint32_t>(x) >> 24) & 0x80u;
-  const std::uint32_t code = EncodeFp8<F>(magnitude);
-  return static_cast<std::uint8_t>(x == 0.0f ? 0u : (sign | (code > 1u ? code : 1u)));
+COAT_HOST_DEVICE inline std::uint8_t SignedCode(float x, float expanded) {
+  constexpr float kSmallest = std::bit_cast<float>(static_cast<std::uint32_t>(128 - F::kBias - F::kMantissaBits) << 23);
+  const float magnitude = expanded > kSmallest ? expanded : kSmallest;
+  return EncodeFp8<F>(x == 0.0f ? 0.0f : std::copysign(magnitude, x));
 }
 
 /// The code of `x`, |x| <= A, in a group with exponent k; `log2_absmax` is SplitLog2(A).

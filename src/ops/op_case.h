@@ -121,6 +121,12 @@ std::vector<OpCase> RopeCases();
 std::vector<OpCase> AttentionCases();
 std::vector<OpCase> EmbeddingCases();
 std::vector<OpCase> CrossEntropyCases();
-std::vector<OpCase> OptimizerCases();
+std::vector<OpCase> AdamWCases();
+std::vector<OpCase> LionWCases();
+std::vector<OpCase> CoatAdamWCases();
+std::vector<OpCase> StatisticsCases();
+std::vector<OpCase> ClipCases();
+std::vector<OpCase> FillNormalCases();
+std::vector<OpCase> CastCases();
 
 }  // namespace coat

@@ -1,0 +1,42 @@
+#include "ops/adamw.h"
+
+#include "cpu/dispatch.h"
+#include "numerics/bfloat16.h"
+
+namespace coat::cpu {
+
+namespace {
+
+constexpr std::int64_t kElements = 1 << 14;  // elements a task
+
+// The scalars come by value: a reference could alias what is written, and the loop would not vectorize.
+template <class T>
+void UpdateElements(AdamWScalars scalars, float grad_scale, bool selective, std::int64_t count,
+                    const T* __restrict grads, float* __restrict param, float* __restrict exp_avg,
+                    float* __restrict exp_avg_sq) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float grad = ToFloat(grads[i]) * grad_scale;
+    const AdamWElement old = {param[i], exp_avg[i], exp_avg_sq[i]};
+    const AdamWElement next = AdamWUpdate(scalars, old, grad);
+    const bool keep = selective & (grad == 0.0f);
+    param[i] = keep ? old.param : next.param;
+    exp_avg[i] = keep ? old.exp_avg : next.exp_avg;
+    exp_avg_sq[i] = keep ? old.exp_avg_sq : next.exp_avg_sq;
+  }
+}
+
+}  // namespace
+
+void AdamW(Context& ctx, const AdamWArgs& args) {
+  const AdamWScalars scalars(args.settings);
+  const float grad_scale = args.grad_scale ? *args.grad_scale.As<float>() : 1.0f;
+  VisitPlain(args.grad.dtype(), [&]<class T>() {
+    ctx.ParallelBlocks(args.param.elements(), kElements, [&](std::int64_t begin, std::int64_t end) {
+      UpdateElements(scalars, grad_scale, args.selective, end - begin, args.grad.As<T>() + begin,
+                     args.param.As<float>() + begin, args.exp_avg.As<float>() + begin,
+                     args.exp_avg_sq.As<float>() + begin);
+    });
+  });
+}
+
+}  // namespace coat::cpu

@@ -1,0 +1,39 @@
+#include "ops/lion.h"
+
+#include "cpu/dispatch.h"
+#include "numerics/bfloat16.h"
+
+namespace coat::cpu {
+
+namespace {
+
+constexpr std::int64_t kElements = 1 << 14;  // elements a task
+
+// The scalars come by value: a reference could alias what is written, and the loop would not vectorize.
+template <class T>
+void UpdateElements(LionWScalars scalars, float grad_scale, bool selective, std::int64_t count,
+                    const T* __restrict grads, float* __restrict param, float* __restrict exp_avg) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float grad = ToFloat(grads[i]) * grad_scale;
+    const LionWElement old = {param[i], exp_avg[i]};
+    const LionWElement next = LionWUpdate(scalars, old, grad);
+    const bool keep = selective & (grad == 0.0f);
+    param[i] = keep ? old.param : next.param;
+    exp_avg[i] = keep ? old.exp_avg : next.exp_avg;
+  }
+}
+
+}  // namespace
+
+void LionW(Context& ctx, const LionWArgs& args) {
+  const LionWScalars scalars(args.settings);
+  const float grad_scale = args.grad_scale ? *args.grad_scale.As<float>() : 1.0f;
+  VisitPlain(args.grad.dtype(), [&]<class T>() {
+    ctx.ParallelBlocks(args.param.elements(), kElements, [&](std::int64_t begin, std::int64_t end) {
+      UpdateElements(scalars, grad_scale, args.selective, end - begin, args.grad.As<T>() + begin,
+                     args.param.As<float>() + begin, args.exp_avg.As<float>() + begin);
+    });
+  });
+}
+
+}  // namespace coat::cpu

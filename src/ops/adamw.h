@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/context.h"
+#include "base/tensor.h"
+#include "numerics/adamw.h"
+
+namespace coat {
+
+struct AdamWArgs {
+  TensorView param;                 // [...] f32, updated
+  ConstTensorView grad;             // of param's shape, f32 or bf16, finite
+  TensorView exp_avg;               // of param's shape, f32, updated
+  TensorView exp_avg_sq;            // of param's shape, f32, updated
+  ConstTensorView grad_scale = {};  // [1] f32, by which the gradient is multiplied; 1 when it is missing
+  AdamWSettings settings;           // eps > 0, step >= 1
+  bool selective = false;           // leave alone the elements whose gradient, after the scale, is 0
+};
+
+/// One AdamW update of a tensor: AdamWUpdate of numerics/adamw.h on each element.
+///
+/// Rounding: grad * grad_scale in float32, then as AdamWUpdate. Exactness: bitwise. Throws ArgumentError unless shapes,
+/// types, devices and settings are as above. Source: OLMo's AdamW (torch.optim.AdamW with selective updates).
+void AdamW(Context& ctx, const AdamWArgs& args);
+
+/// Throws ArgumentError unless eps > 0, step >= 1, both betas are in [0, 1) and all numbers are finite.
+void RequireAdamWSettings(std::string_view op, const AdamWSettings& settings);
+
+namespace cpu {
+void AdamW(Context& ctx, const AdamWArgs& args);
+}  // namespace cpu
+
+}  // namespace coat

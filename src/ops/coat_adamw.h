@@ -1,0 +1,43 @@
+#pragma once
+
+#include "base/context.h"
+#include "base/tensor.h"
+#include "numerics/adamw.h"
+
+namespace coat {
+
+/// A moment of n elements in groups of G consecutive ones (the last may be smaller), as numerics/expansion.h stores it.
+/// All bytes zero is a moment of zeros.
+struct ExpandedMoment {
+  TensorView codes;          // of the parameter's shape, e4m3 or e5m2
+  TensorView absmax;         // [ceil(n / G)] f32
+  TensorView exponent = {};  // [ceil(n / G)] f32; without it the moment is not expanded
+};
+
+struct CoatAdamWArgs {
+  TensorView param;                 // [...] f32, n elements, updated
+  ConstTensorView grad;             // of param's shape, f32 or bf16, finite
+  ExpandedMoment exp_avg;           // updated
+  ExpandedMoment exp_avg_sq;        // updated
+  std::int64_t group = 128;         // G: a multiple of 32, 32 to 256
+  std::int64_t expand_min = 16;     // exponents are multiples of 1 / expand_min; 1 to 2^20
+  ConstTensorView grad_scale = {};  // [1] f32, by which the gradient is multiplied; 1 when it is missing
+  AdamWSettings settings;           // eps > 0, step >= 1
+};
+
+/// One AdamW update of a tensor with moments in FP8: decode, AdamW's update, encode anew, in one pass over each group.
+///
+/// The parameter is updated with the moments before they are encoded. Finite for every finite gradient, whatever a
+/// group holds: zeros, constants, one element, any range.
+/// Rounding: the moments as DecodeExpanded or DecodeUnexpanded, then as the op AdamW, then the new largest and smallest
+/// magnitudes (exact), ExpansionExponent, and EncodeExpanded or EncodeUnexpanded. Exactness: bitwise. Throws
+/// ArgumentError unless shapes, types, devices and settings are as above.
+/// Source: COAT (arXiv:2410.19313), CoatAdamW. Two kinds of groups differ: of a group with a single magnitude COAT
+/// makes an infinite exponent, and where a group has zeros it may take one for the smallest magnitude.
+void CoatAdamW(Context& ctx, const CoatAdamWArgs& args);
+
+namespace cpu {
+void CoatAdamW(Context& ctx, const CoatAdamWArgs& args);
+}  // namespace cpu
+
+}  // namespace coat
