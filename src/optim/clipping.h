@@ -23,17 +23,16 @@ struct ClippingLimits {
 
 /// What the gradients of a step were, before clipping.
 struct ClippingResult {
-  double total_norm = 0.0;             // of all parameters together; NaN or infinite if any gradient is
-  std::vector<double> norms;           // of each parameter, in their order
-  double clipping_rate = 0.0;          // share of the parameters whose gradient is scaled down
-  std::string first_non_finite;        // the first parameter whose gradient is not finite; empty if all are
+  double total_norm = 0.0;       // of all parameters together; NaN or infinite if any gradient is
+  std::vector<double> norms;     // of each parameter, in their order
+  double clipping_rate = 0.0;    // share of the parameters whose gradient is scaled down
+  std::string first_non_finite;  // the first parameter whose gradient is not finite; empty if all are
 };
 
-/// Gradient norms and clipping coefficients. The update multiplies by the coefficients, so gradients are read once less.
+/// Gradient norms and clipping coefficients. The update multiplies by the coefficients, so gradients are read once
+/// less.
 ///
-/// Global: c = min(1, max_norm / (total_norm + 1e-6)). By ratio, for each parameter: c = min(1, ratio a / (norm + 1e-6)),
-/// then a += (1 - beta) (c norm - a) with a starting at the first norm and beta the larger of the two betas.
-/// Source: OLMo's Optimizer.clip_grads_and_collect_metrics.
+/// The formulas are those of ops/clip.h. Source: OLMo's Optimizer.clip_grads_and_collect_metrics.
 class GradientClipping {
  public:
   /// `beta` is the larger of the optimizer's betas. `parameters` must stay valid.
@@ -41,18 +40,18 @@ class GradientClipping {
 
   /// Lays out norms, coefficients and averages: a few floats a parameter.
   void LayOut(Arena& metadata);
-  /// Norms of the gradients, and coefficients for the update. When a gradient is not finite, coefficients and averages are
-  /// left as they were: the step is to be skipped.
+  /// Norms of the gradients, and coefficients for the update. When a gradient is not finite, coefficients and averages
+  /// are left as they were: the step is to be skipped.
   ClippingResult Measure(Context& ctx, const ClippingLimits& limits);
   /// [P] f32, what UpdateScalars::grad_scale wants.
   ConstTensorView coefficients() const { return coefficients_; }
-  /// Visits "grad_norm_exp_avg" [P] f32, which a checkpoint keeps (negative: no average yet).
+  /// Visits "grad_norm_exp_avg" [P] f32, which a checkpoint keeps (0: no average yet).
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const;
 
  private:
   std::span<const Parameter> parameters_;
   double beta_;
-  TensorView squared_norms_, coefficients_, averages_;
+  TensorView norms_, total_norm_, coefficients_, averages_;
 };
 
 }  // namespace coat

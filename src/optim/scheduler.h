@@ -20,8 +20,8 @@ class Scheduler {
   /// The configured limits, times the warm-up factor while s <= grad_clip_warmup_steps. (OLMo applies it a step late.)
   ClippingLimits Limits(double s, std::optional<double> max_norm, std::optional<double> max_norm_ratio) const;
 
-  /// Warms up again from 0 at `start`, over t_warmup, to where the schedule is then: for a model that was loaded without
-  /// its optimizer's state. `start` in the scheduler's own unit. (OLMo counts it in steps in either unit.)
+  /// Warms up again from 0 at `start`, over t_warmup, to where the schedule is then: for a model that was loaded
+  /// without its optimizer's state. `start` in the scheduler's own unit. (OLMo counts it in steps in either unit.)
   void BoltOn(double start) { bolt_on_start_ = start; }
   std::optional<double> bolt_on_start() const { return bolt_on_start_; }
 
