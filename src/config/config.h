@@ -88,6 +88,7 @@ struct TrainConfig {
   std::optional<bool> fused_loss = std::nullopt;
   std::optional<std::string> hf_datasets_cache_dir = std::nullopt;
   std::optional<std::vector<std::int64_t>> module_outputs_save_steps = std::nullopt;
+  std::int64_t max_skipped_steps = 3;  // coat's own key
 
   /// Where each key was set; not a key itself.
   Sources sources;
@@ -174,6 +175,8 @@ struct TrainConfig {
     visit("hf_datasets_cache_dir", self.hf_datasets_cache_dir, NoEffect("deprecated in OLMo"));
     visit("module_outputs_save_steps", self.module_outputs_save_steps,
           Only("null", "steps at which inputs and outputs of all modules are written"));
+    visit("max_skipped_steps", self.max_skipped_steps,
+          Honored("stop after so many steps in a row with a loss or gradient that is not finite; not a key of OLMo"));
   }
 };
 

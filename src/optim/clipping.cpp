@@ -25,6 +25,7 @@ ClippingResult GradientClipping::Measure(Context& ctx, const ClippingLimits& lim
   }
   TotalNorm(ctx, {.norms = norms_, .total_norm = total_norm_});
   ClippingResult result;
+  if (ctx.device() == DeviceKind::kMeta) return result;
   result.total_norm = *total_norm_.As<float>();
   for (std::int64_t i = 0; i < count; ++i) {
     const double norm = norms_.As<float>()[i];

@@ -41,7 +41,7 @@ class GradientClipping {
   /// Lays out norms, coefficients and averages: a few floats a parameter.
   void LayOut(Arena& metadata);
   /// Norms of the gradients, and coefficients for the update. When a gradient is not finite, coefficients and averages
-  /// are left as they were: the step is to be skipped.
+  /// are left as they were: the step is to be skipped. On kMeta it only checks the gradients.
   ClippingResult Measure(Context& ctx, const ClippingLimits& limits);
   /// [P] f32, what UpdateScalars::grad_scale wants.
   ConstTensorView coefficients() const { return coefficients_; }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/error.h"
+
 namespace coat {
 
 namespace {
@@ -36,7 +38,18 @@ double InverseSqrt(const Course& course, double s) {
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerConfig& config, double learning_rate, double run_length)
-    : config_(config), learning_rate_(learning_rate), run_length_(run_length) {}
+    : config_(config), learning_rate_(learning_rate), run_length_(run_length) {
+  // As OLMo reads these keys.
+  config_.t_warmup = std::trunc(config.t_warmup);
+  if (config.t_max) config_.t_max = std::trunc(*config.t_max);
+  if (config.grad_clip_warmup_steps) config_.grad_clip_warmup_steps = std::trunc(*config.grad_clip_warmup_steps);
+  const bool inverse_sqrt =
+      config.name == SchedulerName::kInverseSqrtWithWarmup || config.name == SchedulerName::kMaxScheduler;
+  if (inverse_sqrt && config_.t_warmup < 1.0) {
+    throw ConfigError(fmt::format("scheduler.t_warmup: found {}; accepted with scheduler.name: {}: at least 1",
+                                  config.t_warmup, NameOf(config.name)));
+  }
+}
 
 double Scheduler::LearningRate(double s) const {
   if (!bolt_on_start_) return WithoutBoltOn(s);

@@ -14,6 +14,8 @@ namespace coat {
 class Scheduler {
  public:
   /// `run_length` in the scheduler's unit: S where t_max is null. A step-unit config takes steps, a token one tokens.
+  /// Lengths in `config` are cut to whole numbers. Throws ConfigError for an inverse square root without a warm-up,
+  /// which would be 0 throughout.
   Scheduler(const SchedulerConfig& config, double learning_rate, double run_length);
 
   double LearningRate(double s) const;

@@ -101,11 +101,14 @@ MemoryPlan PlanOf(const TrainConfig& config, const RunArenas& arenas, const std:
 }
 
 std::string WithSeparators(std::int64_t value) {
-  std::string digits = std::to_string(value);
-  for (std::ptrdiff_t at = std::ssize(digits) - 3; at > (value < 0 ? 1 : 0); at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = std::to_string(value);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const bool starts_group = i > 0 && digits[i - 1] != '-' && (digits.size() - i) % 3 == 0;
+    if (starts_group) text += ',';
+    text += digits[i];
   }
-  return digits;
+  return text;
 }
 
 std::string InBinaryUnits(std::int64_t bytes) {
