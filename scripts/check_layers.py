@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Checks that includes go down the layers only, and that heavy headers stay in the few files meant for them."""
+import pathlib
+import re
+import sys
+
+# Folder: the folders that its files may include, besides itself. Tests (x_test.cpp) may include tests/support as well.
+ALLOWED = {
+    "base": [],
+    "numerics": ["base"],
+    "ops": ["base", "numerics"],
+    "cpu": ["base", "numerics", "ops"],
+    "config": ["base"],
+    "data": ["base"],
+    "checkpoint": ["base", "config"],
+    "recipes": ["base", "config"],
+    "nn": ["base", "config", "numerics", "ops", "recipes"],
+    "models": ["base", "config", "numerics", "ops", "recipes", "nn"],
+    "optim": ["base", "config", "numerics", "ops", "recipes", "nn"],
+    "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint"],
+    "tools": ["base", "config", "data", "train", "cpu"],
+    "tests": None,  # anything
+    "bench": None,
+}
+# Header: which files may include it.
+ONLY_IN = {
+    r"yaml-cpp/": r"src/config/yaml\w*\.cpp",
+    r"CLI/": r"tools/main\.cpp",
+    r"nlohmann/": r".*\.cpp",
+    r"gtest/": r".*_test\.cpp|tests/.*|src/.*/(\w+_testing|example_\w+)\.h",
+    r"benchmark/": r"bench/.*\.cpp",
+    r"cblas\.h": r"src/cpu/blas\.cpp",
+    r"iostream$|regex$": r"",
+}
+# The switch over FP8 formats, which has no arithmetic in it.
+EXCEPTIONS = {("src/ops/coat_adamw_cases.cpp", "cpu/dispatch.h")}
+
+root = pathlib.Path(__file__).resolve().parent.parent
+files = [f for top in ("src", "tools", "tests", "bench") for f in sorted((root / top).rglob("*")) if f.suffix in (".h", ".cpp")]
+problems = []
+for file in files:
+    path = file.relative_to(root).as_posix()
+    folder = path.split("/")[1 if path.startswith("src/") else 0]
+    if folder not in ALLOWED:
+        problems.append(f"{path}: the folder {folder} is not in the table of scripts/check_layers.py")
+        continue
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        include = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+        if not include:
+            continue
+        header = include[2]
+        for pattern, where in ONLY_IN.items():
+            if re.match(pattern, header) and not re.fullmatch(where, path):
+                problems.append(f"{path}:{number}: may not include {header}")
+        if include[1] == "<" or ALLOWED[folder] is None or (path, header) in EXCEPTIONS:
+            continue
+        target = header.split("/")[0]
+        is_support = header.startswith("tests/support/") and re.fullmatch(ONLY_IN[r"gtest/"], path)
+        if target != folder and target not in ALLOWED[folder] and not is_support:
+            problems.append(f"{path}:{number}: {folder} may not include {header}; it may include {', '.join(ALLOWED[folder])}")
+print("\n".join(problems) or f"check_layers: {len(files)} files keep to the layers")
+sys.exit(1 if problems else 0)

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Compares training runs on byte tokens: compare_runs.py VALIDATION.npy PLOT.png RUN RUN...
+
+A RUN is a save folder with metrics.jsonl, and plan.json by `coat plan --json`. Prints a table; gnuplot draws the losses.
+"""
+import array
+import collections
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+
+TRAIN = "train/CrossEntropyLoss"
+VALIDATION = "eval/validation/CrossEntropyLoss"
+SPEED = "throughput/device/tokens_per_second"
+LAST = 10  # steps whose mean is the final training loss: a single step's is noisy
+
+
+class Run:
+    def __init__(self, folder):
+        self.name = os.path.basename(os.path.normpath(folder))
+        with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as lines:
+            self.steps = [json.loads(line) for line in lines]
+        with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
+            self.bytes = json.load(file)["plans"][0]["categories"]
+
+    def series(self, name):
+        return [(step["step"], step[name]) for step in self.steps if step.get(name) is not None]
+
+    def final(self, name, count=1):
+        return statistics.mean(value for _, value in self.series(name)[-count:])
+
+
+def byte_entropy(path):
+    """Bits a token that the best model without context needs: one that knows the file's own frequencies."""
+    tokens = array.array("H")
+    with open(path, "rb") as file:
+        tokens.frombytes(file.read())
+    return -sum(n / len(tokens) * math.log2(n / len(tokens)) for n in collections.Counter(tokens).values())
+
+
+def print_table(runs, entropy):
+    def row(label, cells):
+        print(f"{label:40}" + "".join(f"{cell:>18}" for cell in cells))
+
+    def state(run):
+        return run.bytes["moments"] + run.bytes["metadata"]
+
+    row("", [run.name for run in runs])
+    row(f"training loss, mean of last {LAST} (nats)", [f"{run.final(TRAIN, LAST):.4f}" for run in runs])
+    row("validation loss (nats)", [f"{run.final(VALIDATION):.4f}" for run in runs])
+    row("validation loss (bits per byte)", [f"{run.final(VALIDATION) / math.log(2):.4f}" for run in runs])
+    row("  byte frequencies alone", [f"{entropy:.4f}"] * len(runs))
+    row("optimizer state (bytes)", [f"{state(run):,}" for run in runs])
+    row("saved activations (bytes)", [f"{run.bytes['saved']:,}" for run in runs])
+    row("tokens/s, median", [f"{statistics.median(v for _, v in run.series(SPEED)):,.0f}" for run in runs])
+    first = runs[0]
+    for run in runs[1:]:
+        losses = run.final(TRAIN, LAST) / first.final(TRAIN, LAST) - 1, run.final(VALIDATION) / first.final(VALIDATION) - 1
+        print(f"\n{run.name} against {first.name}: training loss {losses[0]:+.2%}, validation loss {losses[1]:+.2%},"
+              f" optimizer state x{state(run) / state(first):.2f}, activations x{run.bytes['saved'] / first.bytes['saved']:.2f}")
+
+
+def plot(runs, path):
+    curves, data = [], []
+    for run in runs:
+        for name, style in ((TRAIN, "lines"), (VALIDATION, "linespoints")):
+            curves.append(f"'-' with {style} title '{name.split('/')[0]} {run.name}'")
+            data += [f"{step} {value}" for step, value in run.series(name)] + ["e"]
+    script = ["set terminal png size 1000,600", f"set output '{path}'", "set xlabel 'step'", "set ylabel 'loss (nats)'",
+              "set grid", "set key noenhanced", "plot " + ", ".join(curves), *data]
+    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
+
+
+def main():
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    validation, picture, *folders = sys.argv[1:]
+    runs = [Run(folder) for folder in folders]
+    print_table(runs, byte_entropy(validation))
+    plot(runs, picture)
+    print(f"\nLosses step by step: {picture}; all numbers: metrics.jsonl in {' and '.join(folders)}")
+
+
+if __name__ == "__main__":
+    main()
