@@ -155,11 +155,15 @@ TEST_P(RecipeTest, GivesTheSameBytesOnAnyNumberOfThreadsAndAgain) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RecipeTest,
+                         // The cosine of a gradient with relative error e is 1 / sqrt(1 + e^2). Rounding a normal value
+                         // to E5M2 errs by about 6 %
+                         // of it, to E4M3 by 3 %; some twenty such roundings lie on the way of a gradient here, adding
+                         // up to e = 0.2 or less.
                          testing::Values(RecipeCase{"bf16", std::nullopt, 16, 1e-3, 0.9995},
-                                         RecipeCase{"fp8linear", QuantizeModel::kFp8Linear, 16, 2e-3, 0.985},
-                                         RecipeCase{"fp8deepseek", QuantizeModel::kFp8DeepSeek, 16, 2e-3, 0.99},
-                                         RecipeCase{"coat_g16", QuantizeModel::kCoatReal, 16, 2e-3, 0.985},
-                                         RecipeCase{"coat_g128", QuantizeModel::kCoatReal, 128, 2e-3, 0.985}),
+                                         RecipeCase{"fp8linear", QuantizeModel::kFp8Linear, 16, 5e-3, 0.97},
+                                         RecipeCase{"fp8deepseek", QuantizeModel::kFp8DeepSeek, 16, 5e-3, 0.98},
+                                         RecipeCase{"coat_g16", QuantizeModel::kCoatReal, 16, 5e-3, 0.97},
+                                         RecipeCase{"coat_g128", QuantizeModel::kCoatReal, 128, 5e-3, 0.97}),
                          [](const testing::TestParamInfo<RecipeCase>& info) { return info.param.name; });
 
 TEST(Recipe, AccumulatesGradientsInBFloat16WhenAsked) {
