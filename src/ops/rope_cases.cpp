@@ -173,10 +173,14 @@ OpCase BackwardCase(const RopeShape& shape) {
   op.name = "RopeBackward/" + shape.Name();
   op.make = [shape](std::uint64_t seed) {
     Operands operands;
-    operands.InOut("d_qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
+    const TensorView d_qkv = operands.InOut("d_qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
     AddTable(operands, shape, seed);
     if (shape.mask) operands.Input("clip_mask", {shape.tokens(), shape.width() / 8}, DType::kU8, seed);
-    if (shape.absmax) operands.Output("absmax", {1}, DType::kF32);
+    if (!shape.absmax) return operands;
+    // The largest gradient at an end: the first, or with a mask the last, which must not be clipped.
+    Set(d_qkv, shape.mask ? d_qkv.elements() - 1 : 0, -1e9f);
+    if (shape.mask) operands["clip_mask"].As<std::uint8_t>()[d_qkv.elements() / 8 - 1] |= 0x80;
+    operands.Output("absmax", {1}, DType::kF32);
     return operands;
   };
   op.call = [shape](Context& ctx, const Operands& operands) {
