@@ -194,6 +194,7 @@ TEST(Validate, ChecksTheTrainer) {
   EXPECT_EQ(ErrorWith({"--seed=4294967296"}), "seed: found 4294967296; accepted: 0 to 4294967295");
   EXPECT_EQ(ErrorWith({"--data.seed=-1"}), "data.seed: found -1; accepted: 0 to 4294967295, or null");
   EXPECT_EQ(ErrorWith({"--eval_interval=0"}), "eval_interval: found 0; accepted: 1 or more");
+  EXPECT_EQ(ErrorWith({"--max_skipped_steps=0"}), "max_skipped_steps: found 0; accepted: 1 or more");
   EXPECT_EQ(ErrorWith({"--save_interval=0"}), "save_interval: found 0; accepted: 1 or more, or null");
   EXPECT_EQ(ErrorWith({"--save_num_checkpoints_to_keep=-2"}),
             "save_num_checkpoints_to_keep: found -2; accepted: -1 to 2147483647");

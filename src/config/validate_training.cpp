@@ -140,6 +140,7 @@ void CheckTrainer(const TrainConfig& config, Checker& checker) {
   checker.RequireWithin("stop_at", config.stop_at, 1, Checker::kNoLimit);
   checker.RequireWithin("stop_after", config.stop_after, 1, Checker::kNoLimit);
   checker.RequireWithin("extra_steps_after_cancel", config.extra_steps_after_cancel, 0, Checker::kNoLimit);
+  checker.RequireWithin("max_skipped_steps", config.max_skipped_steps, 1, Checker::kNoLimit);
   checker.RequireWithin("speed_monitor.window_size", config.speed_monitor.window_size, 1);
   checker.RequirePositive("max_grad_norm", config.max_grad_norm);
   checker.RequirePositive("max_grad_norm_ratio", config.max_grad_norm_ratio);
