@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_system.h"
 #include "checkpoint/checksum.h"
-#include "checkpoint/file_system.h"
+#include "checkpoint/file_names.h"
 #include "checkpoint/quoted.h"
 
 namespace coat {
@@ -22,10 +23,10 @@ CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfEx
       temporary_path_(fmt::format("{}{}", path_, kTemporarySuffix)) {
   COAT_REQUIRE(name.step >= 0, "CheckpointWriter: step is {}; expected 0 or more", name.step);
   const PathKind kind = KindOf(path_);
-  if (kind != PathKind::kMissing && kind != PathKind::kDirectory) {
+  if (kind != PathKind::kMissing && kind != PathKind::kFolder) {
     throw IoError(fmt::format("cannot save {}: something that is not a folder has this name", path_));
   }
-  if (kind == PathKind::kDirectory && if_exists == IfExists::kRefuse && !ListDirectory(path_).empty()) {
+  if (kind == PathKind::kFolder && if_exists == IfExists::kRefuse && !ListFolder(path_).empty()) {
     throw IoError(fmt::format("cannot save {}: it exists; set save_overwrite to replace it", path_));
   }
   const std::string link = fmt::format("{}/{}", folder_, LatestLinkName(name.kind));
@@ -33,9 +34,9 @@ CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfEx
     throw IoError(
         fmt::format("cannot save {}: {} is not a link, so it cannot lead to the latest checkpoint", path_, link));
   }
-  MakeDirectories(folder_);
+  MakeFolders(folder_);
   RemoveTree(temporary_path_);
-  MakeDirectory(temporary_path_);
+  MakeFolder(temporary_path_);
 }
 
 CheckpointWriter::~CheckpointWriter() {
@@ -66,14 +67,14 @@ void CheckpointWriter::Commit(TrainerState state, std::string_view config_yaml) 
                          .size_bytes = config_yaml.size(),
                          .crc32 = Crc32(std::as_bytes(std::span(config_yaml.data(), config_yaml.size())))});
   AddFile(std::string(kTrainerStateFile), FormatTrainerState(state));
-  SyncDirectory(temporary_path_);
+  SyncFolder(temporary_path_);
   AddFile(config_name, config_yaml);
-  SyncDirectory(temporary_path_);
+  SyncFolder(temporary_path_);
 
   TakeName();
-  SyncDirectory(folder_);
+  SyncFolder(folder_);
   ReplaceLink(name_.text(), fmt::format("{}/{}", folder_, LatestLinkName(name_.kind)));
-  SyncDirectory(folder_);
+  SyncFolder(folder_);
   // What this checkpoint replaced bears one of these names, depending on what the file system could do.
   RemoveTree(temporary_path_);
   RemoveTree(fmt::format("{}{}", path_, kReplacedSuffix));
@@ -85,7 +86,7 @@ std::string CheckpointWriter::NewFilePath(const std::string& name) const {
 }
 
 void CheckpointWriter::TakeName() {
-  const bool replaces = KindOf(path_) == PathKind::kDirectory && if_exists_ == IfExists::kReplace;
+  const bool replaces = KindOf(path_) == PathKind::kFolder && if_exists_ == IfExists::kReplace;
   if (!replaces) {
     Rename(temporary_path_, path_);  // fails if a folder with content came there meanwhile
   } else if (!ExchangeNames(temporary_path_, path_)) {
@@ -93,7 +94,7 @@ void CheckpointWriter::TakeName() {
     RemoveTree(aside);
     Rename(path_, aside);
     try {
-      SyncDirectory(folder_);
+      SyncFolder(folder_);
       Rename(temporary_path_, path_);
     } catch (const IoError&) {
       Rename(aside, path_);

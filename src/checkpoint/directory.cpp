@@ -9,7 +9,9 @@
 #include <tuple>
 
 #include "base/error.h"
-#include "checkpoint/file_system.h"
+#include "base/file_system.h"
+#include "base/system_call.h"
+#include "checkpoint/file_names.h"
 #include "checkpoint/quoted.h"
 
 namespace coat {
@@ -50,7 +52,7 @@ std::optional<std::string> ClearLeftover(const std::string& folder, const std::s
       return fmt::format("removed {}, which {} replaces", path, original_path);
     }
     Rename(path, original_path);
-    SyncDirectory(folder);
+    SyncFolder(folder);
     return fmt::format("restored {}, which an earlier run was about to replace", original_path);
   }
   return std::nullopt;
@@ -92,7 +94,7 @@ LatestCheckpoint FindLatestCheckpoint(const std::string& folder) {
     std::string text;
   };
   std::vector<Candidate> candidates;
-  for (const std::string& text : ListDirectory(folder)) {
+  for (const std::string& text : ListFolder(folder)) {
     if (const std::optional<CheckpointName> name = ParseCheckpointName(text)) candidates.push_back({*name, text});
   }
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
@@ -110,10 +112,10 @@ LatestCheckpoint FindLatestCheckpoint(const std::string& folder) {
 }
 
 std::vector<std::string> PrepareSaveFolder(const std::string& folder) {
-  MakeDirectories(folder);
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) throw SystemError("save in", folder, errno);
+  MakeFolders(folder);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) throw SystemError(folder, "saved in", errno);
   std::vector<std::string> done;
-  for (const std::string& name : ListDirectory(folder)) {
+  for (const std::string& name : ListFolder(folder)) {
     if (std::optional<std::string> line = ClearLeftover(folder, name)) done.push_back(std::move(*line));
   }
   return done;
@@ -127,7 +129,7 @@ void RemoveCheckpoint(const std::string& folder, const std::string& name) {
   const std::string aside = path + std::string(kRemovedSuffix);
   RemoveTree(aside);
   Rename(path, aside);
-  SyncDirectory(folder);
+  SyncFolder(folder);
   RemoveTree(aside);
 }
 

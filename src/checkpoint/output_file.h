@@ -6,23 +6,21 @@
 #include <string>
 #include <string_view>
 
+#include "base/file_descriptor.h"
 #include "checkpoint/file_record.h"
 
 namespace coat {
 
-/// A new file, written from front to back. Every failure is an IoError with the path, the offset and the system's
-/// reason: a full disk and a file size limit among them (the process must ignore SIGXFSZ, or the limit ends it).
+/// A new file, written from front to back, and a record of what was written. Every failure is an IoError with the path,
+/// the offset and the system's reason.
 ///
-/// Owns the descriptor. A file that was not finished stays as it is when the object goes away. Move-only.
+/// A file that was not finished stays as it is when the object goes away. Move-only.
 class OutputFile {
  public:
   /// Throws IoError if `path` exists.
   explicit OutputFile(std::string path);
-  ~OutputFile();
-  OutputFile(OutputFile&& other) noexcept;
-  OutputFile& operator=(OutputFile&&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
   void Write(std::span<const std::byte> bytes);
   void Write(std::string_view text);
 
@@ -30,8 +28,7 @@ class OutputFile {
   FileRecord Finish();
 
  private:
-  std::string path_;
-  int descriptor_ = -1;
+  FileDescriptor file_;
   std::uint64_t size_bytes_ = 0;
   std::uint32_t crc32_ = 0;
 };

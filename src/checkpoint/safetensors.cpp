@@ -75,9 +75,9 @@ SafetensorsReader::SafetensorsReader(MappedFile file) : file_(std::move(file)) {
     throw IoError(fmt::format("{}: header length at byte 0 is {}, but only {} bytes follow it (truncated)", path(),
                               header_bytes, bytes.size() - kLengthBytes));
   }
-  data_ = bytes.subspan(kLengthBytes + header_bytes);
-  SafetensorsHeader header =
-      ParseSafetensorsHeader(file_.text().substr(kLengthBytes, header_bytes), data_.size(), path());
+  data_begin_ = static_cast<std::int64_t>(kLengthBytes + header_bytes);
+  SafetensorsHeader header = ParseSafetensorsHeader(file_.text().substr(kLengthBytes, header_bytes),
+                                                    bytes.size() - kLengthBytes - header_bytes, path());
   tensors_ = std::move(header.tensors);
   metadata_ = std::move(header.metadata);
   for (std::size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].name, i);
@@ -93,8 +93,7 @@ const TensorInfo& SafetensorsReader::Info(std::string_view name) const {
 }
 
 std::span<const std::byte> SafetensorsReader::Bytes(std::string_view name) const {
-  const TensorInfo& info = Info(name);
-  return data_.subspan(info.begin, info.size_bytes());
+  return BytesOf(Info(name));
 }
 
 std::span<const std::byte> SafetensorsReader::Bytes(std::string_view name, std::string_view dtype,
@@ -104,7 +103,11 @@ std::span<const std::byte> SafetensorsReader::Bytes(std::string_view name, std::
     throw IoError(fmt::format("{}: tensor {} is {} {}; expected {} {}", path(), Quoted(name), info.dtype,
                               ShapeText(info.shape), dtype, ShapeText(shape)));
   }
-  return data_.subspan(info.begin, info.size_bytes());
+  return BytesOf(info);
+}
+
+std::span<const std::byte> SafetensorsReader::BytesOf(const TensorInfo& info) const {
+  return file_.Range(data_begin_ + static_cast<std::int64_t>(info.begin), static_cast<std::int64_t>(info.size_bytes()));
 }
 
 /// Everything that the first byte depends on, so that a refused request leaves no file.

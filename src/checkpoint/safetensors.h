@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/mapped_file.h"
+#include "base/mapped_file.h"
 #include "checkpoint/output_file.h"
 #include "checkpoint/tensor_info.h"
 
@@ -33,7 +33,8 @@ class SafetensorsReader {
   /// Throws IoError if there is no such tensor.
   const TensorInfo& Info(std::string_view name) const;
 
-  /// The tensor's bytes, at no particular alignment. Valid while the reader lives. Throws IoError as Info does.
+  /// The tensor's bytes, at no particular alignment. Valid while the reader lives. Throws IoError as Info does, and
+  /// when the file has become shorter meanwhile.
   std::span<const std::byte> Bytes(std::string_view name) const;
 
   /// The same, and an IoError unless the tensor has this dtype and shape.
@@ -41,8 +42,10 @@ class SafetensorsReader {
                                    const std::vector<std::int64_t>& shape) const;
 
  private:
+  std::span<const std::byte> BytesOf(const TensorInfo& info) const;
+
   MappedFile file_;
-  std::span<const std::byte> data_;
+  std::int64_t data_begin_ = 0;  // the byte of the file at which the tensors' begin
   std::vector<TensorInfo> tensors_;
   std::map<std::string, std::string> metadata_;
   std::map<std::string, std::size_t, std::less<>> index_;  // name to place in tensors_

@@ -183,12 +183,23 @@ TEST(Safetensors, RefusesHeaderLengthsThatDoNotFit) {
 
 TEST(Safetensors, RefusesWhatIsNotAFile) {
   const TempDir folder;
-  ExpectParts(ErrorOf([&] { const SafetensorsReader reader(folder.path()); }), {folder.path(), "not a file"});
+  ExpectParts(ErrorOf([&] { const SafetensorsReader reader(folder.path()); }), {folder.path(), "is a folder"});
   const std::string missing = folder.File("missing");
   ExpectParts(ErrorOf([&] { const SafetensorsReader reader(missing); }), {missing, "No such file"});
   const std::string pipe = folder.File("pipe");
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  ExpectParts(ErrorOf([&] { const SafetensorsReader reader(pipe); }), {pipe, "not a file"});  // and does not wait
+  ExpectParts(ErrorOf([&] { const SafetensorsReader reader(pipe); }),
+              {pipe, "not a regular file"});  // and does not wait
+}
+
+TEST(Safetensors, ReportsAFileThatWasCutShortWhileInUse) {
+  const TempDir folder;
+  const std::string path =
+      folder.Write("w", FileWith(R"({"w":{"dtype":"U8","shape":[50000],"data_offsets":[0,50000]}})", 50'000));
+  const SafetensorsReader reader(path);
+  EXPECT_EQ(TextOf(reader.Bytes("w")), std::string(50'000, 'd'));
+  fs::resize_file(path, 10'000);
+  ExpectParts(ErrorOf([&] { reader.Bytes("w"); }), {path, "shorter while in use: 10000 bytes"});
 }
 
 TEST(Safetensors, RefusesEveryTruncationAndTrailingBytes) {

@@ -51,7 +51,7 @@ void MemMapDataset::AddMasks(const DatasetOptions& options) {
                                   options.key, options.label_mask_paths.size(), files_.size()));
   }
   for (std::size_t i = 0; i < files_.size(); ++i) {
-    const MappedFile& mask = masks_.emplace_back(options.label_mask_paths[i]);
+    const MappedFile& mask = masks_.emplace_back(options.label_mask_paths[i], ReadOrder::kScattered);
     const std::int64_t sequences = mask.size() / sequence_length_;
     if (sequences != files_[i].sequence_count()) {
       throw IoError(fmt::format(

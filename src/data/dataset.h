@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/mapped_file.h"
+#include "base/mapped_file.h"
 #include "data/token_file.h"
 
 namespace coat {

@@ -1,21 +1,18 @@
 #include "data/indices_log.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <filesystem>
 #include <new>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "base/error.h"
-#include "data/mapped_file.h"
+#include "base/file_system.h"
+#include "base/mapped_file.h"
 
 namespace coat {
 
@@ -119,11 +116,7 @@ Kept KeepSteps(const std::string& path, std::int64_t steps_done) {
 }
 
 FileDescriptor OpenLog(const std::string& path, std::int64_t steps_done, bool overwrite) {
-  std::error_code failure;
-  std::filesystem::create_directories(ParentFolder(path), failure);
-  if (failure) {
-    throw IoError(fmt::format("{}: its folder cannot be made: {}", path, failure.message()));
-  }
+  MakeFolders(ParentFolder(path));
   if (steps_done == 0 && !overwrite && ::access(path.c_str(), F_OK) == 0) {
     throw IoError(fmt::format("{}: exists already; nothing was overwritten", path));
   }
@@ -138,9 +131,7 @@ DataIndexLog::DataIndexLog(const std::string& path, std::int64_t steps_done, boo
   if (steps_done > 0) {
     kept = KeepSteps(path, steps_done);
   }
-  if (::ftruncate(file_.get(), static_cast<off_t>(kept.file_bytes)) != 0) {
-    throw IoError(fmt::format("{}: cannot be shortened to {} bytes: {}", path, kept.file_bytes, SystemReason(errno)));
-  }
+  file_.Truncate(static_cast<std::int64_t>(kept.file_bytes));
   text_ = std::move(kept.text);
   Flush();
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/file_descriptor.h"
+#include "base/file_descriptor.h"
 
 namespace coat {
 

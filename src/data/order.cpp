@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "data/atomic_file.h"
+#include "base/atomic_file.h"
 #include "data/pcg64.h"
 
 namespace coat {

@@ -44,7 +44,7 @@ std::string_view NameOf(TokenType type) {
 }
 
 TokenFile::TokenFile(std::string path, TokenType type, std::int64_t sequence_length)
-    : file_(std::move(path)), type_(type), sequence_length_(sequence_length) {
+    : file_(std::move(path), ReadOrder::kScattered), type_(type), sequence_length_(sequence_length) {
   COAT_REQUIRE(sequence_length > 0, "sequence_length is {}; it must be positive", sequence_length);
   if (HasNumpyHeader(file_.bytes())) {
     throw IoError(

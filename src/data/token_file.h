@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/token_type.h"
-#include "data/mapped_file.h"
+#include "base/mapped_file.h"
 
 namespace coat {
 

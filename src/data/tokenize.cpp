@@ -10,12 +10,12 @@
 #include <span>
 #include <string_view>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
-#include "data/atomic_file.h"
-#include "data/file_descriptor.h"
+#include "base/mapped_file.h"
+#include "base/system_call.h"
 #include "data/input_file.h"
 #include "data/json_text.h"
-#include "data/mapped_file.h"
 
 namespace coat {
 
@@ -156,7 +156,7 @@ std::int64_t CheckOptions(const TokenizeOptions& options) {
   for (const std::string& input : options.inputs) {
     struct stat status = {};
     if (::stat(input.c_str(), &status) != 0 || ::access(input.c_str(), R_OK) != 0) {
-      throw IoError(fmt::format("{}: cannot be read: {}", input, SystemReason(errno)));
+      throw SystemError(input, "read", errno);
     }
     if (S_ISDIR(status.st_mode)) {
       throw IoError(fmt::format("{}: is a folder; expected a text file", input));

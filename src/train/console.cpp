@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "data/file_descriptor.h"
+#include "base/system_call.h"
 
 namespace coat {
 

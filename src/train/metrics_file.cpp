@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_system.h"
+#include "base/system_call.h"
 
 namespace coat {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/file_descriptor.h"
+#include "base/file_descriptor.h"
 #include "train/metrics.h"
 
 namespace coat {

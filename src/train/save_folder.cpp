@@ -7,7 +7,7 @@
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/directory.h"
 #include "config/dump.h"
-#include "data/atomic_file.h"
+#include "base/atomic_file.h"
 #include "train/run_checkpoint.h"
 
 namespace coat {

@@ -21,15 +21,20 @@ class FileDescriptor {
 
   const std::string& path() const { return path_; }
   int get() const { return descriptor_; }
+  bool is_open() const { return descriptor_ >= 0; }
 
-  /// The size in bytes of a regular file; 0 for anything else that can be read, say a pipe.
+  /// The size in bytes of a regular file; 0 for anything else that can be read, say a pipe. Throws for a folder.
   std::int64_t Size() const;
 
   /// Reads up to `bytes.size()` bytes from the current place and returns how many; 0 only at the end.
   std::size_t Read(std::span<std::byte> bytes);
 
-  /// Writes all of `bytes` at the current place.
+  /// Writes all of `bytes` at the current place. A full disk and a file size limit are errors that name the byte (the
+  /// process must ignore SIGXFSZ, or the limit ends it).
   void Write(std::span<const std::byte> bytes);
+
+  /// Shortens the file to its first `size_bytes` bytes. The current place stays where it is.
+  void Truncate(std::int64_t size_bytes);
 
   /// Waits until what was written has reached the disk.
   void Sync();
@@ -38,18 +43,11 @@ class FileDescriptor {
   void Close();
 
  private:
+  /// " at byte N", where the next write goes; nothing for what has no places, say a pipe.
+  std::string PlaceOfWrite() const;
+
   std::string path_;
   int descriptor_;
 };
-
-/// The system's text for an errno value.
-std::string SystemReason(int error_number);
-
-/// The folder of `path`, "." where it names none.
-std::string ParentFolder(const std::string& path);
-
-/// Makes names created, renamed or removed in the folder of `path` durable. Does nothing where the folder may not be
-/// opened or its file system knows no such request.
-void SyncParentFolder(const std::string& path);
 
 }  // namespace coat

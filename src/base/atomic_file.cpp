@@ -1,6 +1,7 @@
-#include "data/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_system.h"
+#include "base/system_call.h"
 
 namespace coat {
 
@@ -39,19 +42,19 @@ std::string PartialPath(const std::string& path, bool overwrite) {
   return fmt::format("{}.partial-{:08x}", path, std::random_device()());
 }
 
-/// Renames; fails where `to` exists. Not every file system can do that in one step: there, looks first.
-bool RenameToNewName(const std::string& from, const std::string& to) {
+/// Renames, and refuses where `to` exists. Not every file system can do that in one step: there, looks first.
+void RenameToNewName(const std::string& from, const std::string& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
-    return true;
+    return;
   }
-  if (errno != EINVAL && errno != ENOSYS) {
-    return false;
+  const bool is_unknown = errno == EINVAL || errno == ENOSYS;
+  if (errno == EEXIST || (is_unknown && ::access(to.c_str(), F_OK) == 0)) {
+    ThrowExists(to);
   }
-  if (::access(to.c_str(), F_OK) == 0) {
-    errno = EEXIST;
-    return false;
+  if (!is_unknown) {
+    throw SystemError(from, fmt::format("renamed to {}", to), errno);
   }
-  return ::rename(from.c_str(), to.c_str()) == 0;
+  Rename(from, to);
 }
 
 }  // namespace
@@ -83,24 +86,19 @@ void AtomicFile::Flush() {
   buffer_.clear();
 }
 
-void AtomicFile::Truncate(std::int64_t size) {
+void AtomicFile::Truncate(std::int64_t size_bytes) {
   Flush();
-  if (::ftruncate(file_.get(), size) != 0) {
-    throw IoError(fmt::format("{}: cannot be shortened to {} bytes: {}", file_.path(), size, SystemReason(errno)));
-  }
+  file_.Truncate(size_bytes);
 }
 
 void AtomicFile::Commit() {
   Flush();
   file_.Sync();
   file_.Close();
-  const bool renamed =
-      overwrite_ ? ::rename(file_.path().c_str(), path_.c_str()) == 0 : RenameToNewName(file_.path(), path_);
-  if (!renamed) {
-    if (errno == EEXIST) {
-      ThrowExists(path_);
-    }
-    throw IoError(fmt::format("{}: cannot be renamed to {}: {}", file_.path(), path_, SystemReason(errno)));
+  if (overwrite_) {
+    Rename(file_.path(), path_);
+  } else {
+    RenameToNewName(file_.path(), path_);
   }
   committed_ = true;
   SyncParentFolder(path_);

@@ -1,4 +1,4 @@
-#include "data/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -126,7 +126,7 @@ TEST(AtomicFile, LeavesTheOldFileWhenTheDiskIsFull) {
       file.Commit();
     });
   }
-  EXPECT_NE(message.find("cannot be written: File too large"), std::string::npos) << message;
+  EXPECT_NE(message.find("cannot be written at byte 100000: File too large"), std::string::npos) << message;
   EXPECT_EQ(folder.Read("out"), "old");
   EXPECT_EQ(FilesIn(folder), 1u);
 }

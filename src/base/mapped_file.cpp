@@ -1,6 +1,7 @@
-#include "data/mapped_file.h"
+#include "base/mapped_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,11 +10,12 @@
 #include <utility>
 
 #include "base/error.h"
-#include "data/file_descriptor.h"
+#include "base/file_descriptor.h"
+#include "base/system_call.h"
 
 namespace coat {
 
-MappedFile::MappedFile(std::string path) : path_(std::move(path)) {
+MappedFile::MappedFile(std::string path, ReadOrder order) : path_(std::move(path)) {
   // O_NONBLOCK: without it, to open a named pipe would wait for a writer that may never come.
   const FileDescriptor file(path_, O_RDONLY | O_NONBLOCK);
   size_ = file.Size();
@@ -28,10 +30,11 @@ MappedFile::MappedFile(std::string path) : path_(std::move(path)) {
   }
   void* address = ::mmap(nullptr, static_cast<std::size_t>(size_), PROT_READ, MAP_SHARED, file.get(), 0);
   if (address == MAP_FAILED) {
-    throw IoError(fmt::format("{}: its {} bytes cannot be mapped into memory: {}", path_, size_, SystemReason(errno)));
+    throw SystemError(path_, fmt::format("mapped into memory, all {} bytes", size_), errno);
   }
-  // Shuffled reads: what follows a page in the file is not wanted next. Advice only, so a refusal does not matter.
-  ::madvise(address, static_cast<std::size_t>(size_), MADV_RANDOM);
+  if (order == ReadOrder::kScattered) {  // advice only, so a refusal does not matter
+    ::madvise(address, static_cast<std::size_t>(size_), MADV_RANDOM);
+  }
   data_ = static_cast<const std::byte*>(address);
 }
 

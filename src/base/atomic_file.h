@@ -2,11 +2,12 @@
 // A file that appears under its name only when it is complete.
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "data/file_descriptor.h"
+#include "base/file_descriptor.h"
 
 namespace coat {
 
@@ -32,8 +33,8 @@ class AtomicFile {
   /// Hands everything written so far to the system.
   void Flush();
 
-  /// Shortens the file to its first `size` bytes. Nothing may be written after it.
-  void Truncate(std::int64_t size);
+  /// Shortens the file to its first `size_bytes` bytes. Nothing may be written after it.
+  void Truncate(std::int64_t size_bytes);
 
   /// Brings the file to the disk and gives it its name. At most once.
   void Commit();

@@ -1,0 +1,59 @@
+#include "base/file_system.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "base/system_call.h"
+
+namespace coat {
+
+std::string ParentFolder(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) {
+    return ".";
+  }
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void MakeFolders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    throw SystemError(path, "made a folder", error.value());
+  }
+}
+
+void Rename(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) {
+    throw SystemError(from, fmt::format("renamed to {}", to), errno);
+  }
+}
+
+void SyncFolder(const std::string& path) {
+  const int descriptor = Uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (descriptor < 0) {
+    if (errno == EACCES) {
+      return;
+    }
+    throw SystemError(path, "opened", errno);
+  }
+  // EINVAL: this file system has no such call for folders (some network file systems), so there is nothing to wait for.
+  const bool has_failed = Uninterrupted([&] { return ::fsync(descriptor); }) != 0 && errno != EINVAL;
+  const int error_number = errno;
+  ::close(descriptor);
+  if (has_failed) {
+    throw SystemError(path, "brought to the disk", error_number);
+  }
+}
+
+void SyncParentFolder(const std::string& path) {
+  SyncFolder(ParentFolder(path));
+}
+
+}  // namespace coat

@@ -1,0 +1,26 @@
+#pragma once
+// Folders and names in them. A name that was made, changed or removed lasts through a power failure only after
+// SyncFolder of the folder that holds it. What fails throws IoError with the path and the system's reason.
+
+#include <string>
+
+namespace coat {
+
+/// The folder of `path`, "." where it names none.
+std::string ParentFolder(const std::string& path);
+
+/// Makes a folder and those above it; one that exists is fine.
+void MakeFolders(const std::string& path);
+
+/// Gives `from` the name `to`, in one step. A file, an empty folder or a link at `to` is replaced, a folder with
+/// content is not.
+void Rename(const std::string& from, const std::string& to);
+
+/// Puts the names in a folder on the disk. Does nothing where its file system knows no such request, and where the
+/// folder may be written but not opened: the system then offers no way.
+void SyncFolder(const std::string& path);
+
+/// SyncFolder of the folder that holds `path`.
+void SyncParentFolder(const std::string& path);
+
+}  // namespace coat
