@@ -1,0 +1,187 @@
+// The engine of a step: its memory plan, what it does with gradients that are not finite.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include "tests/support/tiny_config.h"
+#include "train/engine.h"
+
+namespace coat {
+namespace {
+
+struct Tokens {
+  std::vector<std::int32_t> ids, labels;
+};
+
+Tokens RandomTokens(const TrainConfig& config, std::int64_t sequences, unsigned seed) {
+  std::mt19937 generator(seed);
+  Tokens tokens;
+  for (std::int64_t i = 0; i < sequences * config.model.max_sequence_length; ++i) {
+    tokens.ids.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(config.model.vocab_size)));
+    tokens.labels.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(config.model.vocab_size)));
+  }
+  return tokens;
+}
+
+void TrainOneStep(Engine& engine, const TrainConfig& config, std::int64_t step) {
+  const std::int64_t sequences = config.device_train_microbatch_size;
+  engine.ZeroGradients();
+  for (unsigned i = 0; i < 2; ++i) {
+    const Tokens tokens = RandomTokens(config, sequences, 2 * static_cast<unsigned>(step) + i);
+    engine.TrainMicroBatch(tokens.ids, tokens.labels, sequences, {.loss = 1.0 / 512.0, .z = 1e-7}, i == 0);
+  }
+  engine.MeasureGradients({.max_norm = 1.0, .max_norm_ratio = std::nullopt});
+  engine.Update(1e-3, step);
+}
+
+TrainConfig WithEvaluator(TrainConfig config) {
+  config.evaluators.emplace_back();
+  config.device_eval_batch_size = 6;
+  return config;
+}
+
+class MemoryPlanTest : public testing::TestWithParam<TrainConfig> {};
+
+TEST_P(MemoryPlanTest, AgreesWithTheRunToTheByte) {
+  const TrainConfig& config = GetParam();
+  const MemoryPlan plan = Engine::Measure(config);
+  Engine engine(config, 2);
+  engine.InitializeParameters(1);
+  TrainOneStep(engine, config, 1);
+  TrainOneStep(engine, config, 2);
+  if (!config.evaluators.empty()) {
+    const std::int64_t sequences = config.device_eval_batch_size;
+    const Tokens tokens = RandomTokens(config, sequences, 9);
+    engine.PrepareEvaluation();
+    engine.EvaluateBatch(tokens.ids, tokens.labels, sequences);
+  }
+  const MemoryPlan used = engine.Used();
+  ASSERT_EQ(plan.categories.size(), used.categories.size());
+  for (std::size_t i = 0; i < plan.categories.size(); ++i) {
+    EXPECT_EQ(plan.categories[i].bytes, used.categories[i].bytes) << plan.categories[i].name;
+    EXPECT_GT(plan.categories[i].bytes, 0) << plan.categories[i].name;
+  }
+  std::int64_t saved = 0;
+  for (const MemoryPlan::Line& line : plan.saved) saved += line.bytes;
+  EXPECT_LE(saved, plan.Bytes("saved"));
+}
+
+std::vector<TrainConfig> PlannedConfigs() {
+  std::vector<TrainConfig> configs = {WithEvaluator(TinyConfig())};
+  TrainConfig config = WithEvaluator(TinyConfig());
+  config.precision = Precision::kFp32;
+  configs.push_back(config);
+  config = TinyConfig();
+  config.optimizer.name = OptimizerName::kLionW;
+  config.model.weight_tying = false;
+  config.model.clip_qkv = 2.0;
+  config.model.n_kv_heads = 1;
+  configs.push_back(config);
+  for (const bool efficient : {false, true}) {
+    config = WithEvaluator(TinyConfig());
+    UseCoatActivations(config);
+    UseCoatOptimizer(config);
+    config.quantize_model.weight_memory_efficient = efficient;
+    configs.push_back(config);
+  }
+  config = TinyConfig();
+  config.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
+  configs.push_back(config);
+  return configs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, MemoryPlanTest, testing::ValuesIn(PlannedConfigs()));
+
+/// OLMo-1B, the micro-batch of COAT's configuration.
+TrainConfig OneBillion() {
+  TrainConfig config = TinyConfig();
+  config.model.d_model = 2048;
+  config.model.n_heads = 16;
+  config.model.n_layers = 16;
+  config.model.mlp_ratio = 8;
+  config.model.max_sequence_length = 2048;
+  config.model.vocab_size = 50280;
+  config.model.embedding_size = 50304;
+  config.device_train_microbatch_size = 8;
+  config.global_train_batch_size = 8;
+  return config;
+}
+
+TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
+  TrainConfig config = OneBillion();
+  const MemoryPlan bf16 = Engine::Measure(config);
+  UseCoatActivations(config);
+  UseCoatOptimizer(config);
+  config.quantize_model.group_size = 128;
+  const MemoryPlan coat = Engine::Measure(config);
+  constexpr std::int64_t kParameters = 1'176'764'416;
+  EXPECT_EQ(coat.Bytes("masters"), 4 * kParameters);
+  // q, k, v, attention output: 8 d; two norms: 2 d; up and gate: 2 h with bf16 scales; row statistics.
+  const double d = 2048.0;
+  const double of_layer = 10.0 * d + 2.0 * 8192.0 * (1.0 + 2.0 / 128.0) + 4.0 * 2.0 + 4.0 * 16.0;
+  EXPECT_NEAR(static_cast<double>(coat.Bytes("saved")), 16384.0 * (16.0 * of_layer + 2.0 * d + 4.0), 1e6);
+  EXPECT_LT(coat.Bytes("saved"), 2 * bf16.Bytes("saved") / 3);
+  EXPECT_NEAR(static_cast<double>(coat.Bytes("moments") + coat.Bytes("metadata")), 2.125 * kParameters, 1e6);
+  EXPECT_NEAR(static_cast<double>(bf16.Bytes("moments")), 8.0 * kParameters, 1e6);
+  const MemoryPlan published = PublishedCoatPlan(config);
+  EXPECT_LT(coat.Bytes("saved"), published.Bytes("saved"));
+}
+
+TEST(Engine, RepeatsAStepBitForBit) {
+  TrainConfig config = TinyConfig();
+  UseCoatActivations(config);
+  UseCoatOptimizer(config);
+  Engine one(config, 1);
+  Engine three(config, 3);
+  for (Engine* engine : {&one, &three}) {
+    engine->InitializeParameters(7);
+    for (std::int64_t step = 1; step <= 5; ++step) TrainOneStep(*engine, config, step);
+  }
+  for (std::size_t p = 0; p < one.model().parameters().size(); ++p) {
+    const Parameter& parameter = one.model().parameters()[p];
+    EXPECT_EQ(std::memcmp(parameter.value.data(), three.model().parameters()[p].value.data(),
+                          static_cast<std::size_t>(parameter.value.bytes())),
+              0)
+        << parameter.name;
+  }
+}
+
+TEST(Engine, NamesTheFirstGradientThatIsNotFinite) {
+  for (const float poison : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    const TrainConfig config = TinyConfig();
+    Engine engine(config, 2);
+    engine.InitializeParameters(7);
+    engine.ZeroGradients();
+    EXPECT_TRUE(engine.MeasureGradients({}).first_non_finite.empty());
+    const Parameter& parameter = engine.model().parameters()[3];
+    parameter.grad.As<float>()[5] = poison;
+    const ClippingResult result = engine.MeasureGradients({.max_norm = 1.0, .max_norm_ratio = std::nullopt});
+    EXPECT_EQ(result.first_non_finite, parameter.name);
+    EXPECT_FALSE(std::isfinite(result.total_norm));
+  }
+}
+
+TEST(Engine, ShowsAWeightThatIsNotFiniteInEveryRecipe) {
+  std::vector<TrainConfig> configs(4, TinyConfig());
+  configs[1].quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
+  UseCoatActivations(configs[2]);
+  UseCoatActivations(configs[3]);
+  configs[3].quantize_model.weight_memory_efficient = true;
+  for (const TrainConfig& config : configs) {
+    Engine engine(config, 2);
+    engine.InitializeParameters(7);
+    engine.model().parameters()[4].value.As<float>()[11] = std::numeric_limits<float>::infinity();
+    const Tokens tokens = RandomTokens(config, 4, 1);
+    engine.ZeroGradients();
+    const LossSums sums = engine.TrainMicroBatch(tokens.ids, tokens.labels, 4, {.loss = 1.0, .z = 0.0}, true);
+    const ClippingResult result = engine.MeasureGradients({});
+    EXPECT_TRUE(!std::isfinite(sums.cross_entropy) || !result.first_non_finite.empty()) << RecipeName(config);
+  }
+}
+
+}  // namespace
+}  // namespace coat
