@@ -30,7 +30,7 @@ struct AdamWSettings {
 
 /// What the element formula needs; each computed in double, then rounded once to float32.
 struct AdamWScalars {
-  float keep = 1.0f;  // 1 - learning_rate * weight_decay
+  float decay = 0.0f;  // learning_rate * weight_decay
   float beta1 = 0.0f;
   float one_minus_beta1 = 0.0f;
   float beta2 = 0.0f;
@@ -41,7 +41,7 @@ struct AdamWScalars {
 
   constexpr AdamWScalars() = default;
   explicit AdamWScalars(const AdamWSettings& settings)
-      : keep(static_cast<float>(1.0 - settings.learning_rate * settings.weight_decay)),
+      : decay(static_cast<float>(settings.learning_rate * settings.weight_decay)),
         beta1(static_cast<float>(settings.beta1)),
         one_minus_beta1(static_cast<float>(1.0 - settings.beta1)),
         beta2(static_cast<float>(settings.beta2)),
@@ -58,11 +58,12 @@ struct AdamWElement {
   float exp_avg_sq = 0.0f;
 };
 
-/// AdamW with decoupled weight decay, in OLMo's order: decay, moments, update.
-///   p' = p * (1 - lr wd);  m' = b1 m + (1 - b1) g;  v' = b2 v + (1 - b2) g^2;
-///   p'' = p' - lr / (1 - b1^t) * (m' / (sqrt(v') / sqrt(1 - b2^t) + eps)).
+/// AdamW with decoupled weight decay:
+///   m' = b1 m + (1 - b1) g;  v' = b2 v + (1 - b2) g^2;
+///   p' = p - (lr wd p + lr / (1 - b1^t) * (m' / (sqrt(v') / sqrt(1 - b2^t) + eps))).
 /// Rounding: every operation once in float32, as written. v' (or g^2 in it) stops at the largest float32, so that the
-/// moments are finite for every finite gradient. `eps` must be above 0.
+/// moments are finite for every finite gradient. `eps` must be above 0. The decay is inside the update, as in COAT:
+/// OLMo multiplies p by 1 - lr wd, and what that number loses in float32 adds up over the steps.
 COAT_HOST_DEVICE inline AdamWElement AdamWUpdate(const AdamWScalars& scalars, AdamWElement old, float grad) {
   constexpr float kLargest = 3.40282347e38f;
   AdamWElement next;
@@ -70,7 +71,7 @@ COAT_HOST_DEVICE inline AdamWElement AdamWUpdate(const AdamWScalars& scalars, Ad
   const float exp_avg_sq = scalars.beta2 * old.exp_avg_sq + scalars.one_minus_beta2 * (grad * grad);
   next.exp_avg_sq = exp_avg_sq < kLargest ? exp_avg_sq : kLargest;
   const float denominator = std::sqrt(next.exp_avg_sq) / scalars.root_correction + scalars.eps;
-  next.param = old.param * scalars.keep - scalars.step_size * (next.exp_avg / denominator);
+  next.param = old.param - (scalars.decay * old.param + scalars.step_size * (next.exp_avg / denominator));
   return next;
 }
 
@@ -82,7 +83,7 @@ struct LionWSettings {
 };
 
 struct LionWScalars {
-  float keep = 1.0f;  // 1 - learning_rate * weight_decay
+  float decay = 0.0f;  // learning_rate * weight_decay
   float beta1 = 0.0f;
   float one_minus_beta1 = 0.0f;
   float beta2 = 0.0f;
@@ -91,7 +92,7 @@ struct LionWScalars {
 
   constexpr LionWScalars() = default;
   explicit LionWScalars(const LionWSettings& settings)
-      : keep(static_cast<float>(1.0 - settings.learning_rate * settings.weight_decay)),
+      : decay(static_cast<float>(settings.learning_rate * settings.weight_decay)),
         beta1(static_cast<float>(settings.beta1)),
         one_minus_beta1(static_cast<float>(1.0 - settings.beta1)),
         beta2(static_cast<float>(settings.beta2)),
@@ -105,12 +106,13 @@ struct LionWElement {
 };
 
 /// Lion (arXiv:2302.06675) with decoupled weight decay:
-///   u = b1 m + (1 - b1) g;  p' = p * (1 - lr wd) - lr * sign(u);  m' = b2 m + (1 - b2) g.
+///   u = b1 m + (1 - b1) g;  p' = p - (lr wd p + lr * sign(u));  m' = b2 m + (1 - b2) g.
 /// Rounding: every operation once in float32, as written. sign(0) is 0.
 COAT_HOST_DEVICE inline LionWElement LionWUpdate(const LionWScalars& scalars, LionWElement old, float grad) {
   const float direction = scalars.beta1 * old.exp_avg + scalars.one_minus_beta1 * grad;
   const float signed_rate = direction == 0.0f ? 0.0f : std::copysign(scalars.learning_rate, direction);
-  return {old.param * scalars.keep - signed_rate, scalars.beta2 * old.exp_avg + scalars.one_minus_beta2 * grad};
+  return {old.param - (scalars.decay * old.param + signed_rate),
+          scalars.beta2 * old.exp_avg + scalars.one_minus_beta2 * grad};
 }
 
 }  // namespace coat
