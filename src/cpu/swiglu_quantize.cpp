@@ -15,7 +15,9 @@ namespace coat::cpu {
 
 namespace {
 
-constexpr std::int64_t kTile = 64;  // rows and columns of a tile that is transposed in L1
+constexpr std::int64_t kTile = 64;      // rows of a tile of the backward op
+constexpr std::int64_t kColumns = 256;  // its columns: enough of a row to be read ahead, few enough codes for the L1
+static_assert(kColumns <= kGroupChunk);
 
 /// Saved codes of up and gate, then the codes of the product.
 template <class T, class Saved>
@@ -54,11 +56,11 @@ void Forward(Context& ctx, const SwigluQuantizeForwardArgs& args) {
   });
 }
 
-/// The float32 gradients and product of up to kTile columns of one row.
+/// The float32 gradients and product of up to kColumns columns of one row.
 struct RowTile {
-  float d_up[kTile];
-  float d_gate[kTile];
-  float product[kTile];
+  float d_up[kColumns];
+  float d_gate[kColumns];
+  float product[kColumns];
 };
 
 template <class T, class Saved>
@@ -69,8 +71,8 @@ void ComputeRowTile(const SwigluQuantizeBackwardArgs& args, std::int64_t row, st
   const std::uint8_t* codes = args.up_gate.codes.As<std::uint8_t>() + row * 2 * width;
   const BFloat16* scales = args.up_gate.scales.As<BFloat16>() + row * (2 * width / group);
   const T* d_product = args.d_product.As<T>() + row * width + column;
-  float up[kTile];
-  float gate[kTile];
+  float up[kColumns];
+  float gate[kColumns];
   DecodeGroups<Saved>(codes + column, scales, group, column, count, up);
   DecodeGroups<Saved>(codes + width + column, scales, group, width + column, count, gate);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -95,8 +97,8 @@ void BackwardAbsMax(Context& ctx, const SwigluQuantizeBackwardArgs& args) {
     float of_product = 0.0f;
     RowTile tile;
     for (std::int64_t row = begin; row < end; ++row) {
-      for (std::int64_t column = 0; column < width; column += kTile) {
-        const std::int64_t count = std::min(kTile, width - column);
+      for (std::int64_t column = 0; column < width; column += kColumns) {
+        const std::int64_t count = std::min(kColumns, width - column);
         ComputeRowTile<T, Saved>(args, row, column, count, tile);
         of_gradient = largest(largest(of_gradient, tile.d_up, count), tile.d_gate, count);
         of_product = largest(of_product, tile.product, count);
@@ -125,30 +127,30 @@ void BackwardCodes(Context& ctx, const SwigluQuantizeBackwardArgs& args) {
   const DType transposed_format = args.d_up_gate_t.format.dtype;
   ctx.ParallelBlocks(n, kTile, [&](std::int64_t begin, std::int64_t end) {
     RowTile tile;
-    std::uint8_t d_up[kTile * kTile];
-    std::uint8_t d_gate[kTile * kTile];
-    std::uint8_t product[kTile * kTile];
+    std::uint8_t d_up[kTile * kColumns];  // used where the transpose has another format
+    std::uint8_t d_gate[kTile * kColumns];
+    std::uint8_t product[kTile * kColumns];
     const std::int64_t rows = end - begin;
-    for (std::int64_t column = 0; column < width; column += kTile) {
-      const std::int64_t count = std::min(kTile, width - column);
+    for (std::int64_t column = 0; column < width; column += kColumns) {
+      const std::int64_t count = std::min(kColumns, width - column);
+      std::uint8_t* const plain_codes = args.d_up_gate.codes.As<std::uint8_t>() + begin * 2 * width + column;
       for (std::int64_t r = 0; r < rows; ++r) {
         ComputeRowTile<T, Saved>(args, begin + r, column, count, tile);
-        std::uint8_t* d_up_codes = args.d_up_gate.codes.As<std::uint8_t>() + (begin + r) * 2 * width + column;
-        EncodeRunAs(plain_format, count, plain, tile.d_up, d_up_codes);
-        EncodeRunAs(plain_format, count, plain, tile.d_gate, d_up_codes + width);
-        if (transposed_format == plain_format) {
-          std::copy_n(d_up_codes, count, d_up + r * kTile);
-          std::copy_n(d_up_codes + width, count, d_gate + r * kTile);
-        } else {
-          EncodeRunAs(transposed_format, count, transposed, tile.d_up, d_up + r * kTile);
-          EncodeRunAs(transposed_format, count, transposed, tile.d_gate, d_gate + r * kTile);
+        EncodeRunAs(plain_format, count, plain, tile.d_up, plain_codes + r * 2 * width);
+        EncodeRunAs(plain_format, count, plain, tile.d_gate, plain_codes + r * 2 * width + width);
+        if (transposed_format != plain_format) {
+          EncodeRunAs(transposed_format, count, transposed, tile.d_up, d_up + r * kColumns);
+          EncodeRunAs(transposed_format, count, transposed, tile.d_gate, d_gate + r * kColumns);
         }
-        EncodeRunAs(args.product_t.format.dtype, count, of_product, tile.product, product + r * kTile);
+        EncodeRunAs(args.product_t.format.dtype, count, of_product, tile.product, product + r * kColumns);
       }
-      std::uint8_t* d_up_gate_t = args.d_up_gate_t.codes.As<std::uint8_t>();
-      TransposeTile(d_up, kTile, rows, count, d_up_gate_t + column * n + begin, n);
-      TransposeTile(d_gate, kTile, rows, count, d_up_gate_t + (width + column) * n + begin, n);
-      TransposeTile(product, kTile, rows, count, args.product_t.codes.As<std::uint8_t>() + column * n + begin, n);
+      const bool same = transposed_format == plain_format;
+      const std::int64_t stride = same ? 2 * width : kColumns;
+      std::uint8_t* const d_up_gate_t = args.d_up_gate_t.codes.As<std::uint8_t>();
+      TransposeTile(same ? plain_codes : d_up, stride, rows, count, d_up_gate_t + column * n + begin, n);
+      TransposeTile(same ? plain_codes + width : d_gate, stride, rows, count,
+                    d_up_gate_t + (width + column) * n + begin, n);
+      TransposeTile(product, kColumns, rows, count, args.product_t.codes.As<std::uint8_t>() + column * n + begin, n);
     }
   });
 }
