@@ -1,17 +1,16 @@
 #include "base/atomic_file.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
+#include <set>
+#include <span>
+#include <string>
 #include <string_view>
-#include <vector>
 
-#include "base/error.h"
+#include "tests/support/error_of.h"
+#include "tests/support/file_size_limit.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/thrown_message.h"
 
 namespace coat {
 namespace {
@@ -19,29 +18,6 @@ namespace {
 std::span<const std::byte> Bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
-
-std::size_t FilesIn(const TempDir& folder) {
-  const std::filesystem::directory_iterator files(folder.path());
-  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
-}
-
-/// Makes writes beyond `bytes` fail with EFBIG, as a full disk makes them fail, until the end of the scope.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit = {.rlim_cur = bytes, .rlim_max = before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_ = {};
-};
 
 TEST(AtomicFile, AppearsOnlyOnCommit) {
   const TempDir folder;
@@ -56,13 +32,13 @@ TEST(AtomicFile, AppearsOnlyOnCommit) {
     file.Commit();
     EXPECT_EQ(folder.Read(path), "abcdef");
   }
-  EXPECT_EQ(FilesIn(folder), 1u);
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"out"});
 }
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {
   const TempDir folder;
   { AtomicFile(folder.File("out"), false).Write(Bytes("abc")); }
-  EXPECT_EQ(FilesIn(folder), 0u);
+  EXPECT_TRUE(NamesIn(folder.path()).empty());
 }
 
 TEST(AtomicFile, KeepsTheOrderOfSmallAndLargePieces) {
@@ -81,8 +57,7 @@ TEST(AtomicFile, KeepsTheOrderOfSmallAndLargePieces) {
 TEST(AtomicFile, RefusesAnExistingFile) {
   const TempDir folder;
   const std::string path = folder.Write("out", "old");
-  EXPECT_EQ(ThrownMessage<IoError>([&] { AtomicFile(path, false); }),
-            path + ": exists already; nothing was overwritten");
+  EXPECT_EQ(ErrorOf([&] { AtomicFile(path, false); }), path + ": exists already; nothing was overwritten");
   EXPECT_EQ(folder.Read("out"), "old");
 }
 
@@ -91,8 +66,7 @@ TEST(AtomicFile, RefusesAFileThatAppearsWhileItIsWritten) {
   AtomicFile file(folder.File("out"), false);
   file.Write(Bytes("new"));
   folder.Write("out", "old");
-  EXPECT_EQ(ThrownMessage<IoError>([&] { file.Commit(); }),
-            folder.File("out") + ": exists already; nothing was overwritten");
+  EXPECT_EQ(ErrorOf([&] { file.Commit(); }), folder.File("out") + ": exists already; nothing was overwritten");
   EXPECT_EQ(folder.Read("out"), "old");
 }
 
@@ -108,9 +82,9 @@ TEST(AtomicFile, OverwritesWhenToldTo) {
 
 TEST(AtomicFile, RefusesAFolderAndAMissingFolder) {
   const TempDir folder;
-  EXPECT_EQ(ThrownMessage<IoError>([&] { AtomicFile(folder.path(), true); }),
+  EXPECT_EQ(ErrorOf([&] { AtomicFile(folder.path(), true); }),
             folder.path() + ": is a folder; expected the name of a file to write");
-  EXPECT_EQ(ThrownMessage<IoError>([&] { AtomicFile(folder.File("no/out"), false); }),
+  EXPECT_EQ(ErrorOf([&] { AtomicFile(folder.File("no/out"), false); }),
             folder.File("no/out") + ": cannot be written: the folder " + folder.File("no") + " does not exist");
 }
 
@@ -121,14 +95,14 @@ TEST(AtomicFile, LeavesTheOldFileWhenTheDiskIsFull) {
   {
     AtomicFile file(path, true);
     const FileSizeLimit limit(100'000);
-    message = ThrownMessage<IoError>([&] {
+    message = ErrorOf([&] {
       file.Write(Bytes(std::string(200'000, 'x')));
       file.Commit();
     });
   }
-  EXPECT_NE(message.find("cannot be written at byte 100000: File too large"), std::string::npos) << message;
+  ExpectParts(message, {"cannot be written at byte 100000: File too large"});
   EXPECT_EQ(folder.Read("out"), "old");
-  EXPECT_EQ(FilesIn(folder), 1u);
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"out"});
 }
 
 TEST(AtomicFile, ShortensWhatWasWritten) {

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <string>
 
-#include "base/error.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
 

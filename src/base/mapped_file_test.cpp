@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tests/support/error_of.h"
+#include "tests/support/noise.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {
@@ -19,17 +20,10 @@ std::string TextOf(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Bytes that differ from those a page or a power of two away.
-std::string Pattern(std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i % 251);
-  return text;
-}
-
 TEST(MappedFile, HoldsTheWholeFile) {
   const TempDir folder;
   for (const std::size_t size : {1u, 4095u, 4096u, 4097u, 1'000'003u}) {
-    const std::string text = Pattern(size);
+    const std::string text = Noise(size);
     const std::string path = folder.Write("a", text);
     for (const ReadOrder order : {ReadOrder::kFrontToBack, ReadOrder::kScattered}) {
       const MappedFile file(path, order);
@@ -61,7 +55,7 @@ TEST(MappedFile, KeepsItsBytesWhenItMoves) {
 
 TEST(MappedFile, GivesRangesAtAnyPlace) {
   const TempDir folder;
-  const std::string text = Pattern(20'000);
+  const std::string text = Noise(20'000);
   const MappedFile file(folder.Write("a", text));
   const std::vector<std::pair<std::int64_t, std::int64_t>> ranges = {{0, 20'000}, {0, 1},      {4095, 2},  {4096, 4096},
                                                                      {8191, 0},   {19'999, 1}, {20'000, 0}};
@@ -85,7 +79,7 @@ TEST(MappedFile, RefusesRangesBeyondTheFile) {
 
 TEST(MappedFile, ReportsAFileThatBecameShorter) {
   const TempDir folder;
-  const std::string path = folder.Write("a", Pattern(100'000));
+  const std::string path = folder.Write("a", Noise(100'000));
   const MappedFile file(path);
   std::filesystem::resize_file(path, 4096);
   EXPECT_EQ(ErrorOf([&] { file.Range(0, 10); }),
@@ -94,7 +88,7 @@ TEST(MappedFile, ReportsAFileThatBecameShorter) {
 
 TEST(MappedFile, KeepsAFileThatWasReplacedOrRemoved) {
   const TempDir folder;
-  const std::string text = Pattern(100'000);
+  const std::string text = Noise(100'000);
   const std::string path = folder.Write("a", text);
   const MappedFile file(path);
   std::filesystem::rename(folder.Write("b", "short"), path);

@@ -1,6 +1,4 @@
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <set>
@@ -11,6 +9,7 @@
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/example_checkpoint.h"
 #include "tests/support/error_of.h"
+#include "tests/support/file_size_limit.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {
@@ -18,42 +17,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::set<std::string> Names(const std::string& folder) {
-  std::set<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    names.insert(entry.path().filename().string());
-  return names;
-}
-
-/// Lets files grow to `bytes` only, as a shell's ulimit -f does, while it lives.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit = {.rlim_cur = bytes, .rlim_max = before_.rlim_max};
-    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  sighandler_t handler_;
-  rlimit before_;
-};
-
 TEST(Checkpoint, IsFoundAndReadAsItWasSaved) {
   const TempDir folder;
   const std::string runs = folder.File("runs/a");
   SaveExample(runs, 5, 1, IfExists::kRefuse);
   SaveExample(runs, 10, 1, IfExists::kRefuse);
-  EXPECT_EQ(Names(runs), (std::set<std::string>{"step5", "step10", "latest"}));
+  EXPECT_EQ(NamesIn(runs), (std::set<std::string>{"step5", "step10", "latest"}));
   EXPECT_EQ(fs::read_symlink(runs + "/latest"), "step10");
   EXPECT_EQ(LoadExample(runs + "/latest").step, 10);
   EXPECT_EQ(LoadExample(runs + "/step5").step, 5);
   EXPECT_EQ(FindLatestCheckpoint(runs).path, runs + "/step10");
-  EXPECT_EQ(Names(runs + "/step5"), (std::set<std::string>{"model.safetensors", "train.json", "config.yaml"}));
+  EXPECT_EQ(NamesIn(runs + "/step5"), (std::set<std::string>{"model.safetensors", "train.json", "config.yaml"}));
 }
 
 TEST(Checkpoint, KeepsALinkForEachKind) {
@@ -72,7 +46,7 @@ TEST(Checkpoint, IsNotReplacedUnlessAsked) {
   EXPECT_EQ(LoadExample(folder.File("step5")).extra.at("variant"), 1);
   SaveExample(folder.path(), 5, 2, IfExists::kReplace);
   EXPECT_EQ(LoadExample(folder.File("step5")).extra.at("variant"), 2);
-  EXPECT_EQ(Names(folder.path()), (std::set<std::string>{"step5", "latest"}));
+  EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step5", "latest"}));
 }
 
 TEST(Checkpoint, TakesTheNameOfAnEmptyFolder) {
@@ -105,7 +79,7 @@ TEST(Checkpoint, LeavesWhatIsNotAFolderOrALinkInPlace) {
   }
   EXPECT_EQ(folder.Read("step5"), "precious");
   EXPECT_EQ(folder.Read("other/latest"), "precious");
-  EXPECT_EQ(Names(folder.File("third")), std::set<std::string>{"latest"});
+  EXPECT_EQ(NamesIn(folder.File("third")), std::set<std::string>{"latest"});
 }
 
 TEST(Checkpoint, ThatIsAbandonedLeavesNothing) {
@@ -119,7 +93,7 @@ TEST(Checkpoint, ThatIsAbandonedLeavesNothing) {
                           [](SafetensorsWriter&) { throw std::logic_error("the model is gone"); });
   };
   EXPECT_THROW(save(), std::logic_error);
-  EXPECT_EQ(Names(folder.path()), (std::set<std::string>{"step1", "latest"}));
+  EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step1", "latest"}));
 }
 
 TEST(Checkpoint, TakesFilesWithPlainNamesOnceEach) {
@@ -160,7 +134,7 @@ TEST(Checkpoint, SurvivesALimitAtEverySizeOfItsFiles) {
     if (message.empty()) break;
     ++refused;
     ExpectParts(message, {folder.path() + "/step2-tmp/", "at byte " + std::to_string(bytes), "File too large"});
-    EXPECT_EQ(Names(folder.path()), (std::set<std::string>{"step1", "step2", "latest"}));
+    EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step1", "step2", "latest"}));
     EXPECT_EQ(LoadExample(folder.File("latest")).extra.at("variant"), 1);
     EXPECT_EQ(LoadExample(folder.File("step1")).step, 1);
   }

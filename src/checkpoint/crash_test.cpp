@@ -39,18 +39,10 @@ namespace fs = std::filesystem;
 
 constexpr int kNotAllowed = 77;  // exit status of a child that this machine does not let do what it must
 
-std::vector<std::string> Names(const std::string& folder) {
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 /// The checkpoints of a folder, oldest first.
 std::vector<std::string> CheckpointNames(const std::string& folder) {
   std::vector<std::string> names;
-  for (const std::string& name : Names(folder)) {
+  for (const std::string& name : NamesIn(folder)) {
     if (ParseCheckpointName(name)) names.push_back(name);
   }
   std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
@@ -70,7 +62,7 @@ TrainerState ExpectAllWhole(const std::string& folder) {
 }
 
 void ExpectNothingTemporary(const std::string& folder) {
-  for (const std::string& name : Names(folder)) {
+  for (const std::string& name : NamesIn(folder)) {
     EXPECT_TRUE(name == "latest" || ParseCheckpointName(name)) << name << " is left over";
   }
 }

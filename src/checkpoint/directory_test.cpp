@@ -20,13 +20,6 @@ void MakeCheckpoint(const TempDir& folder, const std::string& name) {
   folder.Write(name + "/config.yaml", "");
 }
 
-std::set<std::string> Names(const std::string& folder) {
-  std::set<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    names.insert(entry.path().filename().string());
-  return names;
-}
-
 TEST(CheckpointName, SpellsAndReadsBothKinds) {
   for (const CheckpointKind kind : {CheckpointKind::kSharded, CheckpointKind::kUnsharded}) {
     for (const std::int64_t step : {std::int64_t{0}, std::int64_t{738020}, std::numeric_limits<std::int64_t>::max()}) {
@@ -124,9 +117,10 @@ TEST(PrepareSaveFolder, ClearsOnlyWhatThisProgramLeaves) {
   MakeCheckpoint(folder, "latest-unsharded-tmp");  // not a link, so not ours
 
   const std::vector<std::string> done = PrepareSaveFolder(folder.path());
-  EXPECT_EQ(Names(folder.path()), (std::set<std::string>{"step1", "step2-unsharded", "step7", "step8", "stepfinal-tmp",
-                                                         "my-step3-tmp", "step3-tmp2", "step3-other-tmp", "notes-tmp",
-                                                         "latest-tmp2", "latest-unsharded-tmp"}));
+  EXPECT_EQ(
+      NamesIn(folder.path()),
+      (std::set<std::string>{"step1", "step2-unsharded", "step7", "step8", "stepfinal-tmp", "my-step3-tmp",
+                             "step3-tmp2", "step3-other-tmp", "notes-tmp", "latest-tmp2", "latest-unsharded-tmp"}));
   EXPECT_EQ(folder.Read("step7/which"), "the old one");
   EXPECT_EQ(done.size(), 7u);
   EXPECT_TRUE(PrepareSaveFolder(folder.path()).empty());
@@ -142,7 +136,7 @@ TEST(RemoveCheckpoint, RemovesOneAndNothingElse) {
   fs::create_directory_symlink(folder.File("step2"), folder.File("step1/folder-link"));
   RemoveCheckpoint(folder.path(), "step1");
   RemoveCheckpoint(folder.path(), "step1");  // missing is fine
-  EXPECT_EQ(Names(folder.path()), (std::set<std::string>{"step2", "precious"}));
+  EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step2", "precious"}));
   EXPECT_TRUE(IsWholeCheckpoint(folder.File("step2")));
   EXPECT_EQ(folder.Read("precious"), "data");
 }
@@ -170,10 +164,10 @@ TEST(ApplyRetention, KeepsTheNewestOfTheList) {
   EXPECT_EQ(names.size(), 4u);
   ApplyRetention(folder.path(), names, 2);
   EXPECT_EQ(names, (std::vector<std::string>{"step15", "step20"}));
-  EXPECT_EQ(Names(folder.path()), (std::set<std::string>{"step1", "step15", "step20"}));
+  EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step1", "step15", "step20"}));
   ApplyRetention(folder.path(), names, 0);
   EXPECT_TRUE(names.empty());
-  EXPECT_EQ(Names(folder.path()), std::set<std::string>{"step1"});
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"step1"});
   ErrorOf<ArgumentError>([&] { ApplyRetention(folder.path(), names, -2); });
 }
 

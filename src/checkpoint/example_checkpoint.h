@@ -12,17 +12,14 @@
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
+#include "tests/support/noise.h"
 
 namespace coat {
 
 inline std::vector<std::byte> ExampleBytes(std::int64_t step, int variant, std::size_t size) {
-  std::vector<std::byte> bytes(size);
-  auto state = static_cast<std::uint32_t>(step * 97 + variant * 31 + 1);
-  for (std::byte& byte : bytes) {
-    state = state * 1664525 + 1013904223;
-    byte = static_cast<std::byte>(state >> 24);
-  }
-  return bytes;
+  const std::string noise = Noise(size, static_cast<std::uint32_t>(step * 97 + variant * 31 + 1));
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(noise));
+  return {bytes.begin(), bytes.end()};
 }
 
 inline constexpr std::int64_t kExampleElements = 700;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/thrown_message.h"
 
 namespace coat {
 namespace {
@@ -103,13 +103,13 @@ TEST(MemMapDataset, RefusesMasksThatDoNotFit) {
   DatasetOptions options = Options({Tokens(folder, "a", 100, 8), Tokens(folder, "b", 200, 3)});
   const std::string whole = folder.Write("am", std::string(8, '\1'));
   options.label_mask_paths = {whole};
-  EXPECT_EQ(ThrownMessage<ConfigError>([&] { MemMapDataset{options}; }),
+  EXPECT_EQ(ErrorOf<ConfigError>([&] { MemMapDataset{options}; }),
             "data.label_mask_paths: 1 files for 2 token files; give one for each, in their order");
   const std::string brief = folder.Write("bm", std::string(2, '\1'));
   options.label_mask_paths = {whole, brief};
-  EXPECT_EQ(ThrownMessage<IoError>([&] { MemMapDataset{options}; }),
-            brief + ": has 2 bytes = 0 sequences of 3; its token file " + folder.File("b") +
-                " has 1 (a label mask has one byte a token)");
+  EXPECT_EQ(ErrorOf([&] { MemMapDataset{options}; }), brief + ": has 2 bytes = 0 sequences of 3; its token file " +
+                                                          folder.File("b") +
+                                                          " has 1 (a label mask has one byte a token)");
   // The total alone would agree here: 2 + 1 sequences in both.
   options.label_mask_paths = {folder.Write("c", std::string(3, '\1')), folder.Write("d", std::string(6, '\1'))};
   EXPECT_THROW(MemMapDataset{options}, IoError);
@@ -122,28 +122,27 @@ TEST(MemMapDataset, RefusesAMaskByteThatIsNoBool) {
   options.label_mask_paths = {mask};
   const MemMapDataset dataset(options);
   EXPECT_EQ(Mask(dataset, 0), (std::vector<std::uint8_t>{1, 1, 1}));
-  EXPECT_EQ(ThrownMessage<IoError>([&] { Mask(dataset, 1); }),
-            mask + ": byte 4 is 2; a label mask has one byte a token, 0 or 1");
+  EXPECT_EQ(ErrorOf([&] { Mask(dataset, 1); }), mask + ": byte 4 is 2; a label mask has one byte a token, 0 or 1");
 }
 
 TEST(MemMapDataset, RefusesListsOfNoFiles) {
   const TempDir folder;
   DatasetOptions options = Options({});
   options.key = "evaluators[1].data";
-  EXPECT_EQ(ThrownMessage<ConfigError>([&] { MemMapDataset{options}; }),
+  EXPECT_EQ(ErrorOf<ConfigError>([&] { MemMapDataset{options}; }),
             "evaluators[1].data: no token files; give a list of at least one in evaluators[1].data.paths or "
             "evaluators[1].data.datasets");
   options.datasets["wiki"] = {};
-  EXPECT_EQ(ThrownMessage<ConfigError>([&] { MemMapDataset{options}; }),
+  EXPECT_EQ(ErrorOf<ConfigError>([&] { MemMapDataset{options}; }),
             "evaluators[1].data.datasets.wiki: no token files; give a list of at least one");
   options.paths = {Tokens(folder, "a", 100, 6)};
-  EXPECT_EQ(ThrownMessage<ConfigError>([&] { MemMapDataset{options}; }),
+  EXPECT_EQ(ErrorOf<ConfigError>([&] { MemMapDataset{options}; }),
             "evaluators[1].data: both evaluators[1].data.paths and evaluators[1].data.datasets are given; give one of "
             "them");
 }
 
 TEST(MemMapDataset, RefusesUrls) {
-  EXPECT_EQ(ThrownMessage<ConfigError>([] { MemMapDataset{Options({"https://host.example/part-000.npy"})}; }),
+  EXPECT_EQ(ErrorOf<ConfigError>([] { MemMapDataset{Options({"https://host.example/part-000.npy"})}; }),
             "data: https://host.example/part-000.npy is a URL; only local files are read, so download it first");
 }
 
@@ -152,7 +151,7 @@ TEST(MemMapDataset, NamesTheFileOfABadTokenNotTheIndex) {
   DatasetOptions options = Options({Tokens(folder, "a", 0, 8), Tokens(folder, "b", 994, 9)});
   const MemMapDataset dataset(options);
   EXPECT_EQ(Sequence(dataset, 3), (Ids{997, 998, 999}));
-  EXPECT_EQ(ThrownMessage<IoError>([&] { Sequence(dataset, 4); }),
+  EXPECT_EQ(ErrorOf([&] { Sequence(dataset, 4); }),
             folder.File("b") + ": token 6 (byte 12) is 1000; the vocabulary has 1000 ids, 0 to 999");
 }
 

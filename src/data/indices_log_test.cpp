@@ -7,11 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "data/input_file.h"
+#include "tests/support/error_of.h"
 #include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/thrown_message.h"
 
 namespace coat {
 namespace {
@@ -150,8 +149,7 @@ TEST(DataIndexLog, StartsWhereNoneWasBefore) {
 TEST(DataIndexLog, OverwritesAnotherRunsLogOnlyWhenToldTo) {
   const TempDir folder;
   const std::string path = folder.Write("rank0.tsv.gz", Gzip(Lines(1, 3)));
-  EXPECT_EQ(ThrownMessage<IoError>([&] { DataIndexLog(path, 0, false); }),
-            path + ": exists already; nothing was overwritten");
+  EXPECT_EQ(ErrorOf([&] { DataIndexLog(path, 0, false); }), path + ": exists already; nothing was overwritten");
   EXPECT_EQ(Text(path), Lines(1, 3));
   {
     DataIndexLog log(path, 0, true);
@@ -163,12 +161,12 @@ TEST(DataIndexLog, OverwritesAnotherRunsLogOnlyWhenToldTo) {
 TEST(DataIndexLog, RefusesAFileThatIsNoLogAndLeavesIt) {
   const TempDir folder;
   const std::string text = folder.Write("text", "1\t2\n");
-  EXPECT_EQ(ThrownMessage<IoError>([&] { DataIndexLog(text, 1, false); }),
+  EXPECT_EQ(ErrorOf([&] { DataIndexLog(text, 1, false); }),
             text + ": is not a log of data indices: it does not begin with gzip data");
   EXPECT_EQ(folder.Read("text"), "1\t2\n");
   for (const char* lines : {"hello\n", "1\t2", "\n", "12x\t3\n", "1\t2\n\t3\n", "99999999999999999999\t1\n"}) {
     const std::string other = folder.Write("other", Gzip(lines));
-    EXPECT_EQ(ThrownMessage<IoError>([&] { DataIndexLog(other, 1, false); }),
+    EXPECT_EQ(ErrorOf([&] { DataIndexLog(other, 1, false); }),
               other + ": is not a log of data indices: a line does not begin with its step");
     EXPECT_EQ(Text(other), lines);
   }
@@ -178,7 +176,7 @@ TEST(DataIndexLog, ReportsAFolderThatCannotBeMade) {
   const TempDir folder;
   folder.Write("file", "");
   const std::string path = folder.File("file/rank0.tsv.gz");
-  EXPECT_EQ(ThrownMessage<IoError>([&] { DataIndexLog(path, 0, false); }),
+  EXPECT_EQ(ErrorOf([&] { DataIndexLog(path, 0, false); }),
             folder.File("file") + ": cannot be made a folder: Not a directory");
 }
 

@@ -2,8 +2,8 @@
 
 #include <numeric>
 
-#include "base/error.h"
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "data/pcg64.h"
 
 namespace coat {

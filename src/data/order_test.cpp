@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/thrown_message.h"
 
 namespace coat {
 namespace {

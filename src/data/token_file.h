@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/token_type.h"
 #include "base/mapped_file.h"
+#include "base/token_type.h"
 
 namespace coat {
 

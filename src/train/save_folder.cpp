@@ -3,11 +3,11 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/directory.h"
 #include "config/dump.h"
-#include "base/atomic_file.h"
 #include "train/run_checkpoint.h"
 
 namespace coat {

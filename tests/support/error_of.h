@@ -1,25 +1,30 @@
 #pragma once
+// What an exception says, for tests of error messages.
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 
 #include "base/error.h"
 
 namespace coat {
 
-/// The message of the `Thrown` (an error class of base/error.h) that `function` throws; a failed expectation and an
-/// empty text if it throws none. Another exception goes on to the test's caller.
+/// Calls `function`, which must throw an exception whose class is exactly `Thrown`, and returns its message. Fails the
+/// test and returns "" when it throws something else or nothing.
 template <class Thrown = IoError, class Function>
 std::string ErrorOf(Function&& function) {
   try {
     function();
-  } catch (const Thrown& error) {
-    return error.what();
+  } catch (const std::exception& error) {
+    const bool is_expected = typeid(error) == typeid(Thrown);
+    EXPECT_TRUE(is_expected) << "another exception was thrown: " << error.what();
+    return is_expected ? error.what() : "";
   }
-  ADD_FAILURE() << "no error of the expected class";
+  ADD_FAILURE() << "nothing was thrown";
   return "";
 }
 
