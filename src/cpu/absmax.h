@@ -11,17 +11,17 @@ namespace coat::cpu {
 class SharedAbsMax {
  public:
   /// Starts at 0 in `target`, which stays the caller's and holds the result.
-  explicit SharedAbsMax(float* target) : bits_(*reinterpret_cast<std::uint32_t*>(target)) { bits_.store(0); }
+  explicit SharedAbsMax(float* target) : largest_(*target) { largest_.store(0.0f); }
 
   void Report(float magnitude) {
-    const std::uint32_t bits = std::bit_cast<std::uint32_t>(magnitude);
-    std::uint32_t seen = bits_.load(std::memory_order_relaxed);
-    while (seen < bits && !bits_.compare_exchange_weak(seen, bits)) {
+    float seen = largest_.load(std::memory_order_relaxed);
+    while (std::bit_cast<std::uint32_t>(seen) < std::bit_cast<std::uint32_t>(magnitude) &&
+           !largest_.compare_exchange_weak(seen, magnitude)) {
     }
   }
 
  private:
-  std::atomic_ref<std::uint32_t> bits_;
+  std::atomic_ref<float> largest_;
 };
 
 }  // namespace coat::cpu

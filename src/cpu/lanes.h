@@ -31,6 +31,25 @@ inline float LaneSum(std::int64_t count, Term&& term) {
   return SumOfLanes(lanes);
 }
 
+/// A LaneSum of terms in memory that come in pieces; every piece but the last is a multiple of 16 long.
+class LaneSums {
+ public:
+  void Add(const float* terms, std::int64_t count) {
+    float lanes[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = lanes_[lane];
+    std::int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += terms[i + lane];
+    }
+    for (int lane = 0; i < count; ++i, ++lane) lanes[lane] += terms[i];
+    for (int lane = 0; lane < kLanes; ++lane) lanes_[lane] = lanes[lane];
+  }
+  float Total() const { return SumOfLanes(lanes_); }
+
+ private:
+  float lanes_[kLanes] = {};
+};
+
 /// An integer that orders as floats do, and back: bits for positive numbers, flipped bits for negative ones.
 inline std::int32_t ToOrdered(float x) {
   const auto bits = std::bit_cast<std::int32_t>(x);

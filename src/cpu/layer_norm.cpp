@@ -1,5 +1,6 @@
 #include "ops/layer_norm.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "cpu/absmax.h"
@@ -13,15 +14,33 @@ namespace {
 
 constexpr std::int64_t kRows = 16;  // rows a task
 
-/// One row of LayerNormBackward; decode(i) is the normalized row's element i.
+/// One row of LayerNormBackward; decode(begin, count, out) writes elements of the normalized row as floats. The row is
+/// taken in chunks: loops over floats in memory vectorize where those that decode as they go do not.
 template <class T, class Decode>
 void BackwardRow(std::int64_t width, Decode&& decode, const T* d_y, float rstd, bool overwrite, T* d_x) {
+  constexpr std::int64_t kChunk = 512;
+  float y[kChunk];
+  float terms[kChunk];
   const float of_width = static_cast<float>(width);
-  const float mean_d = LaneSum(width, [=](std::int64_t i) { return ToFloat(d_y[i]); }) / of_width;
-  const float mean_dy = LaneSum(width, [=](std::int64_t i) { return ToFloat(d_y[i]) * decode(i); }) / of_width;
-  for (std::int64_t i = 0; i < width; ++i) {
-    const float gradient = (ToFloat(d_y[i]) - mean_d - decode(i) * mean_dy) * rstd;
-    d_x[i] = RoundTo<T>(overwrite ? gradient : ToFloat(d_x[i]) + gradient);
+  LaneSums sum_d;
+  LaneSums sum_dy;
+  for (std::int64_t begin = 0; begin < width; begin += kChunk) {
+    const std::int64_t count = std::min(kChunk, width - begin);
+    decode(begin, count, y);
+    for (std::int64_t i = 0; i < count; ++i) terms[i] = ToFloat(d_y[begin + i]);
+    sum_d.Add(terms, count);
+    for (std::int64_t i = 0; i < count; ++i) terms[i] *= y[i];
+    sum_dy.Add(terms, count);
+  }
+  const float mean_d = sum_d.Total() / of_width;
+  const float mean_dy = sum_dy.Total() / of_width;
+  for (std::int64_t begin = 0; begin < width; begin += kChunk) {
+    const std::int64_t count = std::min(kChunk, width - begin);
+    if (width > kChunk) decode(begin, count, y);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float gradient = (ToFloat(d_y[begin + i]) - mean_d - y[i] * mean_dy) * rstd;
+      d_x[begin + i] = RoundTo<T>(overwrite ? gradient : ToFloat(d_x[begin + i]) + gradient);
+    }
   }
 }
 
@@ -39,15 +58,19 @@ void Backward(Context& ctx, const LayerNormBackwardArgs& args) {
       if (args.y.format.scaling == Scaling::kNone) {
         VisitPlain(args.y.format.dtype, [&]<class Y>() {
           const Y* y = args.y.codes.As<Y>() + row * width;
-          BackwardRow(
-              width, [=](std::int64_t i) { return ToFloat(y[i]); }, d_y, rstd, args.overwrite, d_x);
+          const auto decode = [=](std::int64_t first, std::int64_t count, float* out) {
+            for (std::int64_t i = 0; i < count; ++i) out[i] = ToFloat(y[first + i]);
+          };
+          BackwardRow(width, decode, d_y, rstd, args.overwrite, d_x);
         });
       } else {
         VisitFp8(args.y.format.dtype, [&]<class F>() {
           const std::uint8_t* y = args.y.codes.As<std::uint8_t>() + row * width;
           const float scale = *args.y.scales.As<float>();
-          BackwardRow(
-              width, [=](std::int64_t i) { return DecodeFp8<F>(y[i]) * scale; }, d_y, rstd, args.overwrite, d_x);
+          const auto decode = [=](std::int64_t first, std::int64_t count, float* out) {
+            for (std::int64_t i = 0; i < count; ++i) out[i] = DecodeFp8<F>(y[first + i]) * scale;
+          };
+          BackwardRow(width, decode, d_y, rstd, args.overwrite, d_x);
         });
       }
       largest = MaxMagnitude(largest, RunAbsMax(width, [=](std::int64_t i) { return ToFloat(d_x[i]); }));

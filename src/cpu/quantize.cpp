@@ -1,6 +1,7 @@
 #include "ops/quantize.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "cpu/absmax.h"
 #include "cpu/dispatch.h"
@@ -64,7 +65,8 @@ void QuantizeRowGroups(Context& ctx, ConstTensorView x, const QuantizedView& y) 
   });
 }
 
-/// 1 x G groups along the columns of x, into the transposed matrix y_t [F, N].
+/// 1 x G groups along the columns of x, into the transposed matrix y_t [F, N]: codes are made row by row, each column
+/// with its own scale, and the codes transposed.
 template <class T, class F>
 void QuantizeColumnGroups(Context& ctx, ConstTensorView x, const QuantizedView& y_t) {
   const std::int64_t n = x.shape()[0];
@@ -72,22 +74,30 @@ void QuantizeColumnGroups(Context& ctx, ConstTensorView x, const QuantizedView& 
   const std::int64_t group = y_t.format.group;
   VisitScale(y_t.format.scale_dtype, [&]<class S>() {
     ctx.ParallelBlocks(n, group, [&](std::int64_t begin, std::int64_t) {
-      constexpr std::int64_t kColumns = 32;
       constexpr std::int64_t kMaxGroup = 128;
-      float tile[kColumns * kMaxGroup];
-      for (std::int64_t column = 0; column < width; column += kColumns) {
-        const std::int64_t columns = std::min(kColumns, width - column);
+      std::uint32_t absmax[kTile];
+      float reciprocals[kTile];
+      std::uint8_t tile[kMaxGroup * kTile];
+      for (std::int64_t column = 0; column < width; column += kTile) {
+        const std::int64_t columns = std::min(kTile, width - column);
+        const T* values = x.As<T>() + begin * width + column;
+        std::fill_n(absmax, kTile, 0u);
         for (std::int64_t r = 0; r < group; ++r) {
-          const T* values = x.As<T>() + (begin + r) * width + column;
-          for (std::int64_t c = 0; c < columns; ++c) tile[c * group + r] = ToFloat(values[c]);
+          for (std::int64_t c = 0; c < columns; ++c) {
+            const std::uint32_t bits = std::bit_cast<std::uint32_t>(ToFloat(values[r * width + c])) & 0x7fffffffu;
+            absmax[c] = absmax[c] > bits ? absmax[c] : bits;
+          }
         }
+        S* scales = y_t.scales.As<S>() + column * (n / group) + begin / group;
         for (std::int64_t c = 0; c < columns; ++c) {
-          const float* values = tile + c * group;
-          EncodeGroups<F>(
-              group, static_cast<int>(group), [=](std::int64_t i) { return values[i]; },
-              y_t.codes.As<std::uint8_t>() + (column + c) * n + begin,
-              y_t.scales.As<S>() + (column + c) * (n / group) + begin / group);
+          reciprocals[c] = 1.0f / StoreGroupScale<F>(std::bit_cast<float>(absmax[c]), scales + c * (n / group));
         }
+        for (std::int64_t r = 0; r < group; ++r) {
+          for (std::int64_t c = 0; c < columns; ++c) {
+            tile[r * kTile + c] = EncodeScaled<F>(ToFloat(values[r * width + c]), reciprocals[c]);
+          }
+        }
+        TransposeTile(tile, kTile, group, columns, y_t.codes.As<std::uint8_t>() + column * n + begin, n);
       }
     });
   });
@@ -121,6 +131,43 @@ void QuantizeBlocks(Context& ctx, ConstTensorView x, const QuantizedView& y, con
     if (y_t) {
       y_t.scales.As<float>()[column / kBlock * (n / kBlock) + row / kBlock] = scale;
       TransposeTile(codes, stride, kBlock, kBlock, y_t.codes.As<std::uint8_t>() + column * n + row, n);
+    }
+  });
+}
+
+/// Codes under one scale a tensor or a block.
+template <class T, class F>
+void DequantizeRuns(Context& ctx, const DequantizeArgs& args) {
+  const std::int64_t width = args.x.shape()[1];
+  const bool blocks = args.x.format.scaling == Scaling::kBlock128;
+  const std::int64_t run = blocks ? kBlock : width;
+  ctx.ParallelBlocks(args.x.shape()[0], kRows, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const float* scales = args.x.scales.As<float>() + (blocks ? row / kBlock * (width / kBlock) : 0);
+      for (std::int64_t column = 0; column < width; column += run) {
+        const float scale = *scales++;
+        const std::uint8_t* codes = args.x.codes.As<std::uint8_t>() + row * width + column;
+        T* values = args.y.As<T>() + row * width + column;
+        for (std::int64_t i = 0; i < run; ++i) values[i] = RoundTo<T>(DecodeFp8<F>(codes[i]) * scale);
+      }
+    }
+  });
+}
+
+template <class T, class F, class S>
+void DequantizeGroups(Context& ctx, const DequantizeArgs& args) {
+  const std::int64_t width = args.x.shape()[1];
+  const int group = args.x.format.group;
+  ctx.ParallelBlocks(args.x.shape()[0], kRows, [&](std::int64_t begin, std::int64_t end) {
+    float decoded[kGroupChunk];
+    for (std::int64_t row = begin; row < end; ++row) {
+      for (std::int64_t column = 0; column < width; column += kGroupChunk) {
+        const std::int64_t count = std::min(kGroupChunk, width - column);
+        DecodeGroups<F>(args.x.codes.As<std::uint8_t>() + row * width + column,
+                        args.x.scales.As<S>() + row * (width / group), group, column, count, decoded);
+        T* values = args.y.As<T>() + row * width + column;
+        for (std::int64_t i = 0; i < count; ++i) values[i] = RoundTo<T>(decoded[i]);
+      }
     }
   });
 }
@@ -164,28 +211,11 @@ void Quantize(Context& ctx, const QuantizeArgs& args) {
 }
 
 void Dequantize(Context& ctx, const DequantizeArgs& args) {
-  const std::int64_t width = args.x.shape()[1];
   const Format& format = args.x.format;
-  const std::int64_t run = format.scaling == Scaling::kTensor  ? width
-                           : format.scaling == Scaling::kGroup ? format.group
-                                                               : kBlock;
   VisitFp8(format.dtype, [&]<class F>() {
     VisitPlain(args.y.dtype(), [&]<class T>() {
-      VisitScale(format.scale_dtype, [&]<class S>() {
-        ctx.ParallelBlocks(args.x.shape()[0], kRows, [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t row = begin; row < end; ++row) {
-            const std::int64_t scale_row = format.scaling == Scaling::kTensor  ? 0
-                                           : format.scaling == Scaling::kGroup ? row
-                                                                               : row / kBlock;
-            for (std::int64_t column = 0; column < width; column += run) {
-              const float scale = ToFloat(args.x.scales.As<S>()[scale_row * (width / run) + column / run]);
-              const std::uint8_t* codes = args.x.codes.As<std::uint8_t>() + row * width + column;
-              T* values = args.y.As<T>() + row * width + column;
-              for (std::int64_t i = 0; i < run; ++i) values[i] = RoundTo<T>(DecodeFp8<F>(codes[i]) * scale);
-            }
-          }
-        });
-      });
+      if (format.scaling != Scaling::kGroup) return DequantizeRuns<T, F>(ctx, args);
+      VisitScale(format.scale_dtype, [&]<class S>() { DequantizeGroups<T, F, S>(ctx, args); });
     });
   });
 }

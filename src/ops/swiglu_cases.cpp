@@ -112,12 +112,14 @@ OpCase BackwardCase(const Setup& setup) {
       CheckValue("d_up", up, setup.dtype, ValueAt(after["d_up_gate"], up), exact.d_up, checker);
       CheckValue("d_gate", gate, setup.dtype, ValueAt(after["d_up_gate"], gate), exact.d_gate, checker);
     }
-    // The forward op gives the same bytes.
+    // The forward op gives the same values (which of two NaNs a sum or product keeps is the compiler's choice).
     Operands own;
     const TensorView product = own.Output("product", setup.Half(), setup.dtype);
     Context ctx(DeviceKind::kCpu, 1);
     SwigluForward(ctx, {.up_gate = after["up_gate"], .product = product});
-    checker.Same("product", after["product"], product);
+    for (std::int64_t i = 0; i < product.elements(); ++i) {
+      checker.Near("product of the forward op", i, ValueAt(after["product"], i), ValueAt(product, i), 0.0);
+    }
   };
   result.bitwise = true;
   return result;
