@@ -12,9 +12,9 @@ namespace coat {
 namespace {
 
 // As in /proc/cpuinfo.
-constexpr std::array<std::string_view, 13> kFeatures = {
-    "avx",      "avx2",     "fma",        "f16c",        "bmi2",        "avx512f", "avx512bw",
-    "avx512dq", "avx512vl", "avx512vbmi", "avx512_bf16", "avx512_fp16", "amx_bf16"};
+constexpr std::array<std::string_view, 14> kFeatures = {
+    "avx",      "avx2",     "fma",      "f16c",       "bmi2",        "avx512f",     "avx512bw",
+    "avx512cd", "avx512dq", "avx512vl", "avx512vbmi", "avx512_bf16", "avx512_fp16", "amx_bf16"};
 
 /// Those that the compiler was allowed to use.
 std::vector<std::string_view> UsedFeatures() {
@@ -39,6 +39,9 @@ std::vector<std::string_view> UsedFeatures() {
 #endif
 #ifdef __AVX512BW__
   used.push_back("avx512bw");
+#endif
+#ifdef __AVX512CD__
+  used.push_back("avx512cd");
 #endif
 #ifdef __AVX512DQ__
   used.push_back("avx512dq");

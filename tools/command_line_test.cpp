@@ -1,0 +1,166 @@
+// The built `coat` as a user meets it: exit codes, one clear message, nothing overwritten.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/error_of.h"
+#include "tests/support/temp_dir.h"
+#include "tools/commands.h"
+
+namespace coat {
+namespace {
+
+struct Outcome {
+  int exit_code = -1;  // -1: a signal ended it
+  std::string out;
+  std::string err;
+};
+
+/// Runs the command in a process of its own; `prepare` is called in it first.
+Outcome RunCoat(
+    std::vector<std::string> arguments, void (*prepare)() = [] {}) {
+  const TempDir folder;
+  arguments.insert(arguments.begin(), COAT_BINARY);
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(::open(folder.File("out").c_str(), O_WRONLY | O_CREAT, 0666), STDOUT_FILENO);
+    ::dup2(::open(folder.File("err").c_str(), O_WRONLY | O_CREAT, 0666), STDERR_FILENO);
+    prepare();
+    ::execv(pointers[0], pointers.data());
+    ::_exit(99);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, folder.Read("out"), folder.Read("err")};
+}
+
+/// Expects one line "coat: error: ..." with the parts, nothing on standard output, and the exit code.
+void ExpectError(const Outcome& outcome, int exit_code, std::initializer_list<std::string_view> parts) {
+  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(outcome.err.starts_with("coat: error: ")) << outcome.err;
+  EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  ExpectParts(outcome.err, parts);
+}
+
+const std::string kTinyConfig = COAT_SOURCE_DIR "/configs/tiny/tiny-coat-both.yaml";
+
+TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
+  ExpectParts(RunCoat({"--help"}).out, {"train", "plan", "config", "tokenize", "info", "Exit codes"});
+  for (const char* command : {"train", "plan", "config", "tokenize", "info"}) {
+    const Outcome outcome = RunCoat({command, "--help"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.err, "");
+    ExpectParts(outcome.out, {fmt::format("Usage: coat {}", command), "Example", fmt::format("  coat {}", command)});
+  }
+}
+
+TEST(CommandLine, RefusesWhatItDoesNotKnowAndNamesTheNearest) {
+  ExpectError(RunCoat({}), 2, {"a command is missing", "train, plan, config, tokenize, info"});
+  ExpectError(RunCoat({"trian", "x.yaml"}), 2, {"trian: no such command; did you mean train?"});
+  ExpectError(RunCoat({"--verion"}), 2, {"--verion", "did you mean --version?"});
+  ExpectError(RunCoat({"train", "x.yaml", "--thread=3"}), 2, {"--thread", "did you mean --threads?"});
+  ExpectError(RunCoat({"train", "x.yaml", "--save_overwite"}), 2, {"did you mean --save_overwrite?"});
+  ExpectError(RunCoat({"info", "--hlep"}), 2, {"--hlep", "did you mean --help?"});
+}
+
+TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
+  for (const char* command : {"train", "plan", "config"}) ExpectError(RunCoat({command}), 2, {"is missing"});
+  ExpectError(RunCoat({"train", "a.yaml", "b.yaml"}), 2, {"b.yaml: unexpected argument"});
+  ExpectError(RunCoat({"train", "a.yaml", "--stop_at", "10"}), 2, {"10: unexpected argument", "in one piece"});
+  ExpectError(RunCoat({"train", "a.yaml", "--threads=0"}), 2, {"--threads"});
+  ExpectError(RunCoat({"train", "a.yaml", "--threads=x"}), 2, {"--threads"});
+  ExpectError(RunCoat({"tokenize", "a.txt"}), 2, {"at least one input file"});
+  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2, {"gpt2; accepted: bytes"});
+  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--dtype", "int8"}), 2, {"int8; accepted: uint16, uint32"});
+  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
+}
+
+TEST(CommandLine, NamesTheKeyThatAConfigurationGetsWrong) {
+  const TempDir folder;
+  const std::string path = folder.Write("run.yaml", "run_name: x\nmodel:\n  d_modle: 64\n");
+  for (const char* command : {"train", "plan", "config"}) {
+    ExpectError(RunCoat({command, path}), 2, {path + ":3", "model.d_modle", "d_model"});
+    ExpectError(RunCoat({command, folder.File("none.yaml")}), 2, {"none.yaml", "No such file"});
+  }
+  ExpectError(RunCoat({"plan", kTinyConfig, "--quantize_model.use_quantize_model=coat"}), 2,
+              {"--quantize_model.use_quantize_model", "coat_real"});
+  ExpectError(RunCoat({"train", kTinyConfig, "--data.paths=[]"}), 2, {"data.paths"});
+}
+
+TEST(CommandLine, ConfigPrintsAllKeysWithOverrides) {
+  const Outcome outcome = RunCoat({"config", kTinyConfig, "--optimizer.learning_rate=1e-4", "--evaluators=[]"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"run_name: tiny-coat-both\n", "learning_rate: 1.0e-4\n", "evaluators: []\n"});
+  const TempDir folder;
+  const std::string path = folder.Write("dumped.yaml", outcome.out);
+  EXPECT_EQ(RunCoat({"config", path}).out, outcome.out);
+}
+
+TEST(CommandLine, ConfigPrintsTheDocumentationOfEveryKey) {
+  const Outcome outcome = RunCoat({"config", "--reference"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  ExpectParts(outcome.out, {"# Configuration\n", "| `optimizer` |", "| `d_model` |"});
+}
+
+TEST(CommandLine, PlanPrintsATableOrJson) {
+  const Outcome table = RunCoat({"plan", kTinyConfig});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  ExpectParts(table.out, {"masters", "gradients", "moments", "saved", "total"});
+  const Outcome json = RunCoat({"plan", kTinyConfig, "--json"});
+  EXPECT_EQ(json.exit_code, 0) << json.err;
+  EXPECT_TRUE(json.out.starts_with("{\"plans\":[{")) << json.out;
+  EXPECT_EQ(json.out.find('\n'), json.out.size() - 1);
+}
+
+TEST(CommandLine, InfoNamesVersionProcessorAndLibraries) {
+  const Outcome outcome = RunCoat({"info"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"coat ", "commit ", "backends   cpu", "threads", "GiB", "blas ", "yaml-cpp 0.", "fmt ",
+                            "nlohmann-json 3.", "CLI11 2.", "zlib 1."});
+}
+
+TEST(CommandLine, TokenizeWritesBothFilesAndReplacesOnlyWhenAsked) {
+  const TempDir folder;
+  const std::string text = folder.Write("a.txt", "0123456789");
+  const std::string train = folder.File("train.npy"), validation = folder.File("validation.npy");
+  const std::vector<std::string> command = {"tokenize", text, train, "--validation", "0.5", validation};
+  const Outcome outcome = RunCoat(command);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(outcome.out, fmt::format("1 document, 10 bytes, 11 tokens: 6 in {}, 5 in {}\n", train, validation));
+  EXPECT_EQ(folder.Read(train).size(), 12u);
+  EXPECT_EQ(folder.Read(validation), std::string("6\0007\0008\0009\0\0\1", 10));
+
+  folder.Write("a.txt", "x");
+  ExpectError(RunCoat(command), 1, {"exists"});
+  EXPECT_EQ(folder.Read(train).size(), 12u);
+  std::vector<std::string> again = command;
+  again.push_back("--overwrite");
+  EXPECT_EQ(RunCoat(again).exit_code, 0);
+  EXPECT_EQ(folder.Read(train).size(), 2u);
+}
+
+TEST(CommandLine, TokenizeReportsAnInputThatIsMissing) {
+  const TempDir folder;
+  ExpectError(RunCoat({"tokenize", folder.File("none.txt"), folder.File("out.npy")}), 1, {"none.txt"});
+}
+
+TEST(CommandLine, ReportsThatStandardOutputCannotBeWritten) {
+  const Outcome outcome =
+      RunCoat({"config", "--reference"}, [] { ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO); });
+  ExpectError(outcome, 1, {"standard output cannot be written"});
+}
+
+}  // namespace
+}  // namespace coat
