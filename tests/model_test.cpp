@@ -19,7 +19,6 @@ Recipe Float32() {
 TrainConfig ConfigOf(std::optional<QuantizeModel> recipe) {
   TrainConfig config;
   config.precision = Precision::kAmpBf16;
-  config.fsdp->precision = FsdpPrecision::kMixed;
   config.quantize_model.use_quantize_model = recipe;
   return config;
 }
@@ -168,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(All, RecipeTest,
 
 TEST(Recipe, AccumulatesGradientsInBFloat16WhenAsked) {
   TrainConfig config = ConfigOf(QuantizeModel::kCoatReal);
-  config.fsdp->precision = FsdpPrecision::kPure;
+  config.gradient_precision = GradientPrecision::kBf16;
   SmallModel narrow(SmallModel::Config(), MakeRecipe(config));
   SmallModel wide(SmallModel::Config(), MakeRecipe(ConfigOf(QuantizeModel::kCoatReal)));
   narrow.ForwardBackward();

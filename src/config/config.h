@@ -88,7 +88,8 @@ struct TrainConfig {
   std::optional<bool> fused_loss = std::nullopt;
   std::optional<std::string> hf_datasets_cache_dir = std::nullopt;
   std::optional<std::vector<std::int64_t>> module_outputs_save_steps = std::nullopt;
-  std::int64_t max_skipped_steps = 3;  // coat's own key
+  std::int64_t max_skipped_steps = 3;                               // coat's own key
+  GradientPrecision gradient_precision = GradientPrecision::kFp32;  // coat's own key
 
   /// Where each key was set; not a key itself.
   Sources sources;
@@ -177,6 +178,10 @@ struct TrainConfig {
           Only("null", "steps at which inputs and outputs of all modules are written"));
     visit("max_skipped_steps", self.max_skipped_steps,
           Honored("stop after so many steps in a row with a loss or gradient that is not finite; not a key of OLMo"));
+    visit("gradient_precision", self.gradient_precision,
+          Honored("type in which gradients are accumulated; bf16 halves their memory, and loses small contributions "
+                  "when a step "
+                  "has many micro-batches; not a key of OLMo"));
   }
 };
 

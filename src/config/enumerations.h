@@ -50,6 +50,12 @@ constexpr EnumNames<Precision, 3> NamesOf(Precision) {
   return {{{Precision::kAmpBf16, "amp_bf16"}, {Precision::kAmpFp16, "amp_fp16"}, {Precision::kFp32, "fp32"}}};
 }
 
+/// The type in which gradients are accumulated.
+enum class GradientPrecision { kFp32, kBf16 };
+constexpr EnumNames<GradientPrecision, 2> NamesOf(GradientPrecision) {
+  return {{{GradientPrecision::kFp32, "fp32"}, {GradientPrecision::kBf16, "bf16"}}};
+}
+
 enum class OptimizerName { kLionW, kAdamW, kCoatFp8AdamW };
 constexpr EnumNames<OptimizerName, 3> NamesOf(OptimizerName) {
   return {{{OptimizerName::kLionW, "lionw"},

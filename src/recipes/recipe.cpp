@@ -9,9 +9,8 @@ DType DTypeOf(Fp8Format format) {
 }
 
 DType GradientType(const TrainConfig& config) {
-  const bool pure = config.distributed_strategy == DistributedStrategy::kFsdp && config.fsdp &&
-                    config.fsdp->precision == FsdpPrecision::kPure;
-  return config.precision == Precision::kAmpBf16 && pure ? DType::kBF16 : DType::kF32;
+  const bool narrow = config.precision == Precision::kAmpBf16 && config.gradient_precision == GradientPrecision::kBf16;
+  return narrow ? DType::kBF16 : DType::kF32;
 }
 
 /// Linear inputs, weights and gradients per tensor, in the configured formats.

@@ -36,8 +36,7 @@ struct Recipe {
 /// The recipe without FP8: everything in `compute`. Weights' operands are made at each use unless `cache_weights`.
 Recipe PlainRecipe(DType compute, DType gradient, bool cache_weights);
 
-/// The recipe of a validated configuration: quantize_model, precision, and the type of the accumulated gradients, which
-/// is bf16 where OLMo reduces gradients in bf16 (amp_bf16 under fsdp with precision pure), else f32.
+/// The recipe of a validated configuration: quantize_model, precision and gradient_precision (float32 under fp32).
 Recipe MakeRecipe(const TrainConfig& config);
 
 }  // namespace coat

@@ -49,18 +49,12 @@ TEST(Recipe, OfDeepSeekScalesByBlocksInFloat32) {
   EXPECT_FALSE(recipe.PerTensor());
 }
 
-TEST(Recipe, AccumulatesGradientsAsOlmoReducesThem) {
+TEST(Recipe, AccumulatesGradientsInFloat32UnlessAskedNotTo) {
   TrainConfig config;
   config.precision = Precision::kAmpBf16;
-  config.fsdp = FsdpConfig{};
-  config.fsdp->precision = FsdpPrecision::kPure;
+  EXPECT_EQ(MakeRecipe(config).gradient, DType::kF32);
+  config.gradient_precision = GradientPrecision::kBf16;
   EXPECT_EQ(MakeRecipe(config).gradient, DType::kBF16);
-  config.fsdp->precision = FsdpPrecision::kMixed;
-  EXPECT_EQ(MakeRecipe(config).gradient, DType::kF32);
-  config.fsdp->precision = FsdpPrecision::kPure;
-  config.distributed_strategy = DistributedStrategy::kDdp;
-  EXPECT_EQ(MakeRecipe(config).gradient, DType::kF32);
-  config.distributed_strategy = DistributedStrategy::kFsdp;
   config.precision = Precision::kFp32;
   EXPECT_EQ(MakeRecipe(config).gradient, DType::kF32);
   EXPECT_EQ(MakeRecipe(config).name, "f32");

@@ -122,15 +122,15 @@ std::string InBinaryUnits(std::int64_t bytes) {
 
 std::string PlanTable(const TrainConfig& config) {
   const std::vector<MemoryPlan> plans = PlansToCompare(config);
-  const std::string line = std::string(44 + 26 * plans.size(), '-') + "\n";
+  const std::string line = std::string(44 + 30 * plans.size(), '-') + "\n";
   const auto cells = [](std::int64_t bytes) {
-    return fmt::format("{:>14} {:>11}", WithSeparators(bytes), InBinaryUnits(bytes));
+    return fmt::format("{:>18} {:>11}", WithSeparators(bytes), InBinaryUnits(bytes));
   };
   std::string table = fmt::format("Memory for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
                                   WithSeparators(plans[0].tokens), config.device_train_microbatch_size,
                                   config.model.max_sequence_length, plans[0].layers);
   table += fmt::format("{:44}", "");
-  for (const MemoryPlan& plan : plans) table += fmt::format("{:>26}", plan.recipe);
+  for (const MemoryPlan& plan : plans) table += fmt::format("{:>30}", plan.recipe);
   table += "\n" + line;
   for (const std::string& name : NamesOf(plans, &MemoryPlan::categories)) {
     table += fmt::format("{:44}", fmt::format("{} ({})", name, Description(name)).substr(0, 43));
