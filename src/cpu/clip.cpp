@@ -37,7 +37,7 @@ void AdaptiveClipCoefficients(Context&, const AdaptiveClipCoefficientsArgs& args
     const float average = averages[i] > 0.0f ? averages[i] : norm;
     const float coefficient = Coefficient(args.max_norm_ratio * average / (norm + kEps));
     args.coefficients.As<float>()[i] = coefficient;
-    if (args.keep_averages) averages[i] = average + (1.0f - args.beta) * (coefficient * norm - average);
+    averages[i] = average + (1.0f - args.beta) * (coefficient * norm - average);
   }
 }
 

@@ -36,7 +36,6 @@ struct AdaptiveClipCoefficientsArgs {
   TensorView coefficients;      // [P] f32, written
   float max_norm_ratio = 1.0f;  // above 0
   float beta = 0.0f;            // decay of the averages, from 0 to below 1
-  bool keep_averages = true;    // false: leave norm_averages alone
 };
 
 /// For each tensor, with a = norm_average or, if that is 0, the norm: coefficient c = min(1, max_norm_ratio * a / (norm

@@ -68,9 +68,9 @@ OpCase ClipCase(std::int64_t count, float total_norm, float max_norm) {
   return op;
 }
 
-OpCase AdaptiveCase(std::int64_t count, float ratio, bool keep, Data data) {
+OpCase AdaptiveCase(std::int64_t count, float ratio, Data data) {
   OpCase op;
-  op.name = fmt::format("AdaptiveClipCoefficients/P={},ratio={},keep={},{}", count, ratio, keep, NameOf(data));
+  op.name = fmt::format("AdaptiveClipCoefficients/P={},ratio={},{}", count, ratio, NameOf(data));
   op.make = [=](std::uint64_t seed) {
     Operands operands;
     for (const char* name : {"norms", "norm_averages"}) {
@@ -89,8 +89,7 @@ OpCase AdaptiveCase(std::int64_t count, float ratio, bool keep, Data data) {
                                    .norm_averages = operands["norm_averages"],
                                    .coefficients = operands["coefficients"],
                                    .max_norm_ratio = ratio,
-                                   .beta = 0.95f,
-                                   .keep_averages = keep});
+                                   .beta = 0.95f});
   };
   op.check = [=](const Operands& before, const Operands& after, Checker& checker) {
     for (std::int64_t i = 0; i < count; ++i) {
@@ -98,10 +97,9 @@ OpCase AdaptiveCase(std::int64_t count, float ratio, bool keep, Data data) {
       const double old = ValueAt(before["norm_averages"], i);
       const double average = old > 0.0 ? old : norm;
       const double coefficient = std::min(1.0, ratio * average / (norm + 1e-6));
-      const double next = keep ? average + (1.0 - 0.95f) * (coefficient * norm - average) : old;
+      const double next = average + (1.0 - 0.95f) * (coefficient * norm - average);
       checker.Near("coefficients", i, ValueAt(after["coefficients"], i), coefficient, 5 * kFloatRoundoff);
-      checker.Near("norm_averages", i, ValueAt(after["norm_averages"], i), next,
-                   keep ? 6 * kFloatRoundoff * (average + norm) : 0.0);
+      checker.Near("norm_averages", i, ValueAt(after["norm_averages"], i), next, 6 * kFloatRoundoff * (average + norm));
     }
   };
   op.bitwise = true;
@@ -124,9 +122,9 @@ std::vector<OpCase> ClipCases() {
       ClipCase(2, 1e30f, 1.0f),
       ClipCase(2, 1e30f, kInfinity),
       ClipCase(2, kNaN, 1.0f),
-      AdaptiveCase(1, 0.5f, true, Data::kNormal),
-      AdaptiveCase(67, 1.1f, true, Data::kHeavyTails),
-      AdaptiveCase(67, 0.1f, false, Data::kNormal),
+      AdaptiveCase(1, 0.5f, Data::kNormal),
+      AdaptiveCase(67, 1.1f, Data::kHeavyTails),
+      AdaptiveCase(67, 0.1f, Data::kNormal),
   };
 }
 

@@ -41,6 +41,7 @@ ClippingResult GradientClipping::Measure(Context& ctx, const ClippingLimits& lim
                                    .coefficients = coefficients_,
                                    .max_norm_ratio = static_cast<float>(*limits.max_norm_ratio),
                                    .beta = static_cast<float>(beta_)});
+    result.averages.assign(averages_.As<float>(), averages_.As<float>() + count);
   } else {
     ClipCoefficients(ctx, {.total_norm = total_norm_,
                            .coefficients = coefficients_,

@@ -26,6 +26,7 @@ struct ClippingResult {
   double total_norm = 0.0;       // of all parameters together; NaN or infinite if any gradient is
   std::vector<double> norms;     // of each parameter, in their order
   double clipping_rate = 0.0;    // share of the parameters whose gradient is scaled down
+  std::vector<double> averages;  // moving averages of the clipped norms, this step's included; with max_norm_ratio only
   std::string first_non_finite;  // the first parameter whose gradient is not finite; empty if all are
 };
 

@@ -81,6 +81,8 @@ Engine::Engine(const TrainConfig& config, Context ctx, RunArenas arenas)
   optimizer_->LayOut(arenas_.moments, arenas_.metadata);
   clipping_ = std::make_unique<GradientClipping>(model_->parameters(), BetaForClipping(config.optimizer));
   clipping_->LayOut(arenas_.metadata);
+  parameter_metrics_ = std::make_unique<ParameterMetrics>(model_->parameters(), *optimizer_);
+  parameter_metrics_->LayOut(arenas_.metadata);
   const std::int64_t sequences = std::max(config.device_train_microbatch_size, EvaluationBatch(config));
   const std::int64_t tokens = sequences * config.model.max_sequence_length;
   ids_ = arenas_.batch.Tensor("ids", {tokens}, DType::kI32);

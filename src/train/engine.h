@@ -10,6 +10,7 @@
 #include "models/olmo.h"
 #include "optim/clipping.h"
 #include "optim/optimizer.h"
+#include "optim/parameter_metrics.h"
 #include "train/arenas.h"
 #include "train/memory_plan.h"
 
@@ -56,6 +57,8 @@ class Engine {
                            std::int64_t sequences, const LossWeights& weights, bool first);
   /// Norms of the gradients and coefficients for the update; see GradientClipping.
   ClippingResult MeasureGradients(const ClippingLimits& limits);
+  /// OLMo's metrics of every parameter, its gradient and its moments; before the update.
+  std::vector<ParameterMetrics::Metric> MeasureParameters() { return parameter_metrics_->Measure(ctx_); }
   /// One update, with the coefficients of the last MeasureGradients.
   void Update(double learning_rate, std::int64_t step);
 
@@ -78,6 +81,7 @@ class Engine {
   std::unique_ptr<Olmo> evaluation_model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientClipping> clipping_;
+  std::unique_ptr<ParameterMetrics> parameter_metrics_;
   TensorView ids_, labels_, loss_, z_squared_;
 };
 

@@ -222,6 +222,7 @@ class Trainer {
     const ClippingResult gradients = engine_.MeasureGradients(
         scheduler_->Limits(SchedulePosition(), config_.max_grad_norm, config_.max_grad_norm_ratio));
     const double learning_rate = scheduler_->LearningRate(SchedulePosition());
+    const Metrics of_parameters = ParameterMetricsOf(gradients);
     if (std::isfinite(losses.cross_entropy) && gradients.first_non_finite.empty()) {
       state_.extra[kUpdates] += 1.0;
       state_.extra[kSkippedInARow] = 0.0;
@@ -231,7 +232,9 @@ class Trainer {
     } else {
       SkipUpdate(losses, gradients);
     }
-    return MetricsOf(losses, gradients, learning_rate);
+    Metrics metrics = MetricsOf(losses, gradients, learning_rate);
+    metrics.Merge(of_parameters);
+    return metrics;
   }
 
   StepLosses ForwardBackward(const Batch& batch) {
@@ -273,16 +276,24 @@ class Trainer {
     }
   }
 
+  /// At the steps of metrics_log_interval, what OLMo logs of every parameter before the update.
+  Metrics ParameterMetricsOf(const ClippingResult& gradients) {
+    Metrics metrics;
+    const std::optional<std::int64_t>& interval = config_.optimizer.metrics_log_interval;
+    if (!interval || state_.step % *interval != 0) return metrics;
+    metrics.Set("optim/clipping_rate", gradients.clipping_rate);
+    for (std::size_t p = 0; p < gradients.averages.size(); ++p) {
+      metrics.Set("optim/grad_norm_exp_avg/" + engine_.model().parameters()[p].name, gradients.averages[p]);
+    }
+    for (const ParameterMetrics::Metric& metric : engine_.MeasureParameters()) {
+      metrics.Set("optim/" + metric.name, metric.value);
+    }
+    return metrics;
+  }
+
   Metrics MetricsOf(const StepLosses& losses, const ClippingResult& gradients, double learning_rate) {
     Metrics metrics;
     metrics.Set("optim/total_grad_norm", gradients.total_norm);
-    const std::optional<std::int64_t>& interval = config_.optimizer.metrics_log_interval;
-    if (interval && *interval > 0 && state_.step % *interval == 0) {
-      metrics.Set("optim/clipping_rate", gradients.clipping_rate);
-      for (std::size_t p = 0; p < gradients.norms.size(); ++p) {
-        metrics.Set("optim/grad/" + engine_.model().parameters()[p].name + ".norm", gradients.norms[p]);
-      }
-    }
     metrics.Set("optim/learning_rate_group0", learning_rate);
     metrics.Set("optim/learning_rate_group1", learning_rate);
     metrics.Set("train/CrossEntropyLoss", losses.cross_entropy);
