@@ -4,7 +4,6 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include <algorithm>
 #include <charconv>
 #include <new>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/mapped_file.h"
+#include "data/inflater.h"
 
 namespace coat {
 
@@ -46,26 +46,19 @@ struct Member {
 
 /// Reads the gzip member at the front of `bytes`, and into `text` what it holds, as far as it can be read.
 Member ReadMember(std::span<const std::byte> bytes, std::string& text) {
-  z_stream stream = {};
-  if (::inflateInit2(&stream, MAX_WBITS + kGzipOnly) != Z_OK) {
-    throw std::bad_alloc();
-  }
   text.clear();
-  std::vector<char> chunk(std::size_t{1} << 18);
-  std::size_t consumed = 0;
-  int result = Z_OK;
-  while (result == Z_OK && consumed < bytes.size()) {
-    const std::size_t piece = std::min(bytes.size() - consumed, std::size_t{1} << 30);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data() + consumed));
-    stream.avail_in = static_cast<uInt>(piece);
-    stream.next_out = reinterpret_cast<Bytef*>(chunk.data());
-    stream.avail_out = static_cast<uInt>(chunk.size());
-    result = ::inflate(&stream, Z_NO_FLUSH);
-    consumed += piece - stream.avail_in;
-    text.append(chunk.data(), chunk.size() - stream.avail_out);
+  Inflater inflater;
+  std::vector<std::byte> chunk(std::size_t{1} << 18);
+  Member member;
+  auto state = Inflater::State::kInMember;
+  while (state == Inflater::State::kInMember && member.file_bytes < bytes.size()) {
+    const Inflater::Step step = inflater.Inflate(bytes.subspan(member.file_bytes), chunk);
+    member.file_bytes += step.consumed;
+    text.append(reinterpret_cast<const char*>(chunk.data()), step.produced);
+    state = step.state;
   }
-  ::inflateEnd(&stream);
-  return {.file_bytes = consumed, .is_whole = result == Z_STREAM_END};
+  member.is_whole = state == Inflater::State::kEndOfMember;
+  return member;
 }
 
 /// How much of the text is lines of steps up to `last_step`. Steps never decrease.

@@ -1,47 +1,26 @@
 #include "data/input_file.h"
 
 #include <fcntl.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "base/error.h"
 
 namespace coat {
 
-/// zlib's state for one gzip member after the other.
-class InputFile::Inflater {
- public:
-  Inflater() {
-    constexpr int kGzipOnly = 16;
-    if (::inflateInit2(&stream, MAX_WBITS + kGzipOnly) != Z_OK) {
-      throw std::bad_alloc();
-    }
-  }
-  ~Inflater() { ::inflateEnd(&stream); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  z_stream stream = {};
-  bool in_member = true;  // false between members and at the end
-};
-
 InputFile::InputFile(std::string path) : file_(std::move(path), O_RDONLY), buffer_(std::size_t{1} << 18) {
   file_.Size();  // refuses a folder
   Refill();
   const bool is_gzip = pending_.size() >= 2 && pending_[0] == std::byte{0x1f} && pending_[1] == std::byte{0x8b};
   if (is_gzip) {
-    inflater_ = std::make_unique<Inflater>();
+    inflater_.emplace();
   } else if (this->path().ends_with(".gz")) {
     throw IoError(
         fmt::format("{}: is named .gz and is not gzip: it does not begin with the bytes 1f 8b", this->path()));
   }
 }
-
-InputFile::~InputFile() = default;
 
 void InputFile::Refill() {
   // A pipe may give its bytes one at a time; the two that tell gzip must be together.
@@ -58,7 +37,7 @@ void InputFile::Refill() {
 }
 
 std::size_t InputFile::Read(std::span<std::byte> bytes) {
-  if (inflater_ != nullptr) {
+  if (inflater_.has_value()) {
     return Inflate(bytes);
   }
   if (pending_.empty()) {
@@ -71,34 +50,25 @@ std::size_t InputFile::Read(std::span<std::byte> bytes) {
 }
 
 std::size_t InputFile::Inflate(std::span<std::byte> bytes) {
-  z_stream& stream = inflater_->stream;
   for (;;) {
     if (pending_.empty()) {
       Refill();
     }
     if (pending_.empty()) {
-      if (inflater_->in_member) {
+      if (is_in_member_) {
         throw IoError(fmt::format("{}: the gzip data are cut short at byte {}", path(), consumed_bytes()));
       }
       return 0;
     }
-    inflater_->in_member = true;
-    stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(pending_.data()));
-    stream.avail_in = static_cast<uInt>(pending_.size());
-    stream.next_out = reinterpret_cast<Bytef*>(bytes.data());
-    stream.avail_out = static_cast<uInt>(std::min<std::size_t>(bytes.size(), 1u << 30));
-    const uInt room = stream.avail_out;
-    const int result = ::inflate(&stream, Z_NO_FLUSH);
-    pending_ = pending_.last(stream.avail_in);
-    if (result == Z_STREAM_END) {
-      inflater_->in_member = false;
-      ::inflateReset(&stream);
-    } else if (result != Z_OK && result != Z_BUF_ERROR) {
+    const Inflater::Step step = inflater_->Inflate(pending_, bytes);
+    pending_ = pending_.subspan(step.consumed);
+    is_in_member_ = step.state != Inflater::State::kEndOfMember;
+    if (step.state == Inflater::State::kDamaged) {
       throw IoError(fmt::format("{}: the gzip data are damaged near byte {}: {}", path(), consumed_bytes(),
-                                stream.msg != nullptr ? stream.msg : "no reason given"));
+                                inflater_->problem()));
     }
-    if (const uInt count = room - stream.avail_out; count > 0) {
-      return count;
+    if (step.produced > 0) {
+      return step.produced;
     }
   }
 }

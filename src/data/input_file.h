@@ -3,12 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/file_descriptor.h"
+#include "data/inflater.h"
 
 namespace coat {
 
@@ -18,9 +19,6 @@ class InputFile {
  public:
   /// Throws IoError when the file cannot be read, is a folder, or is named .gz and is not gzip.
   explicit InputFile(std::string path);
-  ~InputFile();
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
 
   const std::string& path() const { return file_.path(); }
 
@@ -34,8 +32,6 @@ class InputFile {
   std::int64_t consumed_bytes() const { return read_bytes_ - static_cast<std::int64_t>(pending_.size()); }
 
  private:
-  class Inflater;
-
   /// Reads the next piece of the stored file into pending_; leaves it empty at the end.
   void Refill();
   std::size_t Inflate(std::span<std::byte> bytes);
@@ -44,7 +40,8 @@ class InputFile {
   std::vector<std::byte> buffer_;
   std::span<const std::byte> pending_;  // of buffer_, not yet consumed
   std::int64_t read_bytes_ = 0;
-  std::unique_ptr<Inflater> inflater_;  // null for a file that is not gzip
+  std::optional<Inflater> inflater_;  // none for a file that is not gzip
+  bool is_in_member_ = false;         // of gzip data; false between members and at the end
 };
 
 }  // namespace coat
