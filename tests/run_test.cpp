@@ -1,0 +1,338 @@
+// Whole runs of the `coat` command: what they write, how they stop and go on, what they refuse.
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/directory.h"
+#include "tests/support/coat_process.h"
+
+namespace coat {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder with token files and a configuration that trains in a fraction of a second.
+class Run : public testing::Test {
+ protected:
+  static constexpr int kVocabulary = 100;
+  static constexpr int kLength = 32;
+
+  Run() {
+    std::mt19937 generator(3);
+    std::string tokens;
+    for (int i = 0; i < kLength * 40 + 5; ++i) AppendToken(tokens, static_cast<int>(generator() % kVocabulary));
+    data_ = folder_.Write("train.npy", tokens);
+    config_ =
+        folder_.Write("run.yaml",
+                      "run_name: test\n"
+                      "model: {d_model: 64, n_heads: 2, n_layers: 2, mlp_ratio: 4, rope: true, include_bias: false,\n"
+                      "        layer_norm_with_affine: false, attention_dropout: 0, residual_dropout: 0,\n"
+                      "        embedding_dropout: 0, max_sequence_length: 32, vocab_size: 100, embedding_size: 128,\n"
+                      "        eos_token_id: 99, pad_token_id: 99, init_fn: mitchell}\n"
+                      "optimizer: {name: adamw, learning_rate: 1e-3, eps: 1e-8, metrics_log_interval: 4}\n"
+                      "scheduler: {t_warmup: 3}\n"
+                      "data: {paths: [" +
+                          data_ +
+                          "], drop_last: true}\n"
+                          "evaluators:\n"
+                          "- {label: held-out, data: {paths: [" +
+                          data_ +
+                          "]}}\n"
+                          "precision: amp_bf16\n"
+                          "global_train_batch_size: 6\n"
+                          "device_train_microbatch_size: 4\n"
+                          "device_eval_batch_size: 8\n"
+                          "eval_interval: 5\n"
+                          "max_duration: 12\n"
+                          "max_grad_norm: 1.0\n"
+                          "save_interval: 4\n"
+                          "save_num_checkpoints_to_keep: 2\n");
+  }
+
+  static void AppendToken(std::string& tokens, int id) {
+    tokens += static_cast<char>(id & 0xff);
+    tokens += static_cast<char>(id >> 8);
+  }
+
+  std::string Save(const std::string& name) const { return folder_.File(name); }
+
+  std::vector<std::string> Train(const std::string& save, std::vector<std::string> overrides = {}) const {
+    std::vector<std::string> arguments = {"train", config_, "--save_folder=" + Save(save)};
+    arguments.insert(arguments.end(), overrides.begin(), overrides.end());
+    return arguments;
+  }
+
+  /// metrics.jsonl without what a clock decides.
+  std::vector<std::string> MetricsOf(const std::string& save) const {
+    std::istringstream lines(folder_.Read(save + "/metrics.jsonl"));
+    std::vector<std::string> kept;
+    for (std::string line; std::getline(lines, line);) {
+      std::string text;
+      std::istringstream items(line);
+      for (std::string item; std::getline(items, item, ',');) {
+        if (item.find("per_second") == std::string::npos && item.find("System/") == std::string::npos) {
+          text += item + ",";
+        }
+      }
+      kept.push_back(text);
+    }
+    return kept;
+  }
+
+  /// The bytes of a checkpoint's tensors.
+  std::string Tensors(const std::string& save, const std::string& step) const {
+    return folder_.Read(save + "/" + step + "/model.safetensors") +
+           folder_.Read(save + "/" + step + "/optim.safetensors");
+  }
+
+  TempDir folder_;
+  std::string data_;
+  std::string config_;
+};
+
+const std::vector<std::vector<std::string>> kRecipes = {
+    {},
+    {"--quantize_model.use_quantize_model=coat_real", "--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw",
+     "--quantize_optimizer.first_order_expansion=expansion", "--quantize_optimizer.second_order_expansion=expansion"},
+    {"--optimizer.name=lionw", "--optimizer.learning_rate=1e-4", "--max_grad_norm_ratio=0.9", "--precision=fp32"},
+};
+
+TEST_F(Run, WritesMetricsCheckpointsAndItsConfiguration) {
+  const Outcome outcome = RunCoat(Train("run"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"[step=12/12,epoch=1]", "train/CrossEntropyLoss=", "eval/held-out/CrossEntropyLoss="});
+  const std::vector<std::string> metrics = MetricsOf("run");
+  ASSERT_EQ(metrics.size(), 12u);
+  ExpectParts(metrics[0], {"\"step\":1,", "\"train/CrossEntropyLoss\":5.", "\"optim/learning_rate_group0\":"});
+  ExpectParts(metrics[4], {"\"step\":5,", "\"eval/held-out/Perplexity\":"});
+  ExpectParts(metrics[3], {"\"optim/grad/transformer.wte.weight.norm\":"});
+  EXPECT_FALSE(fs::exists(Save("run/step0"))) << "retention keeps two";
+  EXPECT_FALSE(fs::exists(Save("run/step4")));
+  EXPECT_TRUE(IsWholeCheckpoint(Save("run/step8")));
+  EXPECT_TRUE(IsWholeCheckpoint(Save("run/latest")));
+  EXPECT_EQ(fs::read_symlink(Save("run/latest")), "step12");
+  const Outcome again = RunCoat({"config", Save("run/config.yaml")});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(again.out, folder_.Read("run/config.yaml"));
+}
+
+TEST_F(Run, RepeatsBitForBitOnAnyNumberOfThreads) {
+  for (const auto& recipe : kRecipes) {
+    const std::string name = "repeat" + std::to_string(&recipe - kRecipes.data());
+    auto once = recipe;
+    once.push_back("--threads=1");
+    auto again = recipe;
+    again.push_back("--threads=3");
+    ASSERT_EQ(RunCoat(Train(name + "a", once)).exit_code, 0);
+    ASSERT_EQ(RunCoat(Train(name + "b", again)).exit_code, 0);
+    EXPECT_EQ(MetricsOf(name + "a"), MetricsOf(name + "b"));
+    EXPECT_EQ(Tensors(name + "a", "step12"), Tensors(name + "b", "step12"));
+  }
+}
+
+TEST_F(Run, ResumesBitForBit) {
+  for (const auto& recipe : kRecipes) {
+    const std::string name = "resume" + std::to_string(&recipe - kRecipes.data());
+    ASSERT_EQ(RunCoat(Train(name + "whole", recipe)).exit_code, 0);
+    auto first = recipe;
+    first.push_back("--stop_at=7");
+    ASSERT_EQ(RunCoat(Train(name + "parts", first)).exit_code, 0);
+    auto rest = recipe;
+    rest.push_back("--try_load_latest_save");
+    const Outcome outcome = RunCoat(Train(name + "parts", rest));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    // The stopped run evaluated at its last step; otherwise every line is the same.
+    std::vector<std::string> whole = MetricsOf(name + "whole");
+    std::vector<std::string> parts = MetricsOf(name + "parts");
+    ASSERT_EQ(whole.size(), parts.size());
+    EXPECT_EQ(parts[6].rfind(whole[6].substr(0, whole[6].size() - 2), 0), 0u);
+    whole.erase(whole.begin() + 6);
+    parts.erase(parts.begin() + 6);
+    EXPECT_EQ(whole, parts);
+    EXPECT_EQ(Tensors(name + "whole", "step12"), Tensors(name + "parts", "step12"));
+  }
+}
+
+TEST_F(Run, KeepsTheRecordOfDataAcrossAResume) {
+  ASSERT_EQ(RunCoat(Train("whole")).exit_code, 0);
+  ASSERT_EQ(RunCoat(Train("parts", {"--stop_at=5"})).exit_code, 0);
+  ASSERT_EQ(RunCoat(Train("parts", {"--load_path=" + Save("parts/latest")})).exit_code, 0);
+  const auto unzipped = [&](const std::string& save) {
+    const std::string out = Save(save + ".tsv");
+    EXPECT_EQ(std::system(("zcat " + Save(save) + "/data-indices/rank0.tsv.gz > " + out).c_str()), 0);
+    return folder_.Read(save + ".tsv");
+  };
+  const std::string whole = unzipped("whole");
+  EXPECT_EQ(std::count(whole.begin(), whole.end(), '\n'), 12);
+  EXPECT_EQ(whole, unzipped("parts"));
+}
+
+TEST_F(Run, FinishesTheStepAndSavesOnASignal) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const std::string name = "signal" + std::to_string(signal);
+    CoatProcess process(Train(name, {"--max_duration=1000000", "--save_interval=null"}));
+    while (process.OutputSoFar().find("[step=3/") == std::string::npos) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    process.Signal(signal);
+    const Outcome outcome = process.Wait();
+    EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+    const LatestCheckpoint latest = FindLatestCheckpoint(Save(name));
+    ASSERT_TRUE(latest.path);
+    const std::int64_t step = CheckpointReader(*latest.path).state().step;
+    EXPECT_GE(step, 3);
+    EXPECT_EQ(MetricsOf(name).size(), static_cast<std::size_t>(step));
+    const Outcome rest = RunCoat(Train(name, {"--try_load_latest_save", "--stop_after=2"}));
+    EXPECT_EQ(rest.exit_code, 0) << rest.err;
+  }
+}
+
+TEST_F(Run, SurvivesKillsAtRandomInstants) {
+  ASSERT_EQ(RunCoat(Train("whole", {"--save_interval=1"})).exit_code, 0);
+  std::mt19937 generator(11);
+  for (int kill = 0; kill < 12; ++kill) {
+    CoatProcess process(Train("killed", {"--save_interval=1", "--try_load_latest_save"}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(generator() % 400));
+    process.Signal(SIGKILL);
+    process.Wait();
+    if (const LatestCheckpoint latest = FindLatestCheckpoint(Save("killed")); latest.path) {
+      EXPECT_NO_THROW(CheckpointReader(*latest.path).OpenSafetensors("optim.safetensors"));
+      EXPECT_TRUE(latest.incomplete.empty());
+    }
+  }
+  // A run that was killed before its first checkpoint has written its configuration, and may be written over.
+  const Outcome rest = RunCoat(Train("killed", {"--save_interval=1", "--try_load_latest_save", "--save_overwrite"}));
+  ASSERT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_EQ(Tensors("whole", "step12"), Tensors("killed", "step12"));
+  EXPECT_EQ(MetricsOf("whole").back(), MetricsOf("killed").back());
+}
+
+TEST_F(Run, ReportsAFullDiskAndKeepsTheCheckpointBefore) {
+  ASSERT_EQ(RunCoat(Train("full", {"--stop_at=4"})).exit_code, 0);
+  const std::string before = Tensors("full", "step4");
+  const auto limit = [] {
+    const rlimit size = {200'000, 200'000};
+    ::setrlimit(RLIMIT_FSIZE, &size);
+  };
+  ExpectFailure(RunCoat(Train("full", {"--try_load_latest_save"}), limit), 1, {"File too large", "full"});
+  EXPECT_EQ(*FindLatestCheckpoint(Save("full")).path, Save("full/step4"));
+  EXPECT_EQ(Tensors("full", "step4"), before);
+  const Outcome rest = RunCoat(Train("full", {"--try_load_latest_save"}));
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
+}
+
+TEST_F(Run, SkipsUpdatesThatAreNotFiniteAndGivesUpAfterSeveral) {
+  const Outcome outcome =
+      RunCoat(Train("hot", {"--optimizer.learning_rate=1e30", "--scheduler.name=constant", "--max_grad_norm=null"}));
+  ExpectFailure(outcome, 1, {"3 in a row", "max_skipped_steps"});
+  ExpectParts(outcome.out, {"is skipped, 1 in a row", "the gradient of transformer."});
+  // What was saved before is finite.
+  const LatestCheckpoint latest = FindLatestCheckpoint(Save("hot"));
+  ASSERT_TRUE(latest.path);
+}
+
+TEST_F(Run, StopsAtTheTimeLimitAfterSaving) {
+  const Outcome outcome = RunCoat(Train("late", {"--time_limit=1e-9", "--canceled_check_interval=3",
+                                                 "--extra_steps_after_cancel=2", "--save_interval=null"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"time_limit is reached", "Finished at step 5"});
+  EXPECT_EQ(*FindLatestCheckpoint(Save("late")).path, Save("late/step3"));
+}
+
+TEST_F(Run, WarmsUpAgainAfterLoadingWithoutTheOptimizer) {
+  ASSERT_EQ(RunCoat(Train("first", {"--stop_at=4"})).exit_code, 0);
+  ASSERT_EQ(RunCoat(Train("second", {"--load_path=" + Save("first/step4"), "--reset_optimizer_state"})).exit_code, 0);
+  const std::vector<std::string> metrics = MetricsOf("second");
+  ASSERT_EQ(metrics.size(), 8u);
+  ExpectParts(metrics[0], {"\"step\":5,", "\"optim/learning_rate_group0\":0.000"});
+  ASSERT_EQ(RunCoat(Train("third", {"--load_path=" + Save("first/step4"), "--reset_optimizer_state",
+                                    "--reset_trainer_state", "--stop_at=2"}))
+                .exit_code,
+            0);
+  ExpectParts(MetricsOf("third")[0], {"\"step\":1,"});
+}
+
+TEST_F(Run, WritesNothingInADryRun) {
+  const Outcome outcome = RunCoat(Train("dry", {"--dry_run"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(fs::exists(Save("dry")));
+}
+
+// Bad input: one message, nothing overwritten.
+
+TEST_F(Run, RefusesAFolderThatHoldsARun) {
+  ASSERT_EQ(RunCoat(Train("held", {"--stop_at=4"})).exit_code, 0);
+  const std::string metrics = folder_.Read("held/metrics.jsonl");
+  ExpectFailure(RunCoat(Train("held")), 2, {"save_folder", Save("held"), "--save_overwrite", "--try_load_latest_save"});
+  EXPECT_EQ(folder_.Read("held/metrics.jsonl"), metrics);
+  EXPECT_TRUE(IsWholeCheckpoint(Save("held/step4")));
+}
+
+TEST_F(Run, RefusesASaveFolderThatCannotBe) {
+  const std::string file = folder_.Write("file", "x");
+  ExpectFailure(RunCoat({"train", config_, "--save_folder=" + file + "/below"}), 1, {file});
+  EXPECT_EQ(folder_.Read("file"), "x");
+}
+
+TEST_F(Run, NamesTheTokenBeyondTheVocabulary) {
+  std::string tokens;
+  for (int i = 0; i < 8 * kLength; ++i) AppendToken(tokens, i == 70 ? 100 : 1);
+  const std::string path = folder_.Write("bad.npy", tokens);
+  ExpectFailure(RunCoat(Train("beyond", {"--data.paths=[" + path + "]"})), 1, {path, "token 70", "100"});
+}
+
+TEST_F(Run, RefusesTokenFilesThatAreOddShortOrMissing) {
+  const std::string odd = folder_.Write("odd.npy", std::string(2 * kLength + 1, '\0'));
+  const std::string small = folder_.Write("small.npy", std::string(2 * kLength - 2, '\0'));
+  ExpectFailure(RunCoat(Train("a", {"--data.paths=[" + odd + "]"})), 1, {odd, "65"});
+  ExpectFailure(RunCoat(Train("b", {"--data.paths=[" + small + "]"})), 1, {small, "62"});
+  ExpectFailure(RunCoat(Train("c", {"--data.paths=[" + Save("none.npy") + "]"})), 1, {"none.npy", "No such file"});
+  ExpectFailure(RunCoat(Train("d", {"--data.paths=[]"})), 2, {"data.paths"});
+  for (const char* save : {"a", "b", "c", "d"}) EXPECT_FALSE(fs::exists(Save(save)));
+}
+
+TEST_F(Run, RefusesWidthsThatARecipeCannotTake) {
+  ExpectFailure(RunCoat(Train("w", {"--quantize_model.use_quantize_model=coat_real", "--model.mlp_hidden_size=200"})),
+                2, {"coat_real", "mlp_hidden_size"});
+  ExpectFailure(RunCoat(Train("w", {"--quantize_model.use_quantize_model=fp8deepseek"})), 2,
+                {"fp8deepseek", "d_model"});
+  EXPECT_FALSE(fs::exists(Save("w")));
+}
+
+TEST_F(Run, RefusesACheckpointOfAnotherShapeOrOptimizer) {
+  ASSERT_EQ(RunCoat(Train("first", {"--stop_at=4"})).exit_code, 0);
+  const std::string load = "--load_path=" + Save("first/step4");
+  ExpectFailure(RunCoat(Train("wide", {load, "--model.mlp_ratio=8"})), 1,
+                {"model.safetensors", "ff_out.weight", "[64, 128]", "[64, 256]"});
+  ExpectFailure(RunCoat(Train("fp8", {load, "--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw"})), 1,
+                {"optim.safetensors", "exp_avg", "reset_optimizer_state"});
+  ExpectFailure(RunCoat(Train("none", {"--load_path=" + Save("nowhere")})), 1, {"nowhere"});
+}
+
+TEST_F(Run, RefusesCheckpointsThatWereCutOrTamperedWith) {
+  ASSERT_EQ(RunCoat(Train("first", {"--stop_at=4"})).exit_code, 0);
+  const std::string file = "first/step4/model.safetensors";
+  const std::string whole = folder_.Read(file);
+  const std::string load = "--load_path=" + Save("first/step4");
+  folder_.Write(file, whole.substr(0, whole.size() / 2));
+  ExpectFailure(RunCoat(Train("x", {load})), 1, {"model.safetensors"});
+  std::string tampered = whole;
+  tampered[7] = '\x7f';  // the header's length, now beyond 2^62
+  folder_.Write(file, tampered);
+  ExpectFailure(RunCoat(Train("x", {load})), 1, {"model.safetensors"});
+  tampered = whole;
+  tampered[whole.size() - 10] = static_cast<char>(tampered[whole.size() - 10] ^ 1);
+  folder_.Write(file, tampered);
+  ExpectFailure(RunCoat(Train("x", {load})), 1, {"model.safetensors", "checksum"});
+}
+
+}  // namespace
+}  // namespace coat
