@@ -75,7 +75,7 @@ class GoldenOlmo : public testing::Test {
 TEST_F(GoldenOlmo, LogitsAgreeWithin1e4) {
   constexpr std::int64_t kVocabulary = 512;
   const TensorView logits = arenas_.saved.Tensor("logits", {kTokens, kVocabulary}, DType::kF32);
-  model_.Logits(ctx_, ids_, kSequences, logits, arenas_.scratch);
+  model_.Logits(ctx_, ids_, kSequences, logits, arenas_.saved, arenas_.scratch);
   const std::vector<float> expected = Floats("logits");  // every 8th position of sequence 0
   ASSERT_EQ(expected.size(), static_cast<std::size_t>(kLength / 8 * kVocabulary));
   double largest = 0.0;

@@ -129,7 +129,8 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
                           .order = scratch.Tensor("embedding.order", {stream[0]}, DType::kI32)});
 }
 
-void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& scratch) {
+void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,
+                         Arena& scratch) {
   const Arena::Scope scope(scratch);
   const Shape stream = StreamShape(ids);
   const std::int64_t length = stream[0] / sequences;
@@ -138,8 +139,8 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
   const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
   EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = ids, .x = x});
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    const Arena::Scope of_layer(scratch);
-    const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, stream[1], scratch);
+    const Arena::Scope of_layer(saved);
+    const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, stream[1], saved);
     blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept, scratch);
   }
   NormSaved final_norm;
@@ -148,17 +149,18 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
   final_norm_.Forward(ctx, x, branch, final_norm, scratch);
 }
 
-void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& scratch) {
+void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const TensorView normed = scratch.Tensor("ln_f", StreamShape(batch.ids), recipe_.compute);
-  ForwardToHead(ctx, batch.ids, batch.sequences, normed, scratch);
+  ForwardToHead(ctx, batch.ids, batch.sequences, normed, saved, scratch);
   head_.Forward(ctx, normed, batch.terms, scratch);
 }
 
-void Olmo::Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& scratch) {
+void Olmo::Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& saved,
+                  Arena& scratch) {
   const Arena::Scope scope(scratch);
   const TensorView normed = scratch.Tensor("ln_f", StreamShape(ids), recipe_.compute);
-  ForwardToHead(ctx, ids, sequences, normed, scratch);
+  ForwardToHead(ctx, ids, sequences, normed, saved, scratch);
   head_.Logits(ctx, normed, logits, scratch);
 }
 

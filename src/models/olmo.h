@@ -66,16 +66,18 @@ class Olmo {
   void RefreshWeights(Context& ctx);
   /// Losses of a micro-batch into its terms, and its gradients added to the parameters'.
   void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
-  /// Losses of a micro-batch; nothing is kept for backward.
-  void Forward(Context& ctx, const MicroBatch& batch, Arena& scratch);
+  /// Losses of a micro-batch. Nothing is kept for backward: a block's activations are in `saved` only while it runs.
+  void Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
   /// Logits [N, E] of the compute type for ids [N] of `sequences` sequences.
-  void Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& scratch);
+  void Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& saved,
+              Arena& scratch);
 
  private:
   void BindParameters(Arena& weights);
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
   /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
-  void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& scratch);
+  void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,
+                     Arena& scratch);
 
   ModelConfig config_;
   Recipe recipe_;

@@ -104,7 +104,7 @@ void Engine::RunOnMeta() {
   model_->ForwardBackward(ctx_, batch_of(config_.device_train_microbatch_size), arenas_.saved, arenas_.scratch);
   if (evaluation_model_) {
     evaluation_model_->RefreshWeights(ctx_);
-    evaluation_model_->Forward(ctx_, batch_of(EvaluationBatch(config_)), arenas_.scratch);
+    evaluation_model_->Forward(ctx_, batch_of(EvaluationBatch(config_)), arenas_.saved, arenas_.scratch);
   }
 }
 
@@ -162,7 +162,7 @@ void Engine::PrepareEvaluation() {
 std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                              std::int64_t sequences) {
   const MicroBatch batch = LoadBatch(ids, labels, sequences);
-  evaluation_model_->Forward(ctx_, batch, arenas_.scratch);
+  evaluation_model_->Forward(ctx_, batch, arenas_.saved, arenas_.scratch);
   return {batch.terms.loss.As<float>(), ids.size()};
 }
 

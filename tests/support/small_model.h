@@ -64,7 +64,7 @@ class SmallModel {
   /// The objective without gradients.
   double Forward(float loss_weight = 1.0f, float z_weight = 0.0f) {
     model.RefreshWeights(ctx);
-    model.Forward(ctx, Batch(loss_weight, z_weight), arenas_[4]);
+    model.Forward(ctx, Batch(loss_weight, z_weight), arenas_[3], arenas_[4]);
     return Objective(loss_weight, z_weight);
   }
 
