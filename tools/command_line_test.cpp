@@ -1,56 +1,23 @@
 // The built `coat` as a user meets it: exit codes, one clear message, nothing overwritten.
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "tests/support/error_of.h"
+#include "tests/support/coat_process.h"
 #include "tests/support/temp_dir.h"
 #include "tools/commands.h"
 
 namespace coat {
 namespace {
 
-struct Outcome {
-  int exit_code = -1;  // -1: a signal ended it
-  std::string out;
-  std::string err;
-};
-
-/// Runs the command in a process of its own; `prepare` is called in it first.
-Outcome RunCoat(
-    std::vector<std::string> arguments, void (*prepare)() = [] {}) {
-  const TempDir folder;
-  arguments.insert(arguments.begin(), COAT_BINARY);
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(::open(folder.File("out").c_str(), O_WRONLY | O_CREAT, 0666), STDOUT_FILENO);
-    ::dup2(::open(folder.File("err").c_str(), O_WRONLY | O_CREAT, 0666), STDERR_FILENO);
-    prepare();
-    ::execv(pointers[0], pointers.data());
-    ::_exit(99);
-  }
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, folder.Read("out"), folder.Read("err")};
-}
-
 /// Expects one line "coat: error: ..." with the parts, nothing on standard output, and the exit code.
 void ExpectError(const Outcome& outcome, int exit_code, std::initializer_list<std::string_view> parts) {
-  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+  ExpectFailure(outcome, exit_code, parts);
   EXPECT_EQ(outcome.out, "");
   EXPECT_TRUE(outcome.err.starts_with("coat: error: ")) << outcome.err;
-  EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
-  ExpectParts(outcome.err, parts);
 }
 
 const std::string kTinyConfig = COAT_SOURCE_DIR "/configs/tiny/tiny-coat-both.yaml";
