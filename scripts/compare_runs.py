@@ -65,9 +65,9 @@ def print_table(runs, entropy):
 
 def plot(runs, path):
     curves, data = [], []
-    for run in runs:
-        for name, style in ((TRAIN, "lines"), (VALIDATION, "linespoints")):
-            curves.append(f"'-' with {style} title '{name.split('/')[0]} {run.name}'")
+    for color, run in enumerate(runs, 1):
+        for name, style, title in ((TRAIN, "lines lw 1", "training"), (VALIDATION, "linespoints lw 2 pt 7", "validation")):
+            curves.append(f"'-' with {style} lc {color} title '{run.name}, {title}'")
             data += [f"{step} {value}" for step, value in run.series(name)] + ["e"]
     script = ["set terminal png size 1000,600", f"set output '{path}'", "set xlabel 'step'", "set ylabel 'loss (nats)'",
               "set grid", "set key noenhanced", "plot " + ", ".join(curves), *data]

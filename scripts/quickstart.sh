@@ -24,7 +24,7 @@ if [ ! -e $text ]; then  # some images leave /usr/share/doc out of every package
   (cd $out/data && apt-get -q download jargon-text && dpkg-deb -x jargon-text_*.deb .)
   text=$out/data$text
 fi
-$coat tokenize "$text" $out/data/train.npy --validation 0.05 $out/data/validation.npy --overwrite
+$coat tokenize "$text" $out/data/train.npy --validation 0.03 $out/data/validation.npy --overwrite
 
 for config in "${configs[@]}"; do
   say "Training $config"
