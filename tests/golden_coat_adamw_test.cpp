@@ -155,12 +155,20 @@ class GoldenCoatAdamW : public testing::Test {
   std::vector<Snapshot> after_;  // each step
 };
 
-TEST_F(GoldenCoatAdamW, OurReferenceIsTheirs) {
-  for (std::size_t step = 0; step < kSteps; ++step) {
-    const auto reference = Load<float>(fmt::format("ref{}", step + 1), "F32", kElements);
-    for (std::size_t i = 0; i < kElements; ++i) {
-      ASSERT_NEAR(after_[step].exact[i], reference[i], 1e-7 * std::abs(reference[i]) + 1e-9);
+TEST_F(GoldenCoatAdamW, ComputesTheSameUpdatesAsCoatFromTheSameStates) {
+  // Nothing is quantized before the first update, so COAT, we and double precision agree to float32's roundings.
+  for (std::size_t i = 0; i < kElements; ++i) {
+    const double rounding = 1e-7 * std::abs(start_[i]) + 1e-9;
+    ASSERT_NEAR(after_[0].coats[i], after_[0].exact[i], rounding) << i;
+    ASSERT_NEAR(after_[0].ours[i], after_[0].exact[i], rounding) << i;
+  }
+  // Later, but for the first group, the states are COAT's too, up to a few codes next to a tie.
+  for (const Snapshot& s : after_) {
+    std::int64_t different = 0;
+    for (std::size_t i = kGroup; i < kElements; ++i) {
+      if (std::abs(s.ours[i] - s.coats[i]) > 1e-6 * std::abs(start_[i]) + 1e-7) ++different;
     }
+    EXPECT_LE(different, kElements / 200);
   }
 }
 
