@@ -1,5 +1,5 @@
 // Our ops against what COAT's own gave for the same inputs (tests/golden/coat_ops.safetensors, cut out of a recording
-// by scripts/extract_golden_ops.py, which describes it).
+// by scripts/extract_golden.py, which describes it).
 //
 // We differ on purpose, so decoded values are compared, not codes. With s = absmax / fmax and u(q) half the distance
 // between neighbors of the format around the code q:

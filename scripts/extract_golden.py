@@ -1,9 +1,19 @@
 #!/usr/bin/env python3
-"""Cuts tests/golden/coat_ops.safetensors out of a full recording of COAT's ops.
+"""Cuts the files of tests/golden out of full recordings of COAT and OLMo, so that a clone carries less than 3 MB.
 
-    scripts/extract_golden_ops.py RECORDING OUTPUT
+    scripts/extract_golden.py RECORDINGS tests/golden
 
-The recording holds what the ops of NVlabs/COAT (commit 80ec99f, Triton 3.6, PyTorch 2.11, one NVIDIA H200) gave for
+RECORDINGS is a folder with coat_ops.safetensors, coat_adamw.safetensors, olmo_tiny_weights.safetensors and
+olmo_tiny_f32.safetensors.
+
+coat_adamw: gradients, parameters and states of COAT's FP8 AdamW over six steps; left out is its float64 reference, which
+the test computes itself.
+
+olmo_tiny: the weights of a two-layer OLMo (d_model 128, 2 heads, mlp_ratio 8, vocabulary 500 padded to 512, tied), four
+sequences of 128 tokens, and from OLMo in PyTorch, float32: the loss (mean over the 127 predicted positions), every 32nd
+position's logits of sequence 0 and every 128th row of each gradient.
+
+coat_ops: the recording holds what the ops of NVlabs/COAT (commit 80ec99f, Triton 3.6, PyTorch 2.11, one NVIDIA H200) gave for
 random inputs of 128 x 512, a weight of 768 x 512 and gradients. The test needs 12 rows of them, which have
 every extreme of the input: row 3 is tiny, 16 values of row 5 are zero, row 9 has the outlier that decides the scale of
 the whole tensor. Of the weight, 16 rows are kept that have its largest value.
@@ -38,7 +48,9 @@ WHOLE = "pertensor_t.E4M3.s pertensor_t.E5M2.s ln.s mul.s add_bwd.s wq.s".split(
 BY_WEIGHT_ROW = "W.f32 wq.q".split()
 BY_ROW_AND_WEIGHT_ROW = "lin_fwd.y lin_fwd_q.q lin_fwd_q.s".split()  # scales: one for 16 weight rows
 
-ELEMENT_BYTES = {"F8_E4M3": 1, "F8_E5M2": 1, "BF16": 2, "F32": 4}
+ELEMENT_BYTES = {"F8_E4M3": 1, "F8_E5M2": 1, "BF16": 2, "F32": 4, "I32": 4, "I64": 8}
+LOGITS_STEP = 32
+GRADIENT_STEP = 128
 
 
 def read(path):
@@ -97,8 +109,7 @@ def later_input(x, total, residual):
     return dtype, shape, b"".join(bfloat16(value) for value in values) + data[size:]
 
 
-def main():
-    recording = read(sys.argv[1])
+def extract_ops(recording, output):
     result = {name: cut(recording[name], ROWS) for name in BY_ROW}
     result |= {name: cut(recording[name], None, ROWS) for name in BY_COLUMN}
     result |= {name: recording[name] for name in WHOLE}
@@ -108,8 +119,42 @@ def main():
         result[name] = cut(recording[name], ROWS, range(WEIGHT_ROWS.start // step, WEIGHT_ROWS.stop // step))
     result["x_later"] = later_input(result["x.bf16"], result["add_fwd.fp"], result["res.bf16"])
     metadata = {"source": "ops of NVlabs/COAT 80ec99f (Triton 3.6, PyTorch 2.11, NVIDIA H200)",
-                "cut": "scripts/extract_golden_ops.py: rows 0 to 11 of 128, weight rows 544 to 559 of 768"}
-    write(sys.argv[2], result, metadata)
+                "cut": "scripts/extract_golden.py: rows 0 to 11 of 128, weight rows 544 to 559 of 768"}
+    write(output, result, metadata)
+
+
+def extract_adamw(recording, output):
+    result = {name: tensor for name, tensor in recording.items() if not name.startswith("expansion.ref")}
+    write(output, result, {"source": "NVlabs/COAT 80ec99f, fp8_adamw_expand kernel: 6 steps, lr 1e-3, betas 0.9 and "
+                                     "0.95, eps 1e-8, weight decay 0.1, group 128, expand_min 16"})
+
+
+def as_int32(tensor):
+    _, shape, data = tensor
+    count = len(data) // 8
+    return "I32", shape, struct.pack(f"<{count}i", *struct.unpack(f"<{count}q", data))
+
+
+def extract_olmo(weights, recording, output):
+    result = dict(weights)
+    dtype, shape, data = recording["f32.logits"]
+    result["logits"] = cut((dtype, shape[1:], data), range(0, shape[1], LOGITS_STEP))
+    result["loss"] = recording["f32.loss"]
+    result["tokens"] = as_int32(recording["tokens"])
+    for name, tensor in recording.items():
+        if name.startswith("f32.grad."):
+            result["grad." + name.removeprefix("f32.grad.")] = cut(tensor, range(0, tensor[1][0], GRADIENT_STEP))
+    write(output, result, {"source": "OLMo (PyTorch, float32)"})
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    recordings, output = sys.argv[1:]
+    extract_ops(read(f"{recordings}/coat_ops.safetensors"), f"{output}/coat_ops.safetensors")
+    extract_adamw(read(f"{recordings}/coat_adamw.safetensors"), f"{output}/coat_adamw.safetensors")
+    extract_olmo(read(f"{recordings}/olmo_tiny_weights.safetensors"), read(f"{recordings}/olmo_tiny_f32.safetensors"),
+                 f"{output}/olmo_tiny.safetensors")
 
 
 if __name__ == "__main__":
