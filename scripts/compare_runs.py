@@ -15,7 +15,7 @@ import sys
 TRAIN = "train/CrossEntropyLoss"
 VALIDATION = "eval/validation/CrossEntropyLoss"
 SPEED = "throughput/device/tokens_per_second"
-LAST = 10  # steps whose mean is the final training loss: a single step's is noisy
+LAST = 10  # logged steps whose mean is the final training loss: a single step is noisy
 
 
 class Run:
@@ -49,7 +49,7 @@ def print_table(runs, entropy):
         return run.bytes["moments"] + run.bytes["metadata"]
 
     row("", [run.name for run in runs])
-    row(f"training loss, mean of last {LAST} (nats)", [f"{run.final(TRAIN, LAST):.4f}" for run in runs])
+    row(f"training loss, last {LAST} logged (nats)", [f"{run.final(TRAIN, LAST):.4f}" for run in runs])
     row("validation loss (nats)", [f"{run.final(VALIDATION):.4f}" for run in runs])
     row("validation loss (bits per byte)", [f"{run.final(VALIDATION) / math.log(2):.4f}" for run in runs])
     row("  byte frequencies alone", [f"{entropy:.4f}"] * len(runs))
