@@ -208,11 +208,20 @@ TEST_F(Run, SurvivesKillsAtRandomInstants) {
       EXPECT_TRUE(latest.incomplete.empty());
     }
   }
-  // A run that was killed before its first checkpoint has written its configuration, and may be written over.
-  const Outcome rest = RunCoat(Train("killed", {"--save_interval=1", "--try_load_latest_save", "--save_overwrite"}));
+  const Outcome rest = RunCoat(Train("killed", {"--save_interval=1", "--try_load_latest_save"}));
   ASSERT_EQ(rest.exit_code, 0) << rest.err;
   EXPECT_EQ(Tensors("whole", "step12"), Tensors("killed", "step12"));
   EXPECT_EQ(MetricsOf("whole").back(), MetricsOf("killed").back());
+}
+
+TEST_F(Run, StartsOverWhereAnAttemptWasKilledBeforeItsFirstCheckpoint) {
+  ASSERT_EQ(RunCoat(Train("early", {"--stop_at=2"})).exit_code, 0);
+  fs::remove_all(Save("early/step0"));
+  fs::remove_all(Save("early/step2"));
+  ExpectFailure(RunCoat(Train("early")), 2, {"holds a run already"});
+  const Outcome again = RunCoat(Train("early", {"--try_load_latest_save", "--stop_at=3"}));
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(MetricsOf("early").size(), 3u);
 }
 
 TEST_F(Run, ReportsAFullDiskAndKeepsTheCheckpointBefore) {
@@ -274,6 +283,22 @@ TEST_F(Run, RefusesAFolderThatHoldsARun) {
   ExpectFailure(RunCoat(Train("held")), 2, {"save_folder", Save("held"), "--save_overwrite", "--try_load_latest_save"});
   EXPECT_EQ(folder_.Read("held/metrics.jsonl"), metrics);
   EXPECT_TRUE(IsWholeCheckpoint(Save("held/step4")));
+}
+
+TEST_F(Run, RefusesToGoOnFromAnOlderCheckpointOfTheSameFolder) {
+  ASSERT_EQ(RunCoat(Train("held", {"--stop_at=8"})).exit_code, 0);
+  const std::string load = "--load_path=" + Save("held/step4");
+  ExpectFailure(RunCoat(Train("held", {load})), 2, {"load_path", "held/step4", "--save_overwrite"});
+  EXPECT_EQ(RunCoat(Train("held", {load, "--save_overwrite"})).exit_code, 0);
+  EXPECT_EQ(MetricsOf("held").size(), 12u);
+}
+
+TEST_F(Run, HasNothingToDoWhenItIsFinished) {
+  ASSERT_EQ(RunCoat(Train("done")).exit_code, 0);
+  const std::string metrics = folder_.Read("done/metrics.jsonl");
+  const Outcome again = RunCoat(Train("done", {"--try_load_latest_save"}));
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(folder_.Read("done/metrics.jsonl"), metrics);
 }
 
 TEST_F(Run, RefusesASaveFolderThatCannotBe) {

@@ -51,7 +51,7 @@ struct DataConfig {
     visit("datasets", self.datasets, Honored("label: token files; taken in the order of the labels"));
     visit("label_mask_paths", self.label_mask_paths,
           Honored("a file of one byte a token for each of paths; 0: no loss"));
-    visit("pad_direction", self.pad_direction, Honored("side on which a short sequence is filled"));
+    visit("pad_direction", self.pad_direction, NoEffect("every sequence is whole: nothing is filled"));
     visit("generate_attention_mask", self.generate_attention_mask, Only("false", "attention to no padding"));
     visit("generate_doc_lengths", self.generate_doc_lengths, Only("false", "attention within documents only"));
     visit("num_workers", self.num_workers, NoEffect("loader processes; one thread reads ahead here"));

@@ -131,7 +131,7 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
       EXPECT_EQ(config.scheduler.name, SchedulerName::kLinearWithWarmup);
       EXPECT_EQ(config.scheduler.grad_clip_warmup_factor, 10.0);
     } else {
-      EXPECT_EQ(parameters, 4 * (4 * 256 * 256 + 3 * 256 * 1024) + 384 * 256);
+      EXPECT_EQ(parameters, 3 * (4 * 256 * 256 + 3 * 256 * 512) + 384 * 256);
       continue;
     }
     EXPECT_EQ(config.optimizer.eps, 1e-5);

@@ -2,7 +2,6 @@
 
 #include <numeric>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "data/pcg64.h"
 
@@ -29,12 +28,6 @@ std::vector<std::uint32_t> BuildOrder(const OrderOptions& options) {
     order[static_cast<std::size_t>(i)] = order[static_cast<std::size_t>(i - options.sequence_count)];
   }
   return order;
-}
-
-void WriteOrder(const std::string& path, std::span<const std::uint32_t> order, bool overwrite) {
-  AtomicFile file(path, overwrite);
-  file.Write(std::as_bytes(order));
-  file.Commit();
 }
 
 }  // namespace coat

@@ -6,8 +6,6 @@
 // ranks.
 
 #include <cstdint>
-#include <span>
-#include <string>
 #include <vector>
 
 namespace coat {
@@ -34,10 +32,5 @@ std::int64_t OrderSize(const OrderOptions& options);
 /// Throws as OrderSize, and ArgumentError for a negative epoch.
 /// Source: OLMo, olmo/data/iterable_dataset.py.
 std::vector<std::uint32_t> BuildOrder(const OrderOptions& options);
-
-/// Writes an order as OLMo writes global_indices.npy: raw little-endian uint32, no header. Written aside and renamed.
-///
-/// Throws IoError when `path` exists and `overwrite` is false, or when it cannot be written.
-void WriteOrder(const std::string& path, std::span<const std::uint32_t> order, bool overwrite);
 
 }  // namespace coat

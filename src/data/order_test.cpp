@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "tests/support/temp_dir.h"
 
 namespace coat {
 namespace {
@@ -69,16 +68,6 @@ TEST(OrderSize, RefusesImpossibleCounts) {
   EXPECT_THROW(OrderSize({.sequence_count = -1}), ArgumentError);
   EXPECT_THROW(OrderSize({.sequence_count = 1, .world_size = 0}), ArgumentError);
   EXPECT_THROW(BuildOrder({.epoch = -1, .sequence_count = 1}), ArgumentError);
-}
-
-TEST(WriteOrder, WritesRawUint32) {
-  const TempDir folder;
-  const std::string path = folder.File("global_indices.npy");
-  WriteOrder(path, Order{1, 0x01020304}, false);
-  EXPECT_EQ(folder.Read(path), std::string("\1\0\0\0\4\3\2\1", 8));
-  EXPECT_THROW(WriteOrder(path, Order{2}, false), IoError);
-  WriteOrder(path, Order{2}, true);
-  EXPECT_EQ(folder.Read(path), std::string("\2\0\0\0", 4));
 }
 
 }  // namespace

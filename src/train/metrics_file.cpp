@@ -84,9 +84,7 @@ FileDescriptor OpenMetrics(std::string path, std::int64_t steps_done, bool overw
                     path));
   }
   FileDescriptor file(std::move(path), O_WRONLY | O_CREAT | O_APPEND);
-  if (::ftruncate(file.get(), static_cast<off_t>(kept)) != 0) {
-    throw IoError(fmt::format("{}: cannot be shortened to {} bytes: {}", file.path(), kept, SystemReason(errno)));
-  }
+  file.Truncate(kept);
   return file;
 }
 

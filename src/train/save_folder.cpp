@@ -31,6 +31,16 @@ bool LiesIn(const std::string& path, const std::string& folder) {
   return !error && target.parent_path() == parent;
 }
 
+/// Whether `folder` has a checkpoint of a later step than the one at `path`.
+bool IsOlderThanLatest(const std::string& path, const std::string& folder) {
+  const LatestCheckpoint latest = FindLatestCheckpoint(folder);
+  const auto step_of = [](const std::string& checkpoint) {
+    const std::optional<CheckpointName> name = ParseCheckpointName(fs::canonical(checkpoint).filename().string());
+    return name ? name->step : -1;
+  };
+  return latest.path && step_of(*latest.path) > step_of(path);
+}
+
 }  // namespace
 
 SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(config), console_(console) {
@@ -47,7 +57,15 @@ SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(co
   }
   if (!checkpoint_to_load_) checkpoint_to_load_ = config.load_path;
   resumes_here_ = checkpoint_to_load_ && LiesIn(*checkpoint_to_load_, folder);
-  if (!config.dry_run && !resumes_here_ && !config.save_overwrite && fs::exists(ConfigPath(folder))) {
+  if (resumes_here_ && !config.save_overwrite && IsOlderThanLatest(*checkpoint_to_load_, folder)) {
+    throw ConfigError(fmt::format(
+        "load_path: {} is not the newest checkpoint of {}, and going on from it would write over later ones; "
+        "accepted: --save_overwrite to do so, another save_folder, or --try_load_latest_save",
+        *checkpoint_to_load_, folder));
+  }
+  const bool starts_over = config.try_load_latest_save && !checkpoint_to_load_;
+  may_overwrite_ = config.save_overwrite || resumes_here_ || starts_over;
+  if (!config.dry_run && !may_overwrite_ && fs::exists(ConfigPath(folder))) {
     throw ConfigError(fmt::format(
         "save_folder: {} holds a run already; accepted: another save_folder, --save_overwrite to write over "
         "it, or --try_load_latest_save to go on with it",

@@ -25,6 +25,9 @@ class SaveFolder {
   const std::optional<std::string>& checkpoint_to_load() const { return checkpoint_to_load_; }
   /// Whether that checkpoint is one of this folder's own: then the run goes on, and files here are continued.
   bool resumes_here() const { return resumes_here_; }
+  /// Whether files of an earlier run here may be written over: with save_overwrite, when the run resumes here, and with
+  /// try_load_latest_save when an earlier attempt was killed before its first checkpoint.
+  bool may_overwrite() const { return may_overwrite_; }
 
   /// Writes config.yaml, or writes over it.
   void WriteConfig() const;
@@ -36,6 +39,7 @@ class SaveFolder {
   Console& console_;
   std::optional<std::string> checkpoint_to_load_;
   bool resumes_here_ = false;
+  bool may_overwrite_ = false;
 };
 
 }  // namespace coat

@@ -78,12 +78,11 @@ class Trainer {
     }
     folder_.WriteConfig();
     const std::int64_t steps_done = folder_.resumes_here() ? state_.step : 0;
-    const bool overwrite = config_.save_overwrite || folder_.resumes_here();
-    metrics_file_ =
-        std::make_unique<MetricsFile>(config_.save_folder + "/" + std::string(kMetricsFileName), steps_done, overwrite);
+    metrics_file_ = std::make_unique<MetricsFile>(config_.save_folder + "/" + std::string(kMetricsFileName), steps_done,
+                                                  folder_.may_overwrite());
     if (config_.save_data_indices) {
-      indices_log_ =
-          std::make_unique<DataIndexLog>(config_.save_folder + "/data-indices/rank0.tsv.gz", steps_done, overwrite);
+      indices_log_ = std::make_unique<DataIndexLog>(config_.save_folder + "/data-indices/rank0.tsv.gz", steps_done,
+                                                    folder_.may_overwrite());
     }
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded) Save(SaveKind::kUnsharded);
@@ -99,6 +98,9 @@ class Trainer {
     console_.Info(kLogger,
                   fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
                               WithSeparators(CountNonEmbeddingParameters(parameters))));
+    console_.Info(kLogger, fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces",
+                                       InBinaryUnits(Engine::Measure(config_).Total()),
+                                       InBinaryUnits(engine_.workspace_bytes())));
     console_.Info(kLogger, fmt::format("Data: {} sequences of {} tokens", WithSeparators(dataset_.sequence_count()),
                                        dataset_.sequence_length()));
   }
@@ -143,6 +145,7 @@ class Trainer {
     still_there(state_.checkpoints);
     still_there(state_.unsharded_checkpoints);
     still_there(state_.ephemeral_checkpoints);
+    if (folder_.resumes_here()) last_save_ = state_.step;
     console_.Info(kLogger, fmt::format("Loaded {}: step {}, epoch {}", path, state_.step, state_.epoch));
   }
 
