@@ -207,7 +207,8 @@ std::vector<OpCase> LayerNormBackwardCases() {
            {Data::kHeavyTails, Data::kOutliers, Data::kZeroGroups, Data::kTiny, Data::kHuge, Data::kIntegers}) {
         cases.push_back(BackwardCase({.shape = {19, 133}, .y = y, .dtype = dtype, .overwrite = true, .data = data}));
       }
-      for (const RowSpecial special : {RowSpecial::kConstantRows, RowSpecial::kNaN, RowSpecial::kInfinity}) {
+      for (const RowSpecial special :
+           {RowSpecial::kLargestLast, RowSpecial::kConstantRows, RowSpecial::kNaN, RowSpecial::kInfinity}) {
         cases.push_back(BackwardCase({.shape = {19, 133}, .y = y, .dtype = dtype, .special = special}));
       }
       for (const bool overwrite : {false, true}) {

@@ -134,7 +134,8 @@ void AddAddCases(std::vector<OpCase>& cases) {
          {Data::kHeavyTails, Data::kOutliers, Data::kZeroGroups, Data::kTiny, Data::kHuge, Data::kIntegers}) {
       cases.push_back(AddCase({.shape = {19, 133}, .dtype = dtype, .data = data}));
     }
-    for (const RowSpecial special : {RowSpecial::kConstantRows, RowSpecial::kNaN, RowSpecial::kInfinity}) {
+    for (const RowSpecial special :
+         {RowSpecial::kLargestLast, RowSpecial::kConstantRows, RowSpecial::kNaN, RowSpecial::kInfinity}) {
       cases.push_back(AddCase({.shape = {19, 133}, .dtype = dtype, .branch = false, .special = special}));
     }
     for (const bool branch : {false, true}) {
@@ -208,7 +209,8 @@ void AddNormalizeCases(std::vector<OpCase>& cases) {
            {Data::kHeavyTails, Data::kOutliers, Data::kZeroGroups, Data::kTiny, Data::kHuge, Data::kIntegers}) {
         cases.push_back(NormalizeCase({19, 133}, dtype, format, data, RowSpecial::kNone));
       }
-      for (const RowSpecial special : {RowSpecial::kConstantRows, RowSpecial::kNaN, RowSpecial::kInfinity}) {
+      for (const RowSpecial special :
+           {RowSpecial::kLargestLast, RowSpecial::kConstantRows, RowSpecial::kNaN, RowSpecial::kInfinity}) {
         cases.push_back(NormalizeCase({19, 133}, dtype, format, Data::kNormal, special));
       }
     }

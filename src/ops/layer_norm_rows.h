@@ -20,17 +20,19 @@ inline const Shape kLayerNormShapes[] = {{1, 1},   {3, 2},  {15, 15}, {16, 16}, 
 constexpr double kUnderflow = 0x1p-150;
 
 /// What is put into a tensor after the data.
-enum class RowSpecial { kNone, kConstantRows, kNaN, kInfinity };
+enum class RowSpecial { kNone, kLargestLast, kConstantRows, kNaN, kInfinity };
 
 inline std::string_view NameOf(RowSpecial special) {
-  constexpr std::string_view kNames[] = {"", ",constant_rows", ",nan", ",infinity"};
+  constexpr std::string_view kNames[] = {"", ",largest_last", ",constant_rows", ",nan", ",infinity"};
   return kNames[static_cast<int>(special)];
 }
 
-/// Sets the middle element to what is not finite, or rows to constants: zeros, a large number, a tiny one.
+/// Makes the last element the largest, or the middle one not finite, or rows constant: zeros, a large number, a tiny
+/// one.
 inline void Plant(RowSpecial special, TensorView x) {
   const std::int64_t width = x.shape()[1];
   const std::int64_t middle = x.elements() / 2;
+  if (special == RowSpecial::kLargestLast) SetValue(x, x.elements() - 1, -1e6);
   if (special == RowSpecial::kNaN) SetValue(x, middle, std::numeric_limits<double>::quiet_NaN());
   if (special == RowSpecial::kInfinity) SetValue(x, middle, -std::numeric_limits<double>::infinity());
   if (special != RowSpecial::kConstantRows) return;

@@ -25,10 +25,10 @@ std::string NameOf(const Shape& shape) {
 }
 
 /// What is put into some elements after the data.
-enum class Special { kNone, kNaN, kInfinity, kAllZero, kNegativeZero };
+enum class Special { kNone, kLargestLast, kNaN, kInfinity, kAllZero, kNegativeZero };
 
 std::string_view NameOf(Special special) {
-  constexpr std::string_view kNames[] = {"", ",nan", ",infinity", ",all_zero", ",negative_zero"};
+  constexpr std::string_view kNames[] = {"", ",largest_last", ",nan", ",infinity", ",all_zero", ",negative_zero"};
   return kNames[static_cast<int>(special)];
 }
 
@@ -36,6 +36,9 @@ void Plant(Special special, TensorView x) {
   const std::int64_t last = x.elements() - 1;
   switch (special) {
     case Special::kNone:
+      return;
+    case Special::kLargestLast:
+      SetValue(x, last, -0x1p60);
       return;
     case Special::kNaN:
       SetValue(x, last, std::numeric_limits<double>::quiet_NaN());
@@ -80,6 +83,7 @@ void AddAbsMaxCases(std::vector<OpCase>& cases) {
   for (const std::int64_t count : {0, 1, 15, 16, 17, 33, 32767, 32768, 32769, 100003}) {
     cases.push_back(AbsMaxCase({count}, DType::kF32, Data::kNormal, Special::kNone));
     cases.push_back(AbsMaxCase({count}, DType::kBF16, Data::kHeavyTails, Special::kNone));
+    if (count > 0) cases.push_back(AbsMaxCase({count}, DType::kF32, Data::kNormal, Special::kLargestLast));
   }
   cases.push_back(AbsMaxCase({3, 5, 7}, DType::kF32, Data::kNormal, Special::kNone));
   cases.push_back(AbsMaxCase({2, 3, 5, 7}, DType::kBF16, Data::kNormal, Special::kNone));

@@ -20,7 +20,7 @@ namespace {
 constexpr Data kAllData[] = {Data::kNormal, Data::kHeavyTails, Data::kOutliers, Data::kZeroGroups,
                              Data::kTiny,   Data::kHuge,       Data::kIntegers};
 
-enum class Special { kNone, kNaN, kInfinity };
+enum class Special { kNone, kLargestLast, kNaN, kInfinity };
 
 struct Setup {
   std::int64_t rows = 0, width = 0;  // N, F
@@ -35,15 +35,24 @@ struct Setup {
   Shape Half() const { return {rows, width}; }
   Shape Full() const { return {rows, 2 * width}; }
   std::string Name() const {
-    constexpr std::string_view kSpecials[] = {"", ",nan", ",infinity"};
+    constexpr std::string_view kSpecials[] = {"", ",largest_last", ",nan", ",infinity"};
     return fmt::format("{},saved={},product={}/t,N={},F={},{}{}", NameOf(dtype), saved.ToString(), NameOf(product),
                        rows, width, NameOf(data), kSpecials[static_cast<int>(special)]);
   }
 };
 
-/// Sets one element in the first half of a row and one in the second half of another.
+bool IsFinite(Special special) {
+  return special == Special::kNone || special == Special::kLargestLast;
+}
+
+/// Makes the last elements of both halves of the last row the largest, or one element of the first half of a row and
+/// one of the second half of another not finite.
 void Plant(Special special, TensorView x) {
-  if (special == Special::kNone) return;
+  if (special == Special::kLargestLast) {
+    SetValue(x, x.elements() - 1, 1e6);
+    SetValue(x, x.elements() - 1 - x.shape()[1] / 2, 1e6);
+  }
+  if (IsFinite(special)) return;
   const double value =
       special == Special::kNaN ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
   SetValue(x, 1, value);
@@ -91,7 +100,7 @@ OpCase ForwardCase(const Setup& setup) {
       checker.Same(name, after[name], own[name]);
     }
     checker.True("absmax shows what is not finite",
-                 setup.special == Special::kNone || !std::isfinite(ValueAt(after["absmax"], 0)));
+                 IsFinite(setup.special) || !std::isfinite(ValueAt(after["absmax"], 0)));
   };
   result.bitwise = true;
   return result;
@@ -172,7 +181,15 @@ OpCase BackwardCase(const Setup& setup) {
                             NameOf(setup.gradient_t));
   result.make = [=](std::uint64_t seed) {
     Operands o;
-    o.QuantizedInput("up_gate", setup.Full(), setup.saved, seed, setup.data);
+    const QuantizedView up_gate = o.QuantizedInput("up_gate", setup.Full(), setup.saved, seed, setup.data);
+    if (setup.special == Special::kLargestLast) {
+      // The largest codes under scales of 1e4 or so, exact in bf16.
+      const std::int64_t last = setup.Full().elements() - 1;
+      for (const std::int64_t i : {last, last - setup.width}) {
+        up_gate.codes.As<std::uint8_t>()[i] = 0x76;
+        SetValue(up_gate.scales, i / setup.saved.group, 8192.0);
+      }
+    }
     Plant(setup.special, o.Input("d_product", setup.Half(), setup.dtype, seed));
     o.QuantizedOutput("d_up_gate", setup.Full(), Format::PerTensor(setup.gradient));
     o.QuantizedOutput("d_up_gate_t", {2 * setup.width, setup.rows}, Format::PerTensor(setup.gradient_t));
@@ -198,7 +215,7 @@ OpCase BackwardCase(const Setup& setup) {
     }
     const bool finite = std::isfinite(ValueAt(after["absmax"], 0)) && std::isfinite(ValueAt(after["absmax"], 1));
     checker.True("absmax shows what is not finite, and only that",
-                 finite == (setup.special == Special::kNone && setup.data != Data::kHuge));
+                 finite == (IsFinite(setup.special) && setup.data != Data::kHuge));
     if (finite) CheckBackwardAgainstDerivative(setup, inputs, after, checker);
   };
   result.bitwise = true;
@@ -223,7 +240,7 @@ std::vector<Setup> Setups() {
   }
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     for (const Data data : kAllData) setups.push_back({.rows = 19, .width = 96, .dtype = dtype, .data = data});
-    for (const Special special : {Special::kNaN, Special::kInfinity}) {
+    for (const Special special : {Special::kLargestLast, Special::kNaN, Special::kInfinity}) {
       setups.push_back({.rows = 19, .width = 96, .dtype = dtype, .special = special});
     }
   }
