@@ -26,7 +26,8 @@ std::string ReadAll(int descriptor) {
   return text;
 }
 
-/// Two ends of a pipe or of a terminal without line discipline; what is written to one is read from the other.
+/// Two ends of a pipe or of a terminal; what is written to one is read from the other. A terminal has none (-1) on a
+/// system without pseudo-terminals, such as a bare chroot.
 struct Ends {
   int reading = -1;
   int writing = -1;
@@ -39,8 +40,9 @@ struct Ends {
   static Ends OfTerminal(unsigned short columns) {
     Ends ends;
     const winsize size = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
-    EXPECT_EQ(::openpty(&ends.reading, &ends.writing, nullptr, nullptr, &size), 0);
-    ::fcntl(ends.reading, F_SETFL, O_NONBLOCK);
+    if (::openpty(&ends.reading, &ends.writing, nullptr, nullptr, &size) == 0) {
+      ::fcntl(ends.reading, F_SETFL, O_NONBLOCK);
+    }
     return ends;
   }
   Ends() = default;
@@ -101,6 +103,7 @@ TEST_F(ConsoleTest, TakesMillisecondsBeforeTheEpochFromTheSecondBefore) {
 
 TEST_F(ConsoleTest, DrawsProgressInPlaceBelowTheLogOnATerminal) {
   const Ends ends = Ends::OfTerminal(80);
+  if (ends.writing < 0) GTEST_SKIP() << "needs a pseudo-terminal (/dev/pts)";
   ::setenv("NO_COLOR", "1", 1);
   Console console(DetectConsole(ends.writing), Clock());
   EXPECT_TRUE(console.is_terminal());
@@ -118,6 +121,7 @@ TEST_F(ConsoleTest, DrawsProgressInPlaceBelowTheLogOnATerminal) {
 
 TEST_F(ConsoleTest, DrawsAtMostTenTimesASecondButLogsTheLatestProgress) {
   const Ends ends = Ends::OfTerminal(80);
+  if (ends.writing < 0) GTEST_SKIP() << "needs a pseudo-terminal (/dev/pts)";
   Console console(DetectConsole(ends.writing), Clock());
   console.ShowProgress("one");
   now_ += milliseconds(99);
@@ -135,6 +139,7 @@ TEST_F(ConsoleTest, DrawsAtMostTenTimesASecondButLogsTheLatestProgress) {
 
 TEST_F(ConsoleTest, CutsProgressToTheWidthOfTheTerminal) {
   const Ends ends = Ends::OfTerminal(10);
+  if (ends.writing < 0) GTEST_SKIP() << "needs a pseudo-terminal (/dev/pts)";
   Console console(DetectConsole(ends.writing), Clock());
   console.ShowProgress("0123456789abc");
   EXPECT_EQ(ReadAll(ends.reading), "\r\x1b[K012345678");
@@ -142,12 +147,14 @@ TEST_F(ConsoleTest, CutsProgressToTheWidthOfTheTerminal) {
 
 TEST_F(ConsoleTest, TakesTheProgressLineAwayAtTheEnd) {
   const Ends ends = Ends::OfTerminal(80);
+  if (ends.writing < 0) GTEST_SKIP() << "needs a pseudo-terminal (/dev/pts)";
   { Console(DetectConsole(ends.writing), Clock()).ShowProgress("step 1/2"); }
   EXPECT_EQ(ReadAll(ends.reading), "\r\x1b[Kstep 1/2\r\x1b[K");
 }
 
 TEST_F(ConsoleTest, ColorsWarningsUnlessToldNotTo) {
   const Ends ends = Ends::OfTerminal(80);
+  if (ends.writing < 0) GTEST_SKIP() << "needs a pseudo-terminal (/dev/pts)";
   Console(DetectConsole(ends.writing), Clock()).Warn("train", "message");
   EXPECT_EQ(ReadAll(ends.reading), "\x1b[2m12:34:56\x1b[0m \x1b[33mwarning: \x1b[0mmessage\r\n");
   ::setenv("NO_COLOR", "", 1);  // set to nothing does not count
@@ -158,6 +165,7 @@ TEST_F(ConsoleTest, ColorsWarningsUnlessToldNotTo) {
 
 TEST_F(ConsoleTest, TreatsADumbTerminalAsAFile) {
   const Ends ends = Ends::OfTerminal(80);
+  if (ends.writing < 0) GTEST_SKIP() << "needs a pseudo-terminal (/dev/pts)";
   ::setenv("TERM", "dumb", 1);
   EXPECT_FALSE(DetectConsole(ends.writing).is_terminal);
 }
