@@ -43,7 +43,7 @@ def byte_entropy(path):
 
 def print_table(runs, entropy):
     def row(label, cells):
-        print(f"{label:40}" + "".join(f"{cell:>18}" for cell in cells))
+        print(f"{label:40}" + "".join(f"{cell:>22}" for cell in cells))
 
     def state(run):
         return run.bytes["moments"] + run.bytes["metadata"]

@@ -1,6 +1,6 @@
 #!/bin/bash
 # From a fresh clone to two trained models: installs what is missing, builds, makes token files from the Jargon File,
-# trains the tiny model in BF16 and with COAT, and compares the two. About five minutes on two cores.
+# trains the tiny model in BF16 and with COAT, and compares the two. About four minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
