@@ -1,6 +1,11 @@
 # Everything comes from the system; nothing is fetched. scripts/install_packages.sh installs it on Debian.
+#
+# fmt, yaml-cpp, zlib and GoogleTest are linked statically, and with CUDA OpenBLAS too: programs are built where a
+# compiler is and run where a GPU is.
 find_package(fmt REQUIRED)
 find_package(yaml-cpp REQUIRED)
+find_library(COAT_YAML_CPP_LIBRARY libyaml-cpp.a REQUIRED)
+set(ZLIB_USE_STATIC_LIBS ON)
 find_package(nlohmann_json REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(CLI11 REQUIRED)
@@ -8,8 +13,13 @@ find_package(CLI11 REQUIRED)
 add_library(coat_blas INTERFACE)
 if(COAT_BLAS STREQUAL "openblas")
   find_path(COAT_CBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
-  find_library(COAT_CBLAS_LIBRARY openblas PATH_SUFFIXES openblas-pthread REQUIRED)
-  target_link_libraries(coat_blas INTERFACE ${COAT_CBLAS_LIBRARY})
+  if(COAT_WITH_CUDA)
+    find_library(COAT_CBLAS_STATIC_LIBRARY libopenblas.a PATH_SUFFIXES openblas-pthread REQUIRED)
+    target_link_libraries(coat_blas INTERFACE ${COAT_CBLAS_STATIC_LIBRARY} -Wl,-u,openblas_get_config)
+  else()
+    find_library(COAT_CBLAS_LIBRARY openblas PATH_SUFFIXES openblas-pthread REQUIRED)
+    target_link_libraries(coat_blas INTERFACE ${COAT_CBLAS_LIBRARY})
+  endif()
 else()
   set(BLA_VENDOR ${COAT_BLAS})
   find_package(BLAS REQUIRED)

@@ -10,6 +10,7 @@ ALLOWED = {
     "numerics": ["base"],
     "ops": ["base", "numerics"],
     "cpu": ["base", "numerics", "ops"],
+    "cuda": ["base", "numerics", "ops"],
     "config": ["base"],
     "data": ["base"],
     "checkpoint": ["base", "config"],
@@ -17,8 +18,8 @@ ALLOWED = {
     "nn": ["base", "config", "numerics", "ops", "recipes"],
     "models": ["base", "config", "numerics", "ops", "recipes", "nn"],
     "optim": ["base", "config", "numerics", "ops", "recipes", "nn"],
-    "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint"],
-    "tools": ["base", "config", "data", "train", "cpu"],
+    "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "cuda"],
+    "tools": ["base", "config", "data", "train", "cpu", "cuda"],
     "tests": None,  # anything
     "bench": None,
 }
@@ -31,12 +32,15 @@ ONLY_IN = {
     r"benchmark/": r"bench/.*\.cpp",
     r"cblas\.h": r"src/cpu/blas\.cpp",
     r"iostream$|regex$": r"",
+    r"cuda\w*\.h$|cublas|cudnn\.h$": r"src/cuda/.*|src/numerics/fp8_test\.cpp",
+    r"cudnn_frontend": r"src/cuda/attention_cudnn\.cpp",
+    r"cub/": r"src/cuda/sort\.cu",
 }
-# The switch over FP8 formats, which has no arithmetic in it.
-EXCEPTIONS = {("src/ops/coat_adamw_cases.cpp", "cpu/dispatch.h")}
+# The only headers of cuda/ that other folders may include: they include no CUDA header.
+CUDA_FRONT = {"cuda/open_device.h"}
 
 root = pathlib.Path(__file__).resolve().parent.parent
-files = [f for top in ("src", "tools", "tests", "bench") for f in sorted((root / top).rglob("*")) if f.suffix in (".h", ".cpp")]
+files = [f for top in ("src", "tools", "tests", "bench") for f in sorted((root / top).rglob("*")) if f.suffix in (".h", ".cpp", ".cu", ".cuh")]
 problems = []
 for file in files:
     path = file.relative_to(root).as_posix()
@@ -52,9 +56,11 @@ for file in files:
         for pattern, where in ONLY_IN.items():
             if re.match(pattern, header) and not re.fullmatch(where, path):
                 problems.append(f"{path}:{number}: may not include {header}")
-        if include[1] == "<" or ALLOWED[folder] is None or (path, header) in EXCEPTIONS:
+        if include[1] == "<" or ALLOWED[folder] is None:
             continue
         target = header.split("/")[0]
+        if target == "cuda" and folder != "cuda" and header not in CUDA_FRONT:
+            problems.append(f"{path}:{number}: may include {', '.join(sorted(CUDA_FRONT))} of cuda/ only")
         is_support = header.startswith("tests/support/") and re.fullmatch(ONLY_IN[r"gtest/"], path)
         if target != folder and target not in ALLOWED[folder] and not is_support:
             problems.append(f"{path}:{number}: {folder} may not include {header}; it may include {', '.join(ALLOWED[folder])}")

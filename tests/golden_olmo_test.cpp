@@ -57,7 +57,7 @@ class GoldenOlmo : public testing::Test {
     model_.RefreshWeights(ctx_);
   }
 
-  static Arena Bound(const char* name) { return Arena::Bound(name, DeviceKind::kCpu, 16 << 20); }
+  static Arena Bound(const char* name) { return Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20); }
   std::vector<float> Floats(const std::string& name) const {
     const std::span<const std::byte> bytes = golden_.Bytes(name);
     std::vector<float> values(bytes.size() / sizeof(float));

@@ -19,6 +19,7 @@ std::int64_t Aligned(std::int64_t bytes) {
 }  // namespace
 
 void Arena::FreeBlock::operator()(std::byte* block) const {
+  if (device) return device->Free(block);
   std::free(block);
 }
 
@@ -26,14 +27,18 @@ Arena Arena::Measuring(std::string name) {
   return Arena(std::move(name), DeviceKind::kMeta, 0);
 }
 
-Arena Arena::Bound(std::string name, DeviceKind device, std::int64_t capacity_bytes) {
-  COAT_REQUIRE(device == DeviceKind::kCpu, "an arena cannot be bound on {}", NameOf(device));
-  Arena arena(std::move(name), device, Aligned(capacity_bytes));
-  const std::size_t bytes = static_cast<std::size_t>(std::max<std::int64_t>(arena.capacity_, kAlignment));
-  auto* block = static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes));
+Arena Arena::Bound(std::string name, const Context& ctx, std::int64_t capacity_bytes) {
+  COAT_REQUIRE(ctx.device() != DeviceKind::kMeta, "an arena cannot be bound on meta");
+  Arena arena(std::move(name), ctx.device(), Aligned(capacity_bytes));
+  const std::int64_t bytes = std::max(arena.capacity_, kAlignment);
+  if (ctx.backend()) {
+    arena.block_ = {ctx.backend()->Allocate(bytes), FreeBlock{ctx.backend()}};
+    return arena;
+  }
+  auto* block = static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<std::size_t>(bytes)));
   if (block == nullptr) throw std::bad_alloc();
-  std::memset(block, 0, bytes);
-  arena.block_.reset(block);
+  std::memset(block, 0, static_cast<std::size_t>(bytes));
+  arena.block_ = {block, FreeBlock{}};
   return arena;
 }
 

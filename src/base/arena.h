@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/context.h"
 #include "base/tensor.h"
 
 namespace coat {
@@ -24,9 +25,9 @@ class Arena {
 
   /// An arena that only counts; its tensors are on kMeta.
   static Arena Measuring(std::string name);
-  /// An arena of `capacity_bytes` on `device`, filled with zeros. Throws std::bad_alloc when there is not enough
-  /// memory.
-  static Arena Bound(std::string name, DeviceKind device, std::int64_t capacity_bytes);
+  /// An arena of `capacity_bytes` on the context's device, cpu or cuda, filled with zeros. Throws std::bad_alloc when
+  /// there is not enough memory.
+  static Arena Bound(std::string name, const Context& ctx, std::int64_t capacity_bytes);
 
   TensorView Tensor(std::string_view name, Shape shape, DType dtype);
   /// Codes and, where the format has them, scales; two entries, "name" and "name.scales".
@@ -60,6 +61,7 @@ class Arena {
 
  private:
   struct FreeBlock {
+    std::shared_ptr<Device> device;  // null: host memory
     void operator()(std::byte* block) const;
   };
 

@@ -24,7 +24,7 @@ TEST(Arena, BindsExactlyWhatItMeasured) {
   LayOut(measured);
   EXPECT_EQ(measured.peak_bytes(), 256 + 2048);
   EXPECT_EQ(measured.used_bytes(), 3 * 256);
-  Arena bound = Arena::Bound("b", DeviceKind::kCpu, measured.peak_bytes());
+  Arena bound = Arena::Bound("b", Context(DeviceKind::kCpu, 1), measured.peak_bytes());
   LayOut(bound);
   EXPECT_EQ(bound.peak_bytes(), measured.peak_bytes());
   ASSERT_EQ(bound.entries().size(), 3u);
@@ -33,7 +33,7 @@ TEST(Arena, BindsExactlyWhatItMeasured) {
 }
 
 TEST(Arena, NamesTheTensorThatDoesNotFit) {
-  Arena arena = Arena::Bound("saved", DeviceKind::kCpu, 256);
+  Arena arena = Arena::Bound("saved", Context(DeviceKind::kCpu, 1), 256);
   arena.Tensor("first", {64}, DType::kF32);
   try {
     arena.Tensor("second", {1}, DType::kU8);
@@ -46,7 +46,7 @@ TEST(Arena, NamesTheTensorThatDoesNotFit) {
 }
 
 TEST(Arena, HandsOutDistinctAlignedZeroedMemory) {
-  Arena arena = Arena::Bound("b", DeviceKind::kCpu, 4096);
+  Arena arena = Arena::Bound("b", Context(DeviceKind::kCpu, 1), 4096);
   auto* a = arena.Tensor("a", {7}, DType::kU8).As<std::uint8_t>();
   auto* b = arena.Tensor("b", {7}, DType::kU8).As<std::uint8_t>();
   EXPECT_EQ(b - a, Arena::kAlignment);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+
+#include "base/error.h"
 
 namespace coat {
 
@@ -21,6 +24,7 @@ Context::Context(DeviceKind device, int threads) : device_(device) {
 }
 
 std::int64_t Context::workspace_bytes() const {
+  if (backend_) return backend_->workspace_bytes();
   return static_cast<std::int64_t>(workspaces_.size()) * kWorkspaceBytes;
 }
 
@@ -34,6 +38,40 @@ void Context::ParallelBlocks(std::int64_t total, std::int64_t grain,
     const std::int64_t begin = index * grain;
     body(begin, std::min(begin + grain, total));
   });
+}
+
+void Context::Upload(const void* host, TensorView x) const {
+  COAT_REQUIRE(x.device() == device_, "upload to a tensor on {}; expected it on {}", NameOf(x.device()),
+               NameOf(device_));
+  if (device_ == DeviceKind::kMeta || x.bytes() == 0) return;
+  if (backend_) return backend_->Upload(host, x.data(), x.bytes());
+  std::memcpy(x.data(), host, static_cast<std::size_t>(x.bytes()));
+}
+
+void Context::Download(ConstTensorView x, void* host) const {
+  COAT_REQUIRE(x.device() == device_, "download of a tensor on {}; expected it on {}", NameOf(x.device()),
+               NameOf(device_));
+  if (device_ == DeviceKind::kMeta || x.bytes() == 0) return;
+  if (backend_) return backend_->Download(x.data(), host, x.bytes());
+  std::memcpy(host, x.data(), static_cast<std::size_t>(x.bytes()));
+}
+
+void Context::Copy(ConstTensorView x, TensorView y) const {
+  COAT_REQUIRE(x.device() == device_ && y.device() == device_ && x.dtype() == y.dtype() && x.bytes() == y.bytes(),
+               "copy of {} to {}; expected both on {}, of the same type and size", x.ToString(),
+               ConstTensorView(y).ToString(), NameOf(device_));
+  if (device_ == DeviceKind::kMeta || x.bytes() == 0) return;
+  if (backend_) return backend_->Copy(x.data(), y.data(), x.bytes());
+  std::memcpy(y.data(), x.data(), static_cast<std::size_t>(x.bytes()));
+}
+
+void Context::Synchronize() const {
+  if (backend_) backend_->Synchronize();
+}
+
+void Context::Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const {
+  if (backend_) return backend_->Recorded(name, version, work);
+  work();
 }
 
 std::byte* Context::Workspace(int worker) {

@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
+#include "base/device.h"
 #include "base/dtype.h"
+#include "base/tensor.h"
 #include "base/thread_pool.h"
 
 namespace coat {
@@ -14,19 +17,40 @@ namespace coat {
 /// Where and in which order ops run; the first argument of every op. There are no globals.
 ///
 /// On kMeta an op checks its arguments and does nothing else. On kCpu it runs at once, on the context's threads; its
-/// result does not depend on their number. Owns the threads and a fixed workspace a thread. One caller at a time.
+/// result does not depend on their number. On kCuda it is started on the device and runs in the order of the calls.
+/// Owns the threads and a fixed workspace a thread, or the device. One caller at a time.
 class Context {
  public:
   /// Bytes of workspace a thread: three float32 tiles of a matrix product (cpu/gemm.cpp) or one attention tile.
   static constexpr std::int64_t kWorkspaceBytes = 8 << 20;
 
-  /// `threads` 0 means one a core that this process may use; it is ignored on kMeta.
+  /// On kMeta or kCpu. `threads` 0 means one a core that this process may use; it is ignored on kMeta.
   explicit Context(DeviceKind device, int threads = 0);
+  /// On kCuda (cuda/open_device.h).
+  explicit Context(std::shared_ptr<Device> backend) : device_(DeviceKind::kCuda), backend_(std::move(backend)) {}
 
   DeviceKind device() const { return device_; }
+  /// Null on kMeta and kCpu.
+  const std::shared_ptr<Device>& backend() const { return backend_; }
   int threads() const { return pool_ ? pool_->size() : 1; }
-  /// Bytes of all threads' workspaces.
+  /// Bytes of all threads' workspaces, or of the device's.
   std::int64_t workspace_bytes() const;
+
+  // Copies between host memory and tensors on this context's device, in order with the ops. On kMeta they do nothing.
+
+  /// `host` has the bytes of `x`; it may change as soon as this returns.
+  void Upload(const void* host, TensorView x) const;
+  /// Waits for the copy.
+  void Download(ConstTensorView x, void* host) const;
+  /// y = x, byte for byte: of the same type and number of elements, and apart in memory.
+  void Copy(ConstTensorView x, TensorView y) const;
+  /// Waits until all work has run.
+  void Synchronize() const;
+
+  /// Runs `work`. On kCuda it is recorded the second time that a name is seen, and replayed from then on without being
+  /// called, until `version` changes: then it is called and recorded anew. `work` only calls ops and Copy, on the same
+  /// tensors each time, and `version` stands for every other value that it passes on.
+  void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const;
 
   /// See ThreadPool::Run. For implementations on kCpu.
   void ParallelFor(std::int64_t count, const std::function<void(std::int64_t index, int worker)>& body);
@@ -42,6 +66,7 @@ class Context {
   };
 
   DeviceKind device_;
+  std::shared_ptr<Device> backend_;
   std::unique_ptr<ThreadPool> pool_;
   std::vector<std::unique_ptr<std::byte, FreeWorkspace>> workspaces_;
 };

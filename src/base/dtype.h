@@ -58,10 +58,18 @@ constexpr bool IsPlain(DType dtype) {
 }
 
 /// Where a tensor's bytes are. kMeta has no bytes: a step run on it checks every shape and measures every arena.
-enum class DeviceKind : std::uint8_t { kMeta, kCpu };
+enum class DeviceKind : std::uint8_t { kMeta, kCpu, kCuda };
 
 constexpr std::string_view NameOf(DeviceKind device) {
-  return device == DeviceKind::kMeta ? "meta" : "cpu";
+  switch (device) {
+    case DeviceKind::kMeta:
+      return "meta";
+    case DeviceKind::kCpu:
+      return "cpu";
+    case DeviceKind::kCuda:
+      return "cuda";
+  }
+  return "?";
 }
 
 }  // namespace coat

@@ -1,6 +1,6 @@
 #include "ops/adamw.h"
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "numerics/bfloat16.h"
 
 namespace coat::cpu {

@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "cpu/blas.h"
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "cpu/log_of_sum.h"
 #include "numerics/elementary.h"

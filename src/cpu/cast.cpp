@@ -1,6 +1,6 @@
 #include "ops/cast.h"
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 
 namespace coat::cpu {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
 #include "numerics/expansion.h"

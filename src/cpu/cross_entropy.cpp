@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "cpu/log_of_sum.h"
 #include "numerics/elementary.h"

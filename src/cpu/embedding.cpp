@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 
 namespace coat::cpu {
 

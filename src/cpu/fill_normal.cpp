@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "numerics/normal.h"
 #include "numerics/philox.h"
 

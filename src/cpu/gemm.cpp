@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "cpu/blas.h"
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 
 namespace coat::cpu {
 

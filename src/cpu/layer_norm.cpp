@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "cpu/absmax.h"
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "cpu/scaled_rows.h"
 

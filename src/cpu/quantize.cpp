@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "cpu/absmax.h"
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/scaled_rows.h"
 #include "cpu/transpose.h"
 

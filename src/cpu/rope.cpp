@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "cpu/absmax.h"
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/lanes.h"
 
 namespace coat::cpu {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
 

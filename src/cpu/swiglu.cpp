@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "numerics/activation.h"
 
 namespace coat::cpu {

@@ -43,7 +43,8 @@ COAT_HOST_DEVICE inline float Log2OfRatio(Log2Parts x, Log2Parts y) {
 /// Rounding: the logarithms as in SplitLog2, then each operation once in float32.
 template <class F>
 COAT_HOST_DEVICE inline float ExpansionExponent(float absmax, float absmin, float expand_min) {
-  const float range = std::min(Log2OfRatio(SplitLog2(absmax), SplitLog2(absmin)), kLargestRangeLog2);
+  const float ratio = Log2OfRatio(SplitLog2(absmax), SplitLog2(absmin));
+  const float range = ratio > kLargestRangeLog2 ? kLargestRangeLog2 : ratio;
   if (absmax <= absmin || range <= 0.0f) return 1.0f;
   const float steps = std::floor(kExpandedRangeLog2<F> / range * expand_min);
   return std::max(steps, 1.0f) / expand_min;

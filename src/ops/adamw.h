@@ -30,5 +30,8 @@ void RequireAdamWSettings(std::string_view op, const AdamWSettings& settings);
 namespace cpu {
 void AdamW(Context& ctx, const AdamWArgs& args);
 }  // namespace cpu
+namespace cuda {
+void AdamW(Context& ctx, const AdamWArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -51,5 +51,9 @@ namespace cpu {
 void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
 void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
 }  // namespace cpu
+namespace cuda {
+void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
+void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -17,5 +17,8 @@ void Cast(Context& ctx, const CastArgs& args);
 namespace cpu {
 void Cast(Context& ctx, const CastArgs& args);
 }  // namespace cpu
+namespace cuda {
+void Cast(Context& ctx, const CastArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -51,5 +51,10 @@ void TotalNorm(Context& ctx, const TotalNormArgs& args);
 void ClipCoefficients(Context& ctx, const ClipCoefficientsArgs& args);
 void AdaptiveClipCoefficients(Context& ctx, const AdaptiveClipCoefficientsArgs& args);
 }  // namespace cpu
+namespace cuda {
+void TotalNorm(Context& ctx, const TotalNormArgs& args);
+void ClipCoefficients(Context& ctx, const ClipCoefficientsArgs& args);
+void AdaptiveClipCoefficients(Context& ctx, const AdaptiveClipCoefficientsArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

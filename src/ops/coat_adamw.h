@@ -39,5 +39,8 @@ void CoatAdamW(Context& ctx, const CoatAdamWArgs& args);
 namespace cpu {
 void CoatAdamW(Context& ctx, const CoatAdamWArgs& args);
 }  // namespace cpu
+namespace cuda {
+void CoatAdamW(Context& ctx, const CoatAdamWArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/dispatch.h"
+#include "ops/visit.h"
 #include "numerics/expansion.h"
 #include "ops/adamw.h"
 #include "ops/format_reference.h"
@@ -181,7 +181,7 @@ void CheckGroups(const CoatShape& shape, const Operands& before, const Operands&
 }
 
 void DecodeAll(const ExpandedMoment& moment, std::int64_t group, TensorView values) {
-  cpu::VisitFp8(moment.codes.dtype(), [&]<class F>() {
+  VisitFp8(moment.codes.dtype(), [&]<class F>() {
     for (std::int64_t i = 0; i < values.elements(); ++i) {
       const std::uint8_t code = moment.codes.As<std::uint8_t>()[i];
       const float absmax = moment.absmax.As<float>()[i / group];
@@ -193,7 +193,7 @@ void DecodeAll(const ExpandedMoment& moment, std::int64_t group, TensorView valu
 }
 
 void EncodeAll(const float* values, const CoatShape& shape, const ExpandedMoment& moment) {
-  cpu::VisitFp8(moment.codes.dtype(), [&]<class F>() {
+  VisitFp8(moment.codes.dtype(), [&]<class F>() {
     for (std::int64_t g = 0; g < shape.Groups(); ++g) {
       const std::int64_t end = std::min((g + 1) * shape.group, shape.elements);
       float absmax = 0.0f;

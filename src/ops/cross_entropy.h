@@ -28,5 +28,8 @@ void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
 namespace cpu {
 void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
 }  // namespace cpu
+namespace cuda {
+void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

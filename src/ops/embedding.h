@@ -32,5 +32,9 @@ namespace cpu {
 void EmbeddingForward(Context& ctx, const EmbeddingForwardArgs& args);
 void EmbeddingBackward(Context& ctx, const EmbeddingBackwardArgs& args);
 }  // namespace cpu
+namespace cuda {
+void EmbeddingForward(Context& ctx, const EmbeddingForwardArgs& args);
+void EmbeddingBackward(Context& ctx, const EmbeddingBackwardArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

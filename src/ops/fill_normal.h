@@ -37,5 +37,9 @@ namespace cpu {
 void Fill(Context& ctx, const FillArgs& args);
 void FillNormal(Context& ctx, const FillNormalArgs& args);
 }  // namespace cpu
+namespace cuda {
+void Fill(Context& ctx, const FillArgs& args);
+void FillNormal(Context& ctx, const FillNormalArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -42,5 +42,8 @@ GemmShape ShapeOf(const GemmArgs& args);
 namespace cpu {
 void Gemm(Context& ctx, const GemmArgs& args);
 }  // namespace cpu
+namespace cuda {
+void Gemm(Context& ctx, const GemmArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

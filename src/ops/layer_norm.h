@@ -64,5 +64,10 @@ void AddLayerNorm(Context& ctx, const AddLayerNormArgs& args);
 void NormalizeQuantize(Context& ctx, const NormalizeQuantizeArgs& args);
 void LayerNormBackward(Context& ctx, const LayerNormBackwardArgs& args);
 }  // namespace cpu
+namespace cuda {
+void AddLayerNorm(Context& ctx, const AddLayerNormArgs& args);
+void NormalizeQuantize(Context& ctx, const NormalizeQuantizeArgs& args);
+void LayerNormBackward(Context& ctx, const LayerNormBackwardArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -24,5 +24,8 @@ void LionW(Context& ctx, const LionWArgs& args);
 namespace cpu {
 void LionW(Context& ctx, const LionWArgs& args);
 }  // namespace cpu
+namespace cuda {
+void LionW(Context& ctx, const LionWArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -59,5 +59,11 @@ void Quantize(Context& ctx, const QuantizeArgs& args);
 void Dequantize(Context& ctx, const DequantizeArgs& args);
 void TransposeCodes(Context& ctx, const TransposeCodesArgs& args);
 }  // namespace cpu
+namespace cuda {
+void AbsMax(Context& ctx, const AbsMaxArgs& args);
+void Quantize(Context& ctx, const QuantizeArgs& args);
+void Dequantize(Context& ctx, const DequantizeArgs& args);
+void TransposeCodes(Context& ctx, const TransposeCodesArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -53,5 +53,9 @@ namespace cpu {
 void RopeForward(Context& ctx, const RopeForwardArgs& args);
 void RopeBackward(Context& ctx, const RopeBackwardArgs& args);
 }  // namespace cpu
+namespace cuda {
+void RopeForward(Context& ctx, const RopeForwardArgs& args);
+void RopeBackward(Context& ctx, const RopeBackwardArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

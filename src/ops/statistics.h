@@ -34,5 +34,9 @@ namespace cpu {
 void L2Norm(Context& ctx, const L2NormArgs& args);
 void Statistics(Context& ctx, const StatisticsArgs& args);
 }  // namespace cpu
+namespace cuda {
+void L2Norm(Context& ctx, const L2NormArgs& args);
+void Statistics(Context& ctx, const StatisticsArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

@@ -66,5 +66,11 @@ void SwigluBackward(Context& ctx, const SwigluBackwardArgs& args);
 void SwigluQuantizeForward(Context& ctx, const SwigluQuantizeForwardArgs& args);
 void SwigluQuantizeBackward(Context& ctx, const SwigluQuantizeBackwardArgs& args);
 }  // namespace cpu
+namespace cuda {
+void SwigluForward(Context& ctx, const SwigluForwardArgs& args);
+void SwigluBackward(Context& ctx, const SwigluBackwardArgs& args);
+void SwigluQuantizeForward(Context& ctx, const SwigluQuantizeForwardArgs& args);
+void SwigluQuantizeBackward(Context& ctx, const SwigluQuantizeBackwardArgs& args);
+}  // namespace cuda
 
 }  // namespace coat

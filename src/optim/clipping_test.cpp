@@ -25,7 +25,7 @@ class GradientClippingTest : public testing::Test {
     Arena measuring = Arena::Measuring("metadata");
     clipping_ = GradientClipping(parameters_.all(), kBeta);
     clipping_.LayOut(measuring);
-    arena_ = Arena::Bound("metadata", DeviceKind::kCpu, measuring.peak_bytes());
+    arena_ = Arena::Bound("metadata", Context(DeviceKind::kCpu, 1), measuring.peak_bytes());
     clipping_.LayOut(arena_);
   }
 

@@ -55,8 +55,8 @@ struct Training {
     Arena measuring_moments = Arena::Measuring("moments");
     Arena measuring_metadata = Arena::Measuring("metadata");
     MakeOptimizer(ConfigOf(kind), QuantizeOf(kind), parameters.all())->LayOut(measuring_moments, measuring_metadata);
-    moments = Arena::Bound("moments", DeviceKind::kCpu, measuring_moments.peak_bytes());
-    metadata = Arena::Bound("metadata", DeviceKind::kCpu, measuring_metadata.peak_bytes());
+    moments = Arena::Bound("moments", Context(DeviceKind::kCpu, 1), measuring_moments.peak_bytes());
+    metadata = Arena::Bound("metadata", Context(DeviceKind::kCpu, 1), measuring_metadata.peak_bytes());
     optimizer = MakeOptimizer(ConfigOf(kind), QuantizeOf(kind), parameters.all());
     optimizer->LayOut(moments, metadata);
   }

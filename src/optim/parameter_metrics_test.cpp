@@ -21,8 +21,8 @@ std::map<std::string, double> MetricsWith(bool quantized, TestParameters& parame
   OptimizerConfig config;
   config.name = OptimizerName::kAdamW;
   const std::unique_ptr<Optimizer> optimizer = MakeOptimizer(config, quantize, parameters.all());
-  Arena moments = Arena::Bound("moments", DeviceKind::kCpu, 1 << 16);
-  Arena metadata = Arena::Bound("metadata", DeviceKind::kCpu, 1 << 16);
+  Arena moments = Arena::Bound("moments", Context(DeviceKind::kCpu, 1), 1 << 16);
+  Arena metadata = Arena::Bound("metadata", Context(DeviceKind::kCpu, 1), 1 << 16);
   optimizer->LayOut(moments, metadata);
   Context ctx(DeviceKind::kCpu, 2);
   float ones[] = {1.0f, 1.0f};

@@ -31,7 +31,7 @@ class SmallModel {
   SmallModel(const ModelConfig& config, const Recipe& recipe, int threads = 2, std::int64_t sequences = 2)
       : ctx(DeviceKind::kCpu, threads), sequences_(sequences), model(config, recipe) {
     for (const char* name : {"masters", "gradients", "weights", "saved", "scratch", "batch"}) {
-      arenas_.push_back(Arena::Bound(name, DeviceKind::kCpu, 8 << 20));
+      arenas_.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 8 << 20));
     }
     model.LayOut(arenas_[0], arenas_[1], arenas_[2]);
     model.Initialize(ctx, 6198);

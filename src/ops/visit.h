@@ -1,12 +1,12 @@
 #pragma once
-// From a tensor's type to a template argument, once per op, at the outermost loop.
+// From a tensor's type to a template argument, once per op, at the outermost loop. For both backends.
 
 #include "base/dtype.h"
 #include "base/error.h"
 #include "numerics/bfloat16.h"
 #include "numerics/fp8.h"
 
-namespace coat::cpu {
+namespace coat {
 
 /// Calls f.template operator()<T>() with T = float or BFloat16.
 template <class Function>
@@ -22,4 +22,4 @@ decltype(auto) VisitFp8(DType dtype, Function&& f) {
   return dtype == DType::kE4M3 ? f.template operator()<E4M3>() : f.template operator()<E5M2>();
 }
 
-}  // namespace coat::cpu
+}  // namespace coat

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace coat {
+
+/// A device with memory of its own, as layers above the ops see it: memory, copies, recorded work.
+///
+/// Work is ordered: ops, copies and replays run on the device in the order of the calls. Errors of work that was
+/// started earlier are thrown by the next call, as Error. One caller at a time.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  /// What it is, for people: "NVIDIA H200".
+  virtual std::string Name() const = 0;
+  /// Bytes that are free and that there are, as the driver reports them for all processes.
+  struct Memory {
+    std::int64_t free_bytes = 0;
+    std::int64_t total_bytes = 0;
+  };
+  virtual Memory ReadMemory() const = 0;
+  /// Bytes of the fixed workspace that ops take small partial results from.
+  virtual std::int64_t workspace_bytes() const = 0;
+
+  /// A block filled with zeros, aligned to 256 bytes. Throws std::bad_alloc when there is not enough memory.
+  virtual std::byte* Allocate(std::int64_t bytes) = 0;
+  virtual void Free(std::byte* block) noexcept = 0;
+  /// Copies from the host; the host's bytes may change as soon as it returns.
+  virtual void Upload(const void* host, void* device, std::int64_t bytes) = 0;
+  /// Copies to the host, and waits for it.
+  virtual void Download(const void* device, void* host, std::int64_t bytes) = 0;
+  /// Copies within the device; the ranges do not overlap.
+  virtual void Copy(const void* from, void* to, std::int64_t bytes) = 0;
+  /// Waits until all work is done.
+  virtual void Synchronize() = 0;
+  /// Runs `work`, which only calls ops and Copy, as Context::Recorded describes.
+  virtual void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) = 0;
+};
+
+}  // namespace coat

@@ -1,0 +1,161 @@
+#include "cuda/device.h"
+
+#include <new>
+
+#include "cuda/has_kernels.h"
+
+namespace coat::cuda {
+
+namespace detail {
+
+void ThrowCudaError(cudaError_t error, const char* call) {
+  throw Error(fmt::format("CUDA: {} ({}) in {}", cudaGetErrorString(error), cudaGetErrorName(error), call));
+}
+
+}  // namespace detail
+
+CudaStatus CheckCudaDevice(int ordinal) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorInsufficientDriver) {
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    if (driver == 0) return {false, "there is no NVIDIA driver (libcuda.so.1): install one, or use --device=cpu"};
+    return {false, fmt::format("the NVIDIA driver is too old: it has CUDA {}.{}, and CUDA {}.{} is needed; update it, "
+                               "or use --device=cpu",
+                               driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10)};
+  }
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
+    return {false,
+            "the driver shows no CUDA device (CUDA_VISIBLE_DEVICES hides them when it is set); use --device=cpu"};
+  }
+  if (error != cudaSuccess) {
+    return {false, fmt::format("CUDA does not start: {} ({})", cudaGetErrorString(error), cudaGetErrorName(error))};
+  }
+  if (ordinal >= count) {
+    return {false, fmt::format("there is no CUDA device {}: the driver shows {}", ordinal, count)};
+  }
+  cudaDeviceProp properties = {};
+  if (const cudaError_t failed = cudaGetDeviceProperties(&properties, ordinal); failed != cudaSuccess) {
+    return {false,
+            fmt::format("CUDA device {}: {} ({})", ordinal, cudaGetErrorString(failed), cudaGetErrorName(failed))};
+  }
+  if (!HasKernels(ordinal)) {
+    return {false,
+            fmt::format("this build has no kernels for {} (compute capability {}.{}): it was built for {}; configure "
+                        "with -DCOAT_CUDA_ARCHITECTURES={}{}, or use --device=cpu",
+                        properties.name, properties.major, properties.minor, COAT_CUDA_ARCHITECTURES, properties.major,
+                        properties.minor)};
+  }
+  return {true, ""};
+}
+
+std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {
+  const CudaStatus status = CheckCudaDevice(options.ordinal);
+  if (!status.usable) throw Error(status.reason);
+  return std::make_shared<CudaDevice>(options);
+}
+
+CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
+  COAT_CUDA(cudaSetDevice(options.ordinal));
+  cudaDeviceProp properties = {};
+  COAT_CUDA(cudaGetDeviceProperties(&properties, options.ordinal));
+  name_ = properties.name;
+  multiprocessors_ = properties.multiProcessorCount;
+  compute_capability_ = 10 * properties.major + properties.minor;
+  COAT_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  workspace_ = Allocate(kWorkspaceBytes);
+}
+
+CudaDevice::~CudaDevice() {
+  cudaStreamSynchronize(stream_);
+  parts_.clear();
+  for (auto& [name, recording] : recordings_) {
+    if (recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);
+  }
+  cudaFree(workspace_);
+  cudaStreamDestroy(stream_);
+}
+
+Device::Memory CudaDevice::ReadMemory() const {
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;
+  COAT_CUDA(cudaMemGetInfo(&free_bytes, &total_bytes));
+  return {static_cast<std::int64_t>(free_bytes), static_cast<std::int64_t>(total_bytes)};
+}
+
+std::byte* CudaDevice::Allocate(std::int64_t bytes) {
+  void* block = nullptr;
+  const cudaError_t error = cudaMalloc(&block, static_cast<std::size_t>(bytes));
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // the error is handled
+    throw std::bad_alloc();
+  }
+  COAT_CUDA(error);
+  COAT_CUDA(cudaMemsetAsync(block, 0, static_cast<std::size_t>(bytes), stream_));
+  return static_cast<std::byte*>(block);
+}
+
+void CudaDevice::Free(std::byte* block) noexcept {
+  cudaFree(block);
+}
+
+void CudaDevice::Upload(const void* host, void* device, std::int64_t bytes) {
+  COAT_CUDA(cudaMemcpyAsync(device, host, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_));
+  COAT_CUDA(cudaStreamSynchronize(stream_));
+}
+
+void CudaDevice::Download(const void* device, void* host, std::int64_t bytes) {
+  COAT_CUDA(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
+  COAT_CUDA(cudaStreamSynchronize(stream_));
+}
+
+void CudaDevice::Copy(const void* from, void* to, std::int64_t bytes) {
+  COAT_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_));
+}
+
+void CudaDevice::Synchronize() {
+  COAT_CUDA(cudaStreamSynchronize(stream_));
+}
+
+void CudaDevice::Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) {
+  if (!options_.graphs) return work();
+  auto found = recordings_.find(name);
+  if (found == recordings_.end()) found = recordings_.emplace(std::string(name), Recording()).first;
+  Recording& recording = found->second;
+  // The first run is as it is: libraries set themselves up, products are timed.
+  if (recording.runs++ == 0) return work();
+  if (recording.graph == nullptr || recording.version != version) {
+    Record(recording, work);
+    recording.version = version;
+  }
+  COAT_CUDA(cudaGraphLaunch(recording.graph, stream_));
+}
+
+void CudaDevice::Record(Recording& recording, const std::function<void()>& work) {
+  COAT_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+  cudaGraph_t graph = nullptr;
+  recording_ = true;
+  try {
+    work();
+  } catch (...) {
+    recording_ = false;
+    cudaStreamEndCapture(stream_, &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  recording_ = false;
+  COAT_CUDA(cudaStreamEndCapture(stream_, &graph));
+  const std::unique_ptr<CUgraph_st, cudaError_t (*)(cudaGraph_t)> owner(graph, &cudaGraphDestroy);
+  if (recording.graph != nullptr) {
+    cudaGraphExecUpdateResultInfo result = {};
+    if (cudaGraphExecUpdate(recording.graph, graph, &result) == cudaSuccess) return;
+    cudaGetLastError();  // not updatable in place: made anew
+    COAT_CUDA(cudaStreamSynchronize(stream_));
+    COAT_CUDA(cudaGraphExecDestroy(recording.graph));
+    recording.graph = nullptr;
+  }
+  COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, 0));
+}
+
+}  // namespace coat::cuda

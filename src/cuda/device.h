@@ -1,0 +1,99 @@
+#pragma once
+// The CUDA device as the implementations in this folder see it.
+
+#include <cuda_runtime_api.h>
+#include <fmt/core.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <typeindex>
+
+#include "base/context.h"
+#include "base/device.h"
+#include "base/error.h"
+#include "cuda/open_device.h"
+
+namespace coat::cuda {
+
+namespace detail {
+[[noreturn]] void ThrowCudaError(cudaError_t error, const char* call);
+}  // namespace detail
+
+/// One device, one stream, one workspace. Everything is started on the stream.
+class CudaDevice final : public Device {
+ public:
+  /// Bytes of the workspace. An op may use all of it; what it holds does not outlive the op.
+  static constexpr std::int64_t kWorkspaceBytes = 64 << 20;
+
+  explicit CudaDevice(const CudaOptions& options);
+  ~CudaDevice() override;
+  CudaDevice(const CudaDevice&) = delete;
+  CudaDevice& operator=(const CudaDevice&) = delete;
+
+  std::string Name() const override { return name_; }
+  Memory ReadMemory() const override;
+  std::int64_t workspace_bytes() const override { return kWorkspaceBytes; }
+  std::byte* Allocate(std::int64_t bytes) override;
+  void Free(std::byte* block) noexcept override;
+  void Upload(const void* host, void* device, std::int64_t bytes) override;
+  void Download(const void* device, void* host, std::int64_t bytes) override;
+  void Copy(const void* from, void* to, std::int64_t bytes) override;
+  void Synchronize() override;
+  void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) override;
+
+  const CudaOptions& options() const { return options_; }
+  cudaStream_t stream() const { return stream_; }
+  std::byte* workspace() const { return workspace_; }
+  int multiprocessors() const { return multiprocessors_; }
+  /// 10 * major + minor: 90 for Hopper.
+  int compute_capability() const { return compute_capability_; }
+  /// Whether work is being recorded now: nothing may wait for the device or be timed.
+  bool recording() const { return recording_; }
+
+  /// The one T of this device, made by T(CudaDevice&) when first asked for: what a library keeps, such as handles and
+  /// plans.
+  template <class T>
+  T& Get() {
+    std::shared_ptr<void>& slot = parts_[std::type_index(typeid(T))];
+    if (!slot) slot = std::make_shared<T>(*this);
+    return *static_cast<T*>(slot.get());
+  }
+
+ private:
+  struct Recording {
+    int runs = 0;
+    std::uint64_t version = 0;
+    cudaGraphExec_t graph = nullptr;
+  };
+
+  void Record(Recording& recording, const std::function<void()>& work);
+
+  CudaOptions options_;
+  std::string name_;
+  int multiprocessors_ = 0;
+  int compute_capability_ = 0;
+  cudaStream_t stream_ = nullptr;
+  std::byte* workspace_ = nullptr;
+  bool recording_ = false;
+  std::map<std::string, Recording, std::less<>> recordings_;
+  std::map<std::type_index, std::shared_ptr<void>> parts_;
+};
+
+/// The device of a context on kCuda.
+inline CudaDevice& DeviceOf(Context& ctx) {
+  return static_cast<CudaDevice&>(*ctx.backend());
+}
+
+}  // namespace coat::cuda
+
+/// Runs a call of the CUDA runtime; throws Error with its name and the runtime's words if it fails. After a kernel
+/// launch: COAT_CUDA(cudaGetLastError()).
+#define COAT_CUDA(call)                                                               \
+  do {                                                                                \
+    if (const cudaError_t coat_cuda_error = (call); coat_cuda_error != cudaSuccess) { \
+      ::coat::cuda::detail::ThrowCudaError(coat_cuda_error, #call);                   \
+    }                                                                                 \
+  } while (false)

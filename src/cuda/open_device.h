@@ -1,0 +1,37 @@
+#pragma once
+// The way in for the layers above the ops. Includes no CUDA header.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/device.h"
+
+namespace coat::cuda {
+
+/// Which kernels multiply FP8 operands.
+enum class GemmMode : std::uint8_t {
+  kAuto,  // FP8 where the device has FP8 tensor cores that our formats need, else bf16
+  kFp8,   // FP8; an error where the device has none
+  kBf16,  // bf16 on decoded operands: the memory of FP8, the speed of bf16
+};
+
+struct CudaOptions {
+  int ordinal = 0;     // which device, in the driver's order
+  bool graphs = true;  // record and replay; off: start every kernel by itself. Same results
+  GemmMode gemm = GemmMode::kAuto;
+  bool deterministic_attention = true;  // off: cuDNN's faster backward, whose sums change order from run to run
+};
+
+/// Whether OpenCudaDevice would work, and if not, why: no driver, no device, an architecture without kernels, libraries
+/// that are missing. One sentence that says what to do.
+struct CudaStatus {
+  bool usable = false;
+  std::string reason;
+};
+CudaStatus CheckCudaDevice(int ordinal = 0);
+
+/// Opens a device: a stream, a workspace, the libraries. Throws Error with CheckCudaDevice's reason.
+std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options);
+
+}  // namespace coat::cuda
