@@ -19,7 +19,8 @@ set(CMAKE_CUDA_COMPILER ${COAT_NVCC})
 set(CMAKE_CUDA_ARCHITECTURES ${COAT_CUDA_ARCHITECTURES})
 # CMake 3.25 does not know CUDA 13's C++20. --expt-relaxed-constexpr: constexpr functions of src/numerics in kernels.
 # -fmad=false: a formula has the same value as on the CPU; kernels that may contract write fmaf.
-string(JOIN " " CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS}" -std=c++20 --expt-relaxed-constexpr -fmad=false -lineinfo)
+# FMT_USE_CONSTEXPR: fmt 9 takes itself for C++11 under nvcc.
+string(JOIN " " CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS}" -std=c++20 --expt-relaxed-constexpr -fmad=false -lineinfo -DFMT_USE_CONSTEXPR=1)
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 set(CMAKE_CUDA_FLAGS_DEBUG "-O1 -g -DCOAT_DEBUG")
 enable_language(CUDA)
