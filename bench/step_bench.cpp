@@ -15,12 +15,14 @@
 #include "config/load.h"
 #include "config/validate.h"
 #include "cpu/blas.h"
+#include "train/compute_device.h"
 #include "train/engine.h"
 
 namespace {
 
 void Run(benchmark::State& state, const coat::TrainConfig& config) {
-  coat::Engine engine(config, /*threads=*/0);
+  coat::ComputeDevice device = coat::OpenComputeDevice({});
+  coat::Engine engine(config, std::move(device.context));
   engine.InitializeParameters(static_cast<std::uint64_t>(config.seed));
   const std::int64_t sequences = config.device_train_microbatch_size;
   const std::int64_t micro_batches = config.global_train_batch_size / sequences;
@@ -54,7 +56,7 @@ void Run(benchmark::State& state, const coat::TrainConfig& config) {
   }
   state.counters["tokens/s"] =
       benchmark::Counter(tokens_per_step * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
-  state.counters["blas_share"] = (coat::cpu::SecondsInBlas() - in_blas) / (seconds * engine.threads());
+  state.counters["blas_share"] = (coat::cpu::SecondsInBlas() - in_blas) / (seconds * engine.context().threads());
   state.counters["saved_bytes"] = static_cast<double>(engine.Used().Bytes("saved"));
   state.counters["moments_bytes"] =
       static_cast<double>(engine.Used().Bytes("moments") + engine.Used().Bytes("metadata"));

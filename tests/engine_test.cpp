@@ -49,7 +49,7 @@ class MemoryPlanTest : public testing::TestWithParam<TrainConfig> {};
 TEST_P(MemoryPlanTest, AgreesWithTheRunToTheByte) {
   const TrainConfig& config = GetParam();
   const MemoryPlan plan = Engine::Measure(config);
-  Engine engine(config, 2);
+  Engine engine(config, Context(DeviceKind::kCpu, 2));
   engine.InitializeParameters(1);
   TrainOneStep(engine, config, 1);
   TrainOneStep(engine, config, 2);
@@ -135,8 +135,8 @@ TEST(Engine, RepeatsAStepBitForBit) {
   TrainConfig config = TinyConfig();
   UseCoatActivations(config);
   UseCoatOptimizer(config);
-  Engine one(config, 1);
-  Engine three(config, 3);
+  Engine one(config, Context(DeviceKind::kCpu, 1));
+  Engine three(config, Context(DeviceKind::kCpu, 3));
   for (Engine* engine : {&one, &three}) {
     engine->InitializeParameters(7);
     for (std::int64_t step = 1; step <= 5; ++step) TrainOneStep(*engine, config, step);
@@ -153,7 +153,7 @@ TEST(Engine, RepeatsAStepBitForBit) {
 TEST(Engine, NamesTheFirstGradientThatIsNotFinite) {
   for (const float poison : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
     const TrainConfig config = TinyConfig();
-    Engine engine(config, 2);
+    Engine engine(config, Context(DeviceKind::kCpu, 2));
     engine.InitializeParameters(7);
     engine.ZeroGradients();
     EXPECT_TRUE(engine.MeasureGradients({}).first_non_finite.empty());
@@ -172,7 +172,7 @@ TEST(Engine, ShowsAWeightThatIsNotFiniteInEveryRecipe) {
   UseCoatActivations(configs[3]);
   configs[3].quantize_model.weight_memory_efficient = true;
   for (const TrainConfig& config : configs) {
-    Engine engine(config, 2);
+    Engine engine(config, Context(DeviceKind::kCpu, 2));
     engine.InitializeParameters(7);
     engine.model().parameters()[4].value.As<float>()[11] = std::numeric_limits<float>::infinity();
     const Tokens tokens = RandomTokens(config, 4, 1);

@@ -41,7 +41,7 @@ class GoldenOlmo : public testing::Test {
         ctx_(DeviceKind::kCpu, 2),
         arenas_{Bound("masters"), Bound("gradients"), Bound("weights"), Bound("saved"), Bound("scratch")},
         model_(TinyOlmo(), PlainRecipe(DType::kF32, DType::kF32, false)) {
-    model_.LayOut(arenas_.masters, arenas_.gradients, arenas_.weights);
+    model_.LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
     for (const Parameter& parameter : model_.parameters()) {
       const std::span<const std::byte> bytes = golden_.Bytes(parameter.name);
       EXPECT_EQ(static_cast<std::int64_t>(bytes.size()), parameter.value.bytes()) << parameter.name;

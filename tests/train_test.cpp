@@ -51,7 +51,7 @@ class MarkovChain {
 
 /// Mean loss of the last 50 of kSteps steps. Every run sees the same batches.
 double FinalLoss(const TrainConfig& config) {
-  Engine engine(config, 2);
+  Engine engine(config, Context(DeviceKind::kCpu, 2));
   engine.InitializeParameters(6198);
   SchedulerConfig schedule;
   schedule.t_warmup = 20;

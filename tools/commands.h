@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "train/compute_device.h"
+
 namespace coat {
 
 /// Exit codes of every command. A second SIGINT ends a run at once with 130 (train/stop_signal.h).
@@ -21,7 +23,7 @@ struct ConfigArguments {
 
 struct TrainArguments {
   ConfigArguments config;
-  int threads = 0;  // 0: one a core that this process may use
+  DeviceOptions device;
 };
 /// Trains. Returns kExitSuccess or kExitStoppedBySignal; throws the errors of base/error.h.
 int RunTrainCommand(const TrainArguments& arguments);

@@ -8,6 +8,7 @@
 #include "tools/commands.h"
 #include "tools/cpu_features.h"
 #include "tools/output.h"
+#include "train/compute_device.h"
 
 namespace coat {
 
@@ -25,7 +26,7 @@ int RunInfoCommand() {
   const CpuDescription cpu = DescribeCpu();
   Print(fmt::format("coat       {}, commit {}\n", build.version, GitCommit()));
   Print(fmt::format("build      {} by {}, -march={}\n", build.build_type, build.compiler, build.cpu_architecture));
-  Print("backends   cpu\n");
+  Print(fmt::format("gpu        {}\n", DescribeCudaDevice()));
   Print(fmt::format("cpu        {}, {} threads\n", cpu.model, ThreadPool().size()));
   Print(fmt::format("features   {}\n", Joined(cpu.has, " ")));
   Print(fmt::format("memory     {:.1f} GiB\n", MemoryInGibibytes()));

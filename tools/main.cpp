@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <new>
 #include <string>
@@ -112,18 +113,51 @@ ConfigArguments RequireConfig(const std::string& command, const std::string& fil
   return {.file = file, .overrides = std::move(overrides)};
 }
 
+/// An option that takes one of a few words.
+template <class T>
+void AddChoice(CLI::App& app, const char* name, T& value, const std::map<std::string, T>& words, const char* text) {
+  std::vector<std::string> accepted;
+  for (const auto& [word, unused] : words) accepted.push_back(word);
+  app.add_option_function<std::string>(
+         name,
+         [&value, words, accepted, name](const std::string& word) {
+           const auto found = words.find(word);
+           if (found == words.end()) {
+             throw UsageError(fmt::format("{} is {}; accepted: {}", name, word, Joined(accepted, ", ")));
+           }
+           value = found->second;
+         },
+         text)
+      ->type_name("WORD");
+}
+
 Command AddTrain(CLI::App& coat) {
   struct State {
     std::string file;
-    int threads = 0;
+    DeviceOptions device;
+    bool no_graphs = false;
+    bool fast_attention = false;
   };
   const auto state = std::make_shared<State>();
   CLI::App* const app = AddConfigApp(coat, "train", "Train a model", kTrainFooter, state->file);
-  app->add_option("--threads", state->threads, "threads to compute with; default: one a core")
+  AddChoice(*app, "--device", state->device.device,
+            {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
+            "auto (default: the GPU if there is one), cpu or cuda");
+  app->add_option("--threads", state->device.threads, "on cpu: threads to compute with; default: one a core")
       ->check(CLI::Range(1, 4096).description(""))
       ->type_name("N");
+  AddChoice(*app, "--gemm", state->device.cuda.gemm,
+            {{"auto", cuda::GemmMode::kAuto}, {"fp8", cuda::GemmMode::kFp8}, {"bf16", cuda::GemmMode::kBf16}},
+            "on cuda: products of FP8 operands by FP8 tensor cores (fp8), in bf16 on decoded operands (bf16), or as "
+            "the GPU can");
+  app->add_flag("--no_cuda_graphs", state->no_graphs,
+                "on cuda: start every kernel by itself; the results are the same");
+  app->add_flag("--fast_attention", state->fast_attention,
+                "on cuda: a faster attention backward, whose results differ in the last bits from run to run");
   return {app, true, [state](std::vector<std::string> overrides) {
-            return RunTrainCommand({RequireConfig("train", state->file, std::move(overrides)), state->threads});
+            state->device.cuda.graphs = !state->no_graphs;
+            state->device.cuda.deterministic_attention = !state->fast_attention;
+            return RunTrainCommand({RequireConfig("train", state->file, std::move(overrides)), state->device});
           }};
 }
 

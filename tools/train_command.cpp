@@ -9,7 +9,7 @@ namespace coat {
 int RunTrainCommand(const TrainArguments& arguments) {
   const TrainConfig config = LoadTrainConfig(arguments.config.file, arguments.config.overrides);
   PrintReport(Validate(config));
-  const TrainOutcome outcome = RunTraining(config, {.threads = arguments.threads});
+  const TrainOutcome outcome = RunTraining(config, {.device = arguments.device});
   return outcome == TrainOutcome::kStoppedBySignal ? kExitStoppedBySignal : kExitSuccess;
 }
 

@@ -15,39 +15,51 @@ void ThrowCudaError(cudaError_t error, const char* call) {
 }  // namespace detail
 
 CudaStatus CheckCudaDevice(int ordinal) {
+  CudaStatus status;
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaErrorInsufficientDriver) {
     int driver = 0;
     cudaDriverGetVersion(&driver);
-    if (driver == 0) return {false, "there is no NVIDIA driver (libcuda.so.1): install one, or use --device=cpu"};
-    return {false, fmt::format("the NVIDIA driver is too old: it has CUDA {}.{}, and CUDA {}.{} is needed; update it, "
-                               "or use --device=cpu",
-                               driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10)};
+    status.present = driver != 0;
+    status.reason = driver == 0
+                        ? "there is no NVIDIA driver (libcuda.so.1); install one, or use --device=cpu"
+                        : fmt::format(
+                              "the NVIDIA driver is too old: it has CUDA {}.{}, and CUDA {}.{} is needed; update it, "
+                              "or use --device=cpu",
+                              driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    return status;
   }
   if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
-    return {false,
-            "the driver shows no CUDA device (CUDA_VISIBLE_DEVICES hides them when it is set); use --device=cpu"};
+    status.reason =
+        "the driver shows no CUDA device (CUDA_VISIBLE_DEVICES may hide them); use --device=cpu to train without";
+    return status;
   }
   if (error != cudaSuccess) {
-    return {false, fmt::format("CUDA does not start: {} ({})", cudaGetErrorString(error), cudaGetErrorName(error))};
+    status.reason = fmt::format("CUDA does not start: {} ({})", cudaGetErrorString(error), cudaGetErrorName(error));
+    return status;
   }
   if (ordinal >= count) {
-    return {false, fmt::format("there is no CUDA device {}: the driver shows {}", ordinal, count)};
+    status.reason = fmt::format("there is no CUDA device {}: the driver shows {}", ordinal, count);
+    return status;
   }
+  status.present = true;
   cudaDeviceProp properties = {};
   if (const cudaError_t failed = cudaGetDeviceProperties(&properties, ordinal); failed != cudaSuccess) {
-    return {false,
-            fmt::format("CUDA device {}: {} ({})", ordinal, cudaGetErrorString(failed), cudaGetErrorName(failed))};
+    status.reason =
+        fmt::format("CUDA device {}: {} ({})", ordinal, cudaGetErrorString(failed), cudaGetErrorName(failed));
+    return status;
   }
-  if (!HasKernels(ordinal)) {
-    return {false,
-            fmt::format("this build has no kernels for {} (compute capability {}.{}): it was built for {}; configure "
-                        "with -DCOAT_CUDA_ARCHITECTURES={}{}, or use --device=cpu",
-                        properties.name, properties.major, properties.minor, COAT_CUDA_ARCHITECTURES, properties.major,
-                        properties.minor)};
+  status.name = fmt::format("{}, compute capability {}.{}, {:.1f} GiB", properties.name, properties.major,
+                            properties.minor, static_cast<double>(properties.totalGlobalMem) / (1 << 30));
+  status.usable = HasKernels(ordinal);
+  if (!status.usable) {
+    status.reason = fmt::format(
+        "this build has no kernels for {}: it was built for {}; configure with "
+        "-DCOAT_CUDA_ARCHITECTURES={}{}, or use --device=cpu",
+        status.name, COAT_CUDA_ARCHITECTURES, properties.major, properties.minor);
   }
-  return {true, ""};
+  return status;
 }
 
 std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {

@@ -27,7 +27,9 @@ struct CudaOptions {
 /// that are missing. One sentence that says what to do.
 struct CudaStatus {
   bool usable = false;
-  std::string reason;
+  bool present = false;  // the driver shows the device, usable or not
+  std::string name;      // "NVIDIA H200, compute capability 9.0, 139.8 GiB", if present
+  std::string reason;    // empty if usable
 };
 CudaStatus CheckCudaDevice(int ordinal = 0);
 

@@ -1,6 +1,7 @@
 #include "models/olmo.h"
 
 #include <cmath>
+#include <vector>
 
 #include "base/error.h"
 #include "ops/embedding.h"
@@ -35,20 +36,20 @@ Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) blocks_.emplace_back(BlockConfig(config), recipe_);
 }
 
-void Olmo::LayOut(Arena& masters, Arena& gradients, Arena& weights) {
+void Olmo::LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights) {
   for (Parameter& parameter : parameters_) {
     parameter.value = masters.Tensor(parameter.name, parameter.shape, DType::kF32);
     parameter.grad = gradients.Tensor(parameter.name, parameter.shape, recipe_.gradient);
   }
-  BindParameters(weights);
+  BindParameters(ctx, weights);
 }
 
-void Olmo::ShareParameters(const Olmo& other, Arena& weights) {
+void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights) {
   parameters_ = other.parameters_;
-  BindParameters(weights);
+  BindParameters(ctx, weights);
 }
 
-void Olmo::BindParameters(Arena& weights) {
+void Olmo::BindParameters(Context& ctx, Arena& weights) {
   // The order of OlmoParameters: embedding, four weights a block, head.
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Parameter* of_block = &parameters_[1 + 4 * layer];
@@ -60,8 +61,11 @@ void Olmo::BindParameters(Arena& weights) {
   }
   head_.LayOut(config_.weight_tying ? parameters_.front() : parameters_.back(), weights);
   rotary_table_ = weights.Tensor("rotary_table", {config_.max_sequence_length, config_.HeadSize()}, DType::kF32);
-  if (rotary_table_.device() == DeviceKind::kCpu) {
-    FillRotaryTable(rotary_table_, static_cast<double>(config_.rope_theta));
+  if (ctx.device() != DeviceKind::kMeta) {
+    std::vector<float> table(static_cast<std::size_t>(rotary_table_.elements()));
+    FillRotaryTable({table.data(), rotary_table_.shape(), DType::kF32, DeviceKind::kCpu},
+                    static_cast<double>(config_.rope_theta));
+    ctx.Upload(table.data(), rotary_table_);
   }
 }
 

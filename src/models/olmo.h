@@ -45,9 +45,9 @@ class Olmo {
   Olmo& operator=(const Olmo&) = delete;
 
   /// Lays out the masters, the gradients and what the recipe keeps of the weights.
-  void LayOut(Arena& masters, Arena& gradients, Arena& weights);
+  void LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights);
   /// Takes the parameters of another model of the same configuration instead; for evaluation in another recipe.
-  void ShareParameters(const Olmo& other, Arena& weights);
+  void ShareParameters(Context& ctx, const Olmo& other, Arena& weights);
   /// Fills the masters from a counter-based generator: the same weights on any backend and at any world size.
   void Initialize(Context& ctx, std::uint64_t seed);
 
@@ -73,7 +73,7 @@ class Olmo {
               Arena& scratch);
 
  private:
-  void BindParameters(Arena& weights);
+  void BindParameters(Context& ctx, Arena& weights);
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
   /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
   void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,

@@ -1,7 +1,10 @@
 #include "train/engine.h"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -18,23 +21,36 @@ RunArenas MeasuringArenas() {
           Arena::Measuring("batch"),   Arena::Measuring("scratch")};
 }
 
-/// Arenas on `device` with exactly the bytes of a plan.
-RunArenas BoundArenas(const MemoryPlan& plan, DeviceKind device) {
+[[noreturn]] void ThrowOutOfMemory(const MemoryPlan& plan, const std::string& found) {
+  std::string table;
+  for (const MemoryPlan::Line& line : plan.categories) {
+    table += fmt::format("\n  {:10} {:>12}", line.name, InBinaryUnits(line.bytes));
+  }
+  throw Error(
+      fmt::format("this run needs {} of memory and {}:{}\n"
+                  "a smaller device_train_microbatch_size shrinks saved and scratch; "
+                  "activation_checkpointing: whole_layer and quantize_model.use_quantize_model: coat_real "
+                  "shrink saved; quantize_optimizer.use_quantize_optimizer: coat_fp8_adamw shrinks moments; "
+                  "gradient_precision: bf16 shrinks gradients; quantize_model.weight_memory_efficient shrinks "
+                  "weights",
+                  InBinaryUnits(plan.Total()), found, table));
+}
+
+/// Arenas on the context's device with exactly the bytes of a plan.
+RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx) {
+  if (ctx.backend()) {
+    const Device::Memory memory = ctx.backend()->ReadMemory();
+    if (plan.Total() > memory.free_bytes) {
+      ThrowOutOfMemory(plan, fmt::format("{} has {} free of {}", ctx.backend()->Name(),
+                                         InBinaryUnits(memory.free_bytes), InBinaryUnits(memory.total_bytes)));
+    }
+  }
   try {
-    const auto bound = [&](const char* name) { return Arena::Bound(name, device, plan.Bytes(name)); };
+    const auto bound = [&](const char* name) { return Arena::Bound(name, ctx, plan.Bytes(name)); };
     return {bound("masters"),  bound("gradients"), bound("weights"), bound("moments"),
             bound("metadata"), bound("saved"),     bound("batch"),   bound("scratch")};
   } catch (const std::bad_alloc&) {
-    std::string table;
-    for (const MemoryPlan::Line& line : plan.categories) {
-      table += fmt::format("\n  {:10} {:>12}", line.name, InBinaryUnits(line.bytes));
-    }
-    throw Error(
-        fmt::format("this run needs {} of memory and the system does not give it:{}\n"
-                    "a smaller device_train_microbatch_size shrinks saved and scratch; "
-                    "quantize_model.use_quantize_model: coat_real shrinks saved; "
-                    "quantize_optimizer.use_quantize_optimizer: coat_fp8_adamw shrinks moments",
-                    InBinaryUnits(plan.Total()), table));
+    ThrowOutOfMemory(plan, "the system does not give it");
   }
 }
 
@@ -50,32 +66,38 @@ std::int64_t EvaluationBatch(const TrainConfig& config) {
   return largest;
 }
 
-double SumOf(ConstTensorView x) {
+double SumOf(std::span<const float> values) {
   double sum = 0.0;
-  for (std::int64_t i = 0; i < x.elements(); ++i) sum += x.As<float>()[i];
+  for (const float value : values) sum += value;
   return sum;
+}
+
+/// The weights' bits: what a recorded micro-batch depends on besides its tensors.
+std::uint64_t VersionOf(const LossTerms& terms) {
+  return static_cast<std::uint64_t>(std::bit_cast<std::uint32_t>(terms.loss_weight)) << 32 |
+         std::bit_cast<std::uint32_t>(terms.z_weight);
 }
 
 }  // namespace
 
 MemoryPlan Engine::Measure(const TrainConfig& config) {
-  Engine engine(config, Context(DeviceKind::kMeta), MeasuringArenas());
+  Engine engine(config, Context(DeviceKind::kMeta), [](const Context&) { return MeasuringArenas(); });
   engine.RunOnMeta();
   return engine.Used();
 }
 
-Engine::Engine(const TrainConfig& config, int threads)
-    : Engine(config, Context(DeviceKind::kCpu, threads), BoundArenas(Measure(config), DeviceKind::kCpu)) {}
+Engine::Engine(const TrainConfig& config, Context ctx)
+    : Engine(config, std::move(ctx), [&](const Context& of_run) { return BoundArenas(Measure(config), of_run); }) {}
 
-Engine::Engine(const TrainConfig& config, Context ctx, RunArenas arenas)
-    : config_(config), ctx_(std::move(ctx)), arenas_(std::move(arenas)) {
+Engine::Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas)
+    : config_(config), ctx_(std::move(ctx)), arenas_(make_arenas(ctx_)) {
   const Recipe recipe = MakeRecipe(config);
   model_ = std::make_unique<Olmo>(config.model, recipe);
-  model_->LayOut(arenas_.masters, arenas_.gradients, arenas_.weights);
+  model_->LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
   if (!config.evaluators.empty()) {
     evaluation_model_ =
         std::make_unique<Olmo>(config.model, PlainRecipe(recipe.compute, recipe.gradient, /*cache_weights=*/false));
-    evaluation_model_->ShareParameters(*model_, arenas_.weights);
+    evaluation_model_->ShareParameters(ctx_, *model_, arenas_.weights);
   }
   optimizer_ = MakeOptimizer(config.optimizer, config.quantize_optimizer, model_->parameters());
   optimizer_->LayOut(arenas_.moments, arenas_.metadata);
@@ -91,20 +113,21 @@ Engine::Engine(const TrainConfig& config, Context ctx, RunArenas arenas)
   z_squared_ = arenas_.batch.Tensor("z_squared", {tokens}, DType::kF32);
 }
 
+MicroBatch Engine::BatchOf(std::int64_t sequences, std::int64_t tokens) const {
+  return {ids_.Rows(0, tokens),
+          sequences,
+          {.labels = labels_.Rows(0, tokens), .loss = loss_.Rows(0, tokens), .z_squared = z_squared_.Rows(0, tokens)}};
+}
+
 void Engine::RunOnMeta() {
-  const std::int64_t length = config_.model.max_sequence_length;
-  const auto batch_of = [&](std::int64_t sequences) {
-    const std::int64_t tokens = sequences * length;
-    return MicroBatch{
-        ids_.Rows(0, tokens),
-        sequences,
-        {.labels = labels_.Rows(0, tokens), .loss = loss_.Rows(0, tokens), .z_squared = z_squared_.Rows(0, tokens)}};
+  const auto whole_batch = [&](std::int64_t sequences) {
+    return BatchOf(sequences, sequences * config_.model.max_sequence_length);
   };
   model_->RefreshWeights(ctx_);
-  model_->ForwardBackward(ctx_, batch_of(config_.device_train_microbatch_size), arenas_.saved, arenas_.scratch);
+  model_->ForwardBackward(ctx_, whole_batch(config_.device_train_microbatch_size), arenas_.saved, arenas_.scratch);
   if (evaluation_model_) {
     evaluation_model_->RefreshWeights(ctx_);
-    evaluation_model_->Forward(ctx_, batch_of(EvaluationBatch(config_)), arenas_.saved, arenas_.scratch);
+    evaluation_model_->Forward(ctx_, whole_batch(EvaluationBatch(config_)), arenas_.saved, arenas_.scratch);
   }
 }
 
@@ -128,23 +151,30 @@ MicroBatch Engine::LoadBatch(std::span<const std::int32_t> ids, std::span<const 
   COAT_REQUIRE(tokens <= ids_.elements() && labels.size() == ids.size(),
                "a batch of {} ids and {} labels does not fit the {} that the run was laid out for", ids.size(),
                labels.size(), ids_.elements());
-  const MicroBatch batch = {
-      ids_.Rows(0, tokens),
-      sequences,
-      {.labels = labels_.Rows(0, tokens), .loss = loss_.Rows(0, tokens), .z_squared = z_squared_.Rows(0, tokens)}};
-  std::copy(ids.begin(), ids.end(), ids_.As<std::int32_t>());
-  std::copy(labels.begin(), labels.end(), labels_.As<std::int32_t>());
+  const MicroBatch batch = BatchOf(sequences, tokens);
+  ctx_.Upload(ids.data(), ids_.Rows(0, tokens));
+  ctx_.Upload(labels.data(), labels_.Rows(0, tokens));
   return batch;
+}
+
+std::span<const float> Engine::Download(ConstTensorView losses) {
+  host_losses_.resize(static_cast<std::size_t>(losses.elements()));
+  ctx_.Download(losses, host_losses_.data());
+  return host_losses_;
 }
 
 LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                  std::int64_t sequences, const LossWeights& weights, bool first) {
-  if (first) model_->RefreshWeights(ctx_);
+  if (first) ctx_.Recorded("refresh weights", 0, [&] { model_->RefreshWeights(ctx_); });
   MicroBatch batch = LoadBatch(ids, labels, sequences);
   batch.terms.loss_weight = static_cast<float>(weights.loss);
   batch.terms.z_weight = static_cast<float>(weights.z);
-  model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch);
-  return {SumOf(batch.terms.loss), SumOf(batch.terms.z_squared)};
+  ctx_.Recorded(fmt::format("train on {} tokens of {} sequences", ids.size(), sequences), VersionOf(batch.terms),
+                [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
+  LossSums sums;
+  sums.cross_entropy = SumOf(Download(batch.terms.loss));
+  sums.z_squared = SumOf(Download(batch.terms.z_squared));
+  return sums;
 }
 
 ClippingResult Engine::MeasureGradients(const ClippingLimits& limits) {
@@ -152,18 +182,22 @@ ClippingResult Engine::MeasureGradients(const ClippingLimits& limits) {
 }
 
 void Engine::Update(double learning_rate, std::int64_t step) {
-  optimizer_->Update(ctx_, {.learning_rate = learning_rate, .step = step, .grad_scale = clipping_->coefficients()});
+  const UpdateScalars scalars = {.learning_rate = learning_rate, .step = step, .grad_scale = clipping_->coefficients()};
+  // Another version at every step: the recorded work is changed in place.
+  const std::uint64_t version = std::bit_cast<std::uint64_t>(learning_rate) * 31 + static_cast<std::uint64_t>(step);
+  ctx_.Recorded("update", version, [&] { optimizer_->Update(ctx_, scalars); });
 }
 
 void Engine::PrepareEvaluation() {
-  evaluation_model_->RefreshWeights(ctx_);
+  ctx_.Recorded("refresh weights for evaluation", 0, [&] { evaluation_model_->RefreshWeights(ctx_); });
 }
 
 std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                              std::int64_t sequences) {
   const MicroBatch batch = LoadBatch(ids, labels, sequences);
-  evaluation_model_->Forward(ctx_, batch, arenas_.saved, arenas_.scratch);
-  return {batch.terms.loss.As<float>(), ids.size()};
+  ctx_.Recorded(fmt::format("evaluate {} tokens of {} sequences", ids.size(), sequences), VersionOf(batch.terms),
+                [&] { evaluation_model_->Forward(ctx_, batch, arenas_.saved, arenas_.scratch); });
+  return Download(batch.terms.loss);
 }
 
 }  // namespace coat

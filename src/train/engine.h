@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -36,19 +37,17 @@ class Engine {
   /// The memory plan of a configuration. Executes nothing and allocates no tensor.
   static MemoryPlan Measure(const TrainConfig& config);
 
-  /// Throws Error when the plan does not fit into memory, with the plan's table. `threads` 0: one a core.
-  Engine(const TrainConfig& config, int threads);
+  /// On cpu or cuda. Throws Error when the plan does not fit into memory, with the plan's table and what to change.
+  Engine(const TrainConfig& config, Context ctx);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   const Olmo& model() const { return *model_; }
   const Optimizer& optimizer() const { return *optimizer_; }
   const GradientClipping& clipping() const { return *clipping_; }
-  int threads() const { return ctx_.threads(); }
+  const Context& context() const { return ctx_; }
   /// The plan that this run's arenas show: equal to Measure's once a step and an evaluation have run.
   MemoryPlan Used() const;
-  /// Bytes of the threads' workspaces, which depend on the machine and are no part of the plan.
-  std::int64_t workspace_bytes() const { return ctx_.workspace_bytes(); }
 
   void InitializeParameters(std::uint64_t seed);
   void ZeroGradients();
@@ -69,10 +68,12 @@ class Engine {
                                        std::int64_t sequences);
 
  private:
-  Engine(const TrainConfig& config, Context ctx, RunArenas arenas);
+  Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas);
   void RunOnMeta();
+  MicroBatch BatchOf(std::int64_t sequences, std::int64_t tokens) const;
   MicroBatch LoadBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                        std::int64_t sequences) const;
+  std::span<const float> Download(ConstTensorView losses);
 
   TrainConfig config_;
   Context ctx_;
@@ -83,6 +84,7 @@ class Engine {
   std::unique_ptr<GradientClipping> clipping_;
   std::unique_ptr<ParameterMetrics> parameter_metrics_;
   TensorView ids_, labels_, loss_, z_squared_;
+  std::vector<float> host_losses_;
 };
 
 }  // namespace coat

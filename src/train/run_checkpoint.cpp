@@ -1,6 +1,6 @@
 #include "train/run_checkpoint.h"
 
-#include <cstring>
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -52,7 +52,8 @@ std::vector<StateTensor> OptimizerStateOf(const Engine& engine) {
   return tensors;
 }
 
-void SaveFile(std::string_view file, const std::vector<StateTensor>& tensors, CheckpointWriter& writer) {
+void SaveFile(const Context& ctx, std::string_view file, const std::vector<StateTensor>& tensors,
+              CheckpointWriter& writer) {
   std::vector<TensorInfo> infos;
   std::map<std::string, TensorView> by_name;
   for (const StateTensor& state : tensors) {
@@ -61,17 +62,25 @@ void SaveFile(std::string_view file, const std::vector<StateTensor>& tensors, Ch
                      .shape = Extents(state.tensor.shape())});
     by_name[state.name] = state.tensor;
   }
+  std::vector<std::byte> copy;
   writer.AddSafetensors(std::string(file), std::move(infos), {{"format", "pt"}}, [&](SafetensorsWriter& out) {
     for (const TensorInfo& info : out.tensors()) {
       const TensorView tensor = by_name.at(info.name);
-      out.Write(info.name, {tensor.As<std::byte>(), static_cast<std::size_t>(tensor.bytes())});
+      const auto bytes = static_cast<std::size_t>(tensor.bytes());
+      if (tensor.device() == DeviceKind::kCpu) {
+        out.Write(info.name, {tensor.As<std::byte>(), bytes});
+        continue;
+      }
+      copy.resize(std::max(copy.size(), bytes));
+      ctx.Download(tensor, copy.data());
+      out.Write(info.name, {copy.data(), bytes});
     }
   });
 }
 
 /// Copies every tensor of a file; `advice` ends the message when the file holds something else.
-void LoadFile(const CheckpointReader& reader, std::string_view file, const std::vector<StateTensor>& tensors,
-              std::string_view advice) {
+void LoadFile(const Context& ctx, const CheckpointReader& reader, std::string_view file,
+              const std::vector<StateTensor>& tensors, std::string_view advice) {
   const SafetensorsReader in = reader.OpenSafetensors(std::string(file));
   std::map<std::string, bool> wanted;
   for (const StateTensor& state : tensors) wanted[state.name] = true;
@@ -91,24 +100,24 @@ void LoadFile(const CheckpointReader& reader, std::string_view file, const std::
     }
   }
   for (const StateTensor& state : tensors) {
-    const std::span<const std::byte> bytes = in.Bytes(state.name);
-    std::memcpy(state.tensor.data(), bytes.data(), bytes.size());
+    ctx.Upload(in.Bytes(state.name).data(), state.tensor);
   }
 }
 
 }  // namespace
 
 void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
-  SaveFile(kModelFile, ParametersOf(engine), writer);
-  SaveFile(kOptimizerFile, OptimizerStateOf(engine), writer);
+  SaveFile(engine.context(), kModelFile, ParametersOf(engine), writer);
+  SaveFile(engine.context(), kOptimizerFile, OptimizerStateOf(engine), writer);
 }
 
 void LoadParameters(const CheckpointReader& reader, const Engine& engine) {
-  LoadFile(reader, kModelFile, ParametersOf(engine), ": the checkpoint is of another model");
+  LoadFile(engine.context(), reader, kModelFile, ParametersOf(engine), ": the checkpoint is of another model");
 }
 
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {
-  LoadFile(reader, kOptimizerFile, OptimizerStateOf(engine), "; set reset_optimizer_state to start the optimizer anew");
+  LoadFile(engine.context(), reader, kOptimizerFile, OptimizerStateOf(engine),
+           "; set reset_optimizer_state to start the optimizer anew");
 }
 
 }  // namespace coat

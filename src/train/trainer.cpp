@@ -62,7 +62,8 @@ class Trainer {
         console_(DetectConsole(1)),
         dataset_(DatasetOptionsOf(config.model, config.data, "data")),
         folder_(config_, console_),
-        engine_(config_, options.threads),
+        device_(OpenComputeDevice(options.device)),
+        engine_(config_, std::move(device_.context)),
         speed_(config.speed_monitor.window_size, TrainingFlopsPerToken(config.model)) {
     for (std::size_t i = 0; i < config_.evaluators.size(); ++i) {
       evaluators_.emplace_back(config_, config_.evaluators[i], fmt::format("evaluators[{}]", i));
@@ -93,14 +94,14 @@ class Trainer {
  private:
   void Describe() {
     const std::span<const Parameter> parameters = engine_.model().parameters();
-    console_.Info(kLogger, fmt::format("Run {}: {} on cpu with {} threads", *config_.run_name, RecipeName(config_),
-                                       engine_.threads()));
+    console_.Info(kLogger,
+                  fmt::format("Run {}: {} on {}", *config_.run_name, RecipeName(config_), device_.description));
     console_.Info(kLogger,
                   fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
                               WithSeparators(CountNonEmbeddingParameters(parameters))));
     console_.Info(kLogger, fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces",
                                        InBinaryUnits(Engine::Measure(config_).Total()),
-                                       InBinaryUnits(engine_.workspace_bytes())));
+                                       InBinaryUnits(engine_.context().workspace_bytes())));
     console_.Info(kLogger, fmt::format("Data: {} sequences of {} tokens", WithSeparators(dataset_.sequence_count()),
                                        dataset_.sequence_length()));
   }
@@ -410,6 +411,7 @@ class Trainer {
   Console console_;
   MemMapDataset dataset_;
   SaveFolder folder_;
+  ComputeDevice device_;  // its context is the engine's
   Engine engine_;
   SpeedMonitor speed_;
   std::vector<Evaluator> evaluators_;

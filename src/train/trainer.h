@@ -1,11 +1,12 @@
 #pragma once
 
 #include "config/config.h"
+#include "train/compute_device.h"
 
 namespace coat {
 
 struct TrainOptions {
-  int threads = 0;  // 0: one a core
+  DeviceOptions device;
 };
 
 enum class TrainOutcome {

@@ -1,0 +1,57 @@
+#include "train/compute_device.h"
+
+#include "base/error.h"
+#include "ops/dispatch.h"
+
+namespace coat {
+
+namespace {
+
+constexpr const char* kNoBackend =
+    "this build has no CUDA backend; install the CUDA toolkit and configure with -DCOAT_CUDA=ON";
+
+bool HasCudaOptions(const cuda::CudaOptions& options) {
+  const cuda::CudaOptions defaults;
+  return options.graphs != defaults.graphs || options.gemm != defaults.gemm ||
+         options.deterministic_attention != defaults.deterministic_attention;
+}
+
+ComputeDevice OpenCpu(const DeviceOptions& options, const std::string& reason) {
+  if (HasCudaOptions(options.cuda)) {
+    throw UsageError("--gemm, --no_cuda_graphs and --fast_attention are for --device=cuda, and this run is on the cpu" +
+                     reason);
+  }
+  Context context(DeviceKind::kCpu, options.threads);
+  std::string description = fmt::format("cpu with {} threads{}", context.threads(), reason);
+  return {std::move(context), std::move(description)};
+}
+
+}  // namespace
+
+ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
+  if constexpr (kWithCuda) {
+    if (options.device == DeviceChoice::kCpu) return OpenCpu(options, "");
+    const cuda::CudaStatus status = cuda::CheckCudaDevice(options.cuda.ordinal);
+    if (!status.usable && !status.present && options.device == DeviceChoice::kAuto) {
+      return OpenCpu(options, fmt::format(" ({})", status.reason));
+    }
+    if (!status.usable) throw Error(status.reason);
+    if (options.threads != 0) throw UsageError("--threads is for --device=cpu, and this run is on the GPU");
+    const std::shared_ptr<Device> device = cuda::OpenCudaDevice(options.cuda);
+    return {Context(device), device->Name()};
+  } else {
+    if (options.device == DeviceChoice::kCuda) throw UsageError(kNoBackend);
+    return OpenCpu(options, "");
+  }
+}
+
+std::string DescribeCudaDevice() {
+  if constexpr (kWithCuda) {
+    const cuda::CudaStatus status = cuda::CheckCudaDevice();
+    return status.usable ? status.name : status.reason;
+  } else {
+    return kNoBackend;
+  }
+}
+
+}  // namespace coat

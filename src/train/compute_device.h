@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/context.h"
+#include "cuda/open_device.h"
+
+namespace coat {
+
+enum class DeviceChoice : std::uint8_t { kAuto, kCpu, kCuda };
+
+/// What a user says about where to compute.
+struct DeviceOptions {
+  DeviceChoice device = DeviceChoice::kAuto;
+  int threads = 0;         // on cpu; 0: one a core
+  cuda::CudaOptions cuda;  // on cuda
+};
+
+/// Where a run computes, and how to say it.
+struct ComputeDevice {
+  Context context;
+  std::string description;  // "NVIDIA H200", "cpu with 2 threads"
+};
+
+/// Opens what the options ask for; kAuto takes the GPU if the driver shows one. Throws UsageError for options of the
+/// other device and for cuda in a build without it, Error when the GPU cannot be used, with what to do about it.
+ComputeDevice OpenComputeDevice(const DeviceOptions& options);
+
+/// One line on the GPU of this machine, for `coat info`: its name, or why there is none.
+std::string DescribeCudaDevice();
+
+}  // namespace coat
