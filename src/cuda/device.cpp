@@ -80,11 +80,8 @@ CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
 }
 
 CudaDevice::~CudaDevice() {
-  cudaStreamSynchronize(stream_);
+  DropRecordings();
   parts_.clear();
-  for (auto& [name, recording] : recordings_) {
-    if (recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);
-  }
   cudaFree(workspace_);
   cudaStreamDestroy(stream_);
 }
@@ -110,6 +107,25 @@ std::byte* CudaDevice::Allocate(std::int64_t bytes) {
 
 void CudaDevice::Free(std::byte* block) noexcept {
   cudaFree(block);
+}
+
+std::byte* CudaDevice::GrowWorkspace(std::int64_t bytes) {
+  if (bytes <= workspace_bytes_) return workspace_;
+  if (recording_) throw Error(fmt::format("CUDA: the workspace cannot grow to {} bytes while work is recorded", bytes));
+  DropRecordings();
+  Free(workspace_);
+  workspace_ = nullptr;
+  workspace_bytes_ = 0;
+  try {
+    workspace_ = Allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    const Memory memory = ReadMemory();
+    throw Error(fmt::format("CUDA: out of memory: the workspace needs {:.2f} GiB, and {:.2f} of {:.2f} GiB are free",
+                            static_cast<double>(bytes) * 0x1p-30, static_cast<double>(memory.free_bytes) * 0x1p-30,
+                            static_cast<double>(memory.total_bytes) * 0x1p-30));
+  }
+  workspace_bytes_ = bytes;
+  return workspace_;
 }
 
 void CudaDevice::Upload(const void* host, void* device, std::int64_t bytes) {
@@ -168,6 +184,14 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
     recording.graph = nullptr;
   }
   COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, 0));
+}
+
+void CudaDevice::DropRecordings() noexcept {
+  cudaStreamSynchronize(stream_);
+  for (auto& [name, recording] : recordings_) {
+    if (recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);
+    recording.graph = nullptr;
+  }
 }
 
 }  // namespace coat::cuda

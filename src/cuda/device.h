@@ -25,7 +25,7 @@ namespace detail {
 /// One device, one stream, one workspace. Everything is started on the stream.
 class CudaDevice final : public Device {
  public:
-  /// Bytes of the workspace. An op may use all of it; what it holds does not outlive the op.
+  /// Bytes of the workspace at the least. An op may use all of it; what it holds does not outlive the op.
   static constexpr std::int64_t kWorkspaceBytes = 64 << 20;
 
   explicit CudaDevice(const CudaOptions& options);
@@ -35,7 +35,7 @@ class CudaDevice final : public Device {
 
   std::string Name() const override { return name_; }
   Memory ReadMemory() const override;
-  std::int64_t workspace_bytes() const override { return kWorkspaceBytes; }
+  std::int64_t workspace_bytes() const override { return workspace_bytes_; }
   std::byte* Allocate(std::int64_t bytes) override;
   void Free(std::byte* block) noexcept override;
   void Upload(const void* host, void* device, std::int64_t bytes) override;
@@ -46,7 +46,12 @@ class CudaDevice final : public Device {
 
   const CudaOptions& options() const { return options_; }
   cudaStream_t stream() const { return stream_; }
+  /// May move when it grows: ask for it in every op.
   std::byte* workspace() const { return workspace_; }
+  /// Makes the workspace at least `bytes` long, for algorithms of libraries that need more than there is, and returns
+  /// it. If it grows, it moves: work that was recorded is recorded anew when it is next asked for. Throws Error while
+  /// recording, and when there is not enough memory.
+  std::byte* GrowWorkspace(std::int64_t bytes);
   int multiprocessors() const { return multiprocessors_; }
   /// 10 * major + minor: 90 for Hopper.
   int compute_capability() const { return compute_capability_; }
@@ -70,6 +75,8 @@ class CudaDevice final : public Device {
   };
 
   void Record(Recording& recording, const std::function<void()>& work);
+  /// Waits for all work and forgets what was recorded.
+  void DropRecordings() noexcept;
 
   CudaOptions options_;
   std::string name_;
@@ -77,6 +84,7 @@ class CudaDevice final : public Device {
   int compute_capability_ = 0;
   cudaStream_t stream_ = nullptr;
   std::byte* workspace_ = nullptr;
+  std::int64_t workspace_bytes_ = kWorkspaceBytes;
   bool recording_ = false;
   std::map<std::string, Recording, std::less<>> recordings_;
   std::map<std::type_index, std::shared_ptr<void>> parts_;
