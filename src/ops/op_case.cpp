@@ -102,6 +102,23 @@ Operands Operands::Clone() const {
   return copy;
 }
 
+Operands Operands::CopyTo(const Context& ctx, Arena& arena) const {
+  Operands copy;
+  for (const Item& item : items_) {
+    copy.items_.push_back({item.name, arena.Tensor(item.name, item.tensor.shape(), item.tensor.dtype()), item.output});
+    ctx.Upload(item.tensor.data(), copy.items_.back().tensor);
+  }
+  return copy;
+}
+
+Operands Operands::CopyFrom(const Context& ctx) const {
+  Operands copy;
+  for (const Item& item : items_) {
+    ctx.Download(item.tensor, copy.Allocate(item.name, item.tensor.shape(), item.tensor.dtype(), item.output).data());
+  }
+  return copy;
+}
+
 TensorView Operands::Allocate(std::string_view name, Shape shape, DType dtype, bool output) {
   COAT_REQUIRE(!Has(name), "operand {} exists already", name);
   const std::size_t bytes = static_cast<std::size_t>(std::max<std::int64_t>(shape.elements() * SizeOf(dtype), 1));

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/arena.h"
 #include "base/context.h"
 #include "base/tensor.h"
 
@@ -39,6 +40,10 @@ class Operands {
   Operands() = default;
   /// The same tensors with copies of the bytes.
   Operands Clone() const;
+  /// The same in an arena on the context's device, which keeps the memory.
+  Operands CopyTo(const Context& ctx, Arena& arena) const;
+  /// The same in host memory, of operands that CopyTo has made.
+  Operands CopyFrom(const Context& ctx) const;
 
   /// A tensor filled from `seed` and its name: f32 and bf16 with `data`, FP8 with all finite codes, u8 with any byte.
   TensorView Input(std::string_view name, Shape shape, DType dtype, std::uint64_t seed, Data data = Data::kNormal);

@@ -1,0 +1,220 @@
+// Whole steps on the GPU against the CPU, recorded against started one by one, and the memory that they take.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "tests/gpu/gpu.h"
+#include "tests/support/tiny_config.h"
+#include "train/engine.h"
+
+namespace coat {
+namespace {
+
+/// Two layers of width 128 with heads of 64, sequences of 128 tokens, two micro-batches of 4: shapes that every recipe
+/// takes, 128 x 128 blocks included.
+TrainConfig SmallConfig() {
+  TrainConfig config = TinyConfig();
+  config.model.d_model = 128;
+  config.model.mlp_ratio = 4;
+  config.model.max_sequence_length = 128;
+  config.model.vocab_size = 250;
+  config.model.embedding_size = 256;
+  config.optimizer.learning_rate = 1e-3;
+  return config;
+}
+
+struct NamedConfig {
+  std::string name;
+  TrainConfig config;
+};
+
+std::vector<NamedConfig> Recipes() {
+  std::vector<NamedConfig> recipes;
+  const auto add = [&](const char* name, const auto& change) {
+    recipes.push_back({name, SmallConfig()});
+    change(recipes.back().config);
+  };
+  add("f32", [](TrainConfig& c) { c.precision = Precision::kFp32; });
+  add("bf16", [](TrainConfig&) {});
+  add("bf16_gradients", [](TrainConfig& c) { c.gradient_precision = GradientPrecision::kBf16; });
+  add("lionw", [](TrainConfig& c) { c.optimizer.name = OptimizerName::kLionW; });
+  add("fp8linear", [](TrainConfig& c) { c.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear; });
+  add("fp8deepseek", [](TrainConfig& c) { c.quantize_model.use_quantize_model = QuantizeModel::kFp8DeepSeek; });
+  add("coat_activation", [](TrainConfig& c) { UseCoatActivations(c); });
+  add("coat_optimizer", [](TrainConfig& c) { UseCoatOptimizer(c); });
+  add("coat_both", [](TrainConfig& c) {
+    UseCoatActivations(c);
+    UseCoatOptimizer(c);
+  });
+  add("coat_memory_efficient", [](TrainConfig& c) {
+    UseCoatActivations(c);
+    c.quantize_model.weight_memory_efficient = true;
+  });
+  add("adaptive_clipping", [](TrainConfig& c) { c.max_grad_norm_ratio = 1.2; });
+  return recipes;
+}
+
+/// Trains on random tokens that repeat every ten steps; the mean loss of each step.
+class Training {
+ public:
+  Training(const TrainConfig& config, Context ctx) : config_(config), engine_(config, std::move(ctx)) {
+    engine_.InitializeParameters(6198);
+  }
+
+  std::vector<double> Run(std::int64_t steps) {
+    std::vector<double> losses;
+    for (std::int64_t i = 0; i < steps; ++i) losses.push_back(OneStep());
+    return losses;
+  }
+
+  Engine& engine() { return engine_; }
+
+  /// The bytes of every parameter.
+  std::vector<std::byte> Parameters() const {
+    std::vector<std::byte> all;
+    for (const Parameter& parameter : engine_.model().parameters()) {
+      const std::size_t begin = all.size();
+      all.resize(begin + static_cast<std::size_t>(parameter.value.bytes()));
+      engine_.context().Download(parameter.value, all.data() + begin);
+    }
+    return all;
+  }
+
+ private:
+  double OneStep() {
+    ++step_;
+    std::mt19937 generator(static_cast<unsigned>(step_ % 10));
+    const std::int64_t sequences = config_.device_train_microbatch_size;
+    const auto tokens = static_cast<std::size_t>(sequences * config_.model.max_sequence_length);
+    std::vector<std::int32_t> ids(tokens);
+    std::vector<std::int32_t> labels(tokens);
+    const double of_each = 1.0 / (2.0 * static_cast<double>(tokens));
+    engine_.ZeroGradients();
+    double loss = 0.0;
+    for (int micro_batch = 0; micro_batch < 2; ++micro_batch) {
+      for (std::size_t i = 0; i < tokens; ++i) {
+        ids[i] = static_cast<std::int32_t>(generator() % static_cast<unsigned>(config_.model.vocab_size));
+        if (i > 0) labels[i - 1] = ids[i];
+      }
+      labels.back() = -100;
+      loss += engine_.TrainMicroBatch(ids, labels, sequences, {.loss = of_each, .z = 1e-4 * of_each}, micro_batch == 0)
+                  .cross_entropy;
+    }
+    const ClippingResult gradients =
+        engine_.MeasureGradients({.max_norm = config_.max_grad_norm, .max_norm_ratio = config_.max_grad_norm_ratio});
+    EXPECT_EQ(gradients.first_non_finite, "") << "step " << step_;
+    engine_.Update(config_.optimizer.learning_rate, step_);
+    return loss * of_each;
+  }
+
+  TrainConfig config_;
+  Engine engine_;
+  std::int64_t step_ = 0;
+};
+
+class GpuEngineTest : public testing::TestWithParam<NamedConfig> {};
+
+TEST_P(GpuEngineTest, TrainsAsTheCpuDoes) {
+  const TrainConfig& config = GetParam().config;
+  const std::vector<double> on_cpu = Training(config, Context(DeviceKind::kCpu)).Run(50);
+  const std::vector<double> on_gpu = Training(config, OpenGpu()).Run(50);
+  double drift = 0.0;
+  for (std::size_t step = 0; step < on_cpu.size(); ++step) {
+    EXPECT_NEAR(on_gpu[step] / on_cpu[step], 1.0, 1e-3) << "step " << step + 1;
+    if (step >= 40) drift += (on_gpu[step] / on_cpu[step] - 1.0) / 10.0;
+  }
+  EXPECT_NEAR(drift, 0.0, 5e-4);
+  EXPECT_LT(on_gpu.back(), 0.97 * on_gpu.front()) << "nothing was learned";
+}
+
+TEST_P(GpuEngineTest, RepeatsBitForBitRecordedOrNot) {
+  const TrainConfig& config = GetParam().config;
+  Training recorded(config, OpenGpu());
+  Training again(config, OpenGpu());
+  Training one_by_one(config, OpenGpu({.graphs = false}));
+  const std::vector<double> losses = recorded.Run(6);
+  // Products are timed anew in every process; here all runs take the first one's choice, as a resumed run does.
+  EXPECT_EQ(again.Run(6), losses);
+  EXPECT_EQ(one_by_one.Run(6), losses);
+  EXPECT_EQ(again.Parameters(), recorded.Parameters());
+  EXPECT_EQ(one_by_one.Parameters(), recorded.Parameters());
+}
+
+TEST_P(GpuEngineTest, StartsFromTheCpusParametersAndTakesThePlannedMemory) {
+  const TrainConfig& config = GetParam().config;
+  Training on_cpu(config, Context(DeviceKind::kCpu, 1));
+  Training on_gpu(config, OpenGpu());
+  EXPECT_EQ(on_cpu.Parameters(), on_gpu.Parameters());
+  on_gpu.Run(2);
+  const MemoryPlan plan = Engine::Measure(config);
+  const MemoryPlan used = on_gpu.engine().Used();
+  for (const MemoryPlan::Line& line : plan.categories) EXPECT_EQ(line.bytes, used.Bytes(line.name)) << line.name;
+}
+
+TEST_P(GpuEngineTest, EvaluatesAsTheCpuDoes) {
+  TrainConfig config = GetParam().config;
+  config.evaluators.emplace_back();
+  config.device_eval_batch_size = 4;
+  std::vector<std::int32_t> ids(512);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i * 7 % 250);
+  Training on_cpu(config, Context(DeviceKind::kCpu, 2));
+  Training on_gpu(config, OpenGpu());
+  std::vector<std::vector<float>> losses;
+  for (Training* training : {&on_cpu, &on_gpu}) {
+    training->engine().PrepareEvaluation();
+    for (int run = 0; run < 3; ++run) {  // as it is, recorded, replayed
+      const std::span<const float> of_run = training->engine().EvaluateBatch(ids, ids, 4);
+      losses.emplace_back(of_run.begin(), of_run.end());
+    }
+  }
+  for (std::size_t i = 0; i < losses[0].size(); ++i) {
+    EXPECT_NEAR(losses[3][i], losses[0][i], 0.02 * std::abs(losses[0][i])) << i;
+  }
+  EXPECT_EQ(losses[3], losses[4]);
+  EXPECT_EQ(losses[3], losses[5]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuEngineTest, testing::ValuesIn(Recipes()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(GpuEngine, MultipliesInBf16OnDecodedOperandsLikeFp8) {
+  TrainConfig config = SmallConfig();
+  UseCoatActivations(config);
+  const std::vector<double> fp8 = Training(config, OpenGpu({.gemm = cuda::GemmMode::kFp8})).Run(20);
+  const std::vector<double> bf16 = Training(config, OpenGpu({.gemm = cuda::GemmMode::kBf16})).Run(20);
+  for (std::size_t step = 0; step < fp8.size(); ++step) EXPECT_NEAR(bf16[step] / fp8[step], 1.0, 1e-3) << step;
+}
+
+TEST(GpuEngine, SaysBeforeItStartsThatMemoryIsShort) {
+  TrainConfig config = SmallConfig();
+  config.model.d_model = 16384;
+  config.model.n_heads = 128;
+  config.model.n_layers = 80;
+  try {
+    const Engine engine(config, OpenGpu());
+    FAIL() << "a model of 200 billion parameters was laid out";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("free of"), std::string::npos) << message;
+    EXPECT_NE(message.find("device_train_microbatch_size"), std::string::npos) << message;
+  }
+}
+
+TEST(GpuEngine, FindsGradientsThatAreNotFinite) {
+  Training training(SmallConfig(), OpenGpu());
+  training.Run(2);
+  Engine& engine = training.engine();
+  const Parameter& parameter = engine.model().parameters()[2];
+  const float nan = NAN;
+  engine.context().Upload(&nan, TensorView(parameter.grad.data(), {1}, DType::kF32, DeviceKind::kCuda));
+  EXPECT_EQ(engine.MeasureGradients({}).first_non_finite, parameter.name);
+}
+
+}  // namespace
+}  // namespace coat

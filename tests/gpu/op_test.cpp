@@ -1,0 +1,97 @@
+// Every case of every op on the GPU: against double precision with the bounds of its contract; the CPU's bytes where
+// the contract is bitwise; the same bytes when it runs again. Outputs are poisoned before each run.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "ops/op_case.h"
+#include "tests/gpu/gpu.h"
+
+namespace coat {
+
+/// GoogleTest's name of a case in messages.
+void PrintTo(const OpCase& op, std::ostream* stream) {
+  *stream << op.name;
+}
+
+namespace {
+
+constexpr std::uint64_t kSeed = 11;
+
+/// One device for all cases, with memory for the largest.
+struct Gpu {
+  Context ctx = OpenGpu();
+  Arena arena = Arena::Bound("operands", ctx, std::int64_t{1} << 30);
+};
+
+Gpu& TheGpu() {
+  static Gpu gpu;
+  return gpu;
+}
+
+/// The operands after the op has run on the GPU.
+Operands RunOnGpu(const OpCase& op, const Operands& before) {
+  Gpu& gpu = TheGpu();
+  const Arena::Scope scope(gpu.arena);
+  const Operands on_device = before.CopyTo(gpu.ctx, gpu.arena);
+  op.call(gpu.ctx, on_device);
+  return on_device.CopyFrom(gpu.ctx);
+}
+
+/// Whether FP8 tensor cores take the product that the case's name describes: M, N and K are multiples of 16.
+bool TensorCoresTake(const std::string& name) {
+  for (const char* extent : {"M=", "N=", "K="}) {
+    const std::size_t at = name.find(extent);
+    if (at != std::string::npos && std::stoll(name.substr(at + 2)) % 16 != 0) return false;
+  }
+  return true;
+}
+
+class GpuOpTest : public testing::TestWithParam<OpCase> {};
+
+TEST_P(GpuOpTest, AgreesWithTheContract) {
+  const OpCase& op = GetParam();
+  const Operands before = op.make(kSeed);
+  std::optional<Operands> after;
+  try {
+    after = RunOnGpu(op, before);
+  } catch (const ArgumentError& refusal) {
+    const bool expected = op.name.starts_with("Gemm") && !TensorCoresTake(op.name);
+    if (!expected) FAIL() << refusal.what();
+    EXPECT_NE(std::string_view(refusal.what()).find("multiple"), std::string_view::npos) << refusal.what();
+    return;
+  }
+  Checker checker;
+  op.check(before, *after, checker);
+  if (op.bitwise) {
+    const Operands on_cpu = before.Clone();
+    Context cpu(DeviceKind::kCpu, 1);
+    op.call(cpu, on_cpu);
+    for (const Operands::Item& item : on_cpu.items()) checker.Same(item.name, (*after)[item.name], item.tensor);
+  }
+  const Operands again = RunOnGpu(op, before);
+  for (const Operands::Item& item : again.items()) {
+    checker.Same(item.name + " again", item.tensor, (*after)[item.name]);
+  }
+  EXPECT_EQ(checker.failed(), 0) << checker.failed() << " of " << checker.checked() << " checks fail:\n"
+                                 << checker.report();
+}
+
+std::string TestName(const testing::TestParamInfo<OpCase>& info) {
+  std::string name = info.param.name;
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuOpTest, testing::ValuesIn(AllOpCases()), TestName);
+
+}  // namespace
+}  // namespace coat
