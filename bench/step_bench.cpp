@@ -1,9 +1,10 @@
 // Times whole optimizer steps of configurations, on random tokens: micro-batches, clipping, update.
 //
-//   build/release/bench/step_bench [--benchmark_...] [CONFIG.yaml ...]
+//   build/release/bench/step_bench [--benchmark_...] [CONFIG.yaml ...] [--key.path=value ...]
 //
-// Without files it takes the tiny ones. Counters: tokens/s; blas_share, the part of all threads' time that is spent in
-// the BLAS; saved_bytes and moments_bytes of the memory plan.
+// Without files it takes the tiny ones. Runs on the GPU if there is one. Counters: tokens/s; GiB of the memory plan
+// and, on a GPU, in use as the driver reports it; on the CPU blas_share, the part of all threads' time spent in the
+// BLAS.
 
 #include <benchmark/benchmark.h>
 
@@ -43,8 +44,10 @@ void Run(benchmark::State& state, const coat::TrainConfig& config) {
     }
     engine.MeasureGradients({.max_norm = 1.0, .max_norm_ratio = std::nullopt});
     engine.Update(1e-4, ++step);
+    engine.context().Synchronize();
   };
-  one_step();
+  // As it is, recorded, replayed.
+  for (int warm_up = 0; warm_up < 3; ++warm_up) one_step();
   const double in_blas = coat::cpu::SecondsInBlas();
   double seconds = 0.0;
   for (auto _ : state) {
@@ -56,17 +59,26 @@ void Run(benchmark::State& state, const coat::TrainConfig& config) {
   }
   state.counters["tokens/s"] =
       benchmark::Counter(tokens_per_step * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
-  state.counters["blas_share"] = (coat::cpu::SecondsInBlas() - in_blas) / (seconds * engine.context().threads());
-  state.counters["saved_bytes"] = static_cast<double>(engine.Used().Bytes("saved"));
-  state.counters["moments_bytes"] =
-      static_cast<double>(engine.Used().Bytes("moments") + engine.Used().Bytes("metadata"));
+  const auto in_gibibytes = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); };
+  state.counters["plan_GiB"] = in_gibibytes(engine.Used().Total());
+  if (engine.context().backend()) {
+    const coat::Device::Memory memory = engine.context().backend()->ReadMemory();
+    state.counters["device_GiB"] = in_gibibytes(memory.total_bytes - memory.free_bytes);
+  } else {
+    state.counters["blas_share"] = (coat::cpu::SecondsInBlas() - in_blas) / (seconds * engine.context().threads());
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  std::vector<std::string> files(argv + 1, argv + argc);
+  std::vector<std::string> files;
+  std::vector<std::string> overrides;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    (argument.starts_with("--") ? overrides : files).push_back(argument);
+  }
   if (files.empty()) {
     for (const auto& entry : std::filesystem::directory_iterator(COAT_SOURCE_DIR "/configs/tiny")) {
       files.push_back(entry.path().string());
@@ -74,7 +86,7 @@ int main(int argc, char** argv) {
     std::sort(files.begin(), files.end());
   }
   for (const std::string& file : files) {
-    coat::TrainConfig config = coat::LoadTrainConfig(file, {}, {.check_paths = false});
+    coat::TrainConfig config = coat::LoadTrainConfig(file, overrides, {.check_paths = false});
     coat::Validate(config);
     config.evaluators.clear();
     benchmark::RegisterBenchmark(std::filesystem::path(file).stem().c_str(),
