@@ -171,7 +171,8 @@ struct TrainConfig {
     visit("stop_at", self.stop_at, Honored("stop after this step"));
     visit("stop_after", self.stop_after, Honored("stop after so many more steps"));
     visit("activation_checkpointing", self.activation_checkpointing,
-          Only("null", "recompute activations in the backward pass"));
+          Only("null, whole_layer, one_in_two, one_in_three, one_in_four, one_in_eight, two_in_three, three_in_four",
+               "blocks whose activations are recomputed in the backward pass: less memory, same results"));
     visit("fused_loss", self.fused_loss, NoEffect("the loss is always fused"));
     visit("hf_datasets_cache_dir", self.hf_datasets_cache_dir, NoEffect("deprecated in OLMo"));
     visit("module_outputs_save_steps", self.module_outputs_save_steps,

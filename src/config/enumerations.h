@@ -201,6 +201,14 @@ constexpr EnumNames<QuantizeOptimizer, 1> NamesOf(QuantizeOptimizer) {
   return {{{QuantizeOptimizer::kCoatFp8AdamW, "coat_fp8_adamw"}}};
 }
 
+/// Which FP8 products may sum with fewer bits, as Hopper's tensor cores do when they run fastest.
+enum class FastAccumulation { kNone, kForwardAndInputGradient, kAll };
+constexpr EnumNames<FastAccumulation, 3> NamesOf(FastAccumulation) {
+  return {{{FastAccumulation::kNone, "none"},
+           {FastAccumulation::kForwardAndInputGradient, "forward_and_input_gradient"},
+           {FastAccumulation::kAll, "all"}}};
+}
+
 enum class Fp8Format { kE4M3, kE5M2 };
 constexpr EnumNames<Fp8Format, 2> NamesOf(Fp8Format) {
   return {{{Fp8Format::kE4M3, "E4M3"}, {Fp8Format::kE5M2, "E5M2"}}};

@@ -16,4 +16,9 @@ OperandFormats QuantizeModelConfig::Formats() const {
   return formats;
 }
 
+FastAccumulation QuantizeModelConfig::FastProducts() const {
+  const bool blocks = use_quantize_model == QuantizeModel::kFp8DeepSeek;
+  return fast_accumulation.value_or(blocks ? FastAccumulation::kNone : FastAccumulation::kForwardAndInputGradient);
+}
+
 }  // namespace coat

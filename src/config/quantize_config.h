@@ -32,6 +32,7 @@ struct QuantizeModelConfig {
   std::optional<Fp8Format> babit = std::nullopt;
   std::optional<Fp8Format> bwbit = std::nullopt;
   std::optional<Fp8Format> bobit = std::nullopt;
+  std::optional<FastAccumulation> fast_accumulation = std::nullopt;  // coat's own key
   std::optional<std::string> Ubit = std::nullopt;
   std::int64_t row_blocksize = 32;
   std::int64_t col_blocksize = 32;
@@ -46,6 +47,9 @@ struct QuantizeModelConfig {
   /// What each bit key means: itself or, where null, the recipe's default (coat_real and fp8linear: E4M3 forward and
   /// E5M2 backward; fp8deepseek: E4M3 throughout).
   OperandFormats Formats() const;
+  /// What fast_accumulation means: itself or, where null, the recipe's default (fp8deepseek: none, else
+  /// forward_and_input_gradient).
+  FastAccumulation FastProducts() const;
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -60,6 +64,10 @@ struct QuantizeModelConfig {
     visit("babit", self.babit, Honored("backward: gradients inside a block"));
     visit("bwbit", self.bwbit, Honored("backward: gradients as the weight gradient is made with them"));
     visit("bobit", self.bobit, Honored("backward: gradients that enter a block or a linear layer"));
+    visit("fast_accumulation", self.fast_accumulation,
+          Honored("FP8 products that may sum with about 14 bits between products, 10 to 25 % faster on Hopper and "
+                  "without effect elsewhere; null: forward_and_input_gradient, or none with fp8deepseek; not a key of "
+                  "OLMo"));
     visit("Ubit", self.Ubit, NoEffect("left over in COAT"));
     visit("row_blocksize", self.row_blocksize, NoEffect("left over in COAT"));
     visit("col_blocksize", self.col_blocksize, NoEffect("left over in COAT"));

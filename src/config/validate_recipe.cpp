@@ -84,6 +84,11 @@ void CheckRecipe(const TrainConfig& config, Checker& checker) {
     }
     return;
   }
+  if (fp8.FastProducts() != FastAccumulation::kNone) {
+    checker.Fail(
+        "quantize_model.fast_accumulation",
+        fmt::format("found {}; accepted with use_quantize_model: {}: none, null", NameOf(fp8.FastProducts()), recipe));
+  }
   constexpr std::int64_t kBlock = 128;
   CheckWidths(config, kBlock, recipe, checker);
   const std::int64_t batch = config.device_train_batch_size.value_or(config.global_train_batch_size);

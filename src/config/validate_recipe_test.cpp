@@ -33,6 +33,18 @@ TEST(QuantizeModelConfig, FillsInTheRecipesFormats) {
   EXPECT_EQ(config.Formats().fabit, Fp8Format::kE5M2);
 }
 
+TEST(CheckRecipe, BlockScalesAndFastAccumulationExcludeEachOther) {
+  for (const char* value : {"none", "null"}) {
+    EXPECT_EQ(
+        ErrorWith("fp8deepseek", {"--model.d_model=128", std::string("--quantize_model.fast_accumulation=") + value}),
+        "no error");
+  }
+  EXPECT_EQ(ErrorWith("fp8deepseek", {"--model.d_model=128", "--quantize_model.fast_accumulation=all"}),
+            "quantize_model.fast_accumulation: found all; accepted with use_quantize_model: fp8deepseek: none, null");
+  EXPECT_EQ(ErrorWith("coat_real", {"--quantize_model.fast_accumulation=fast"}),
+            "quantize_model.fast_accumulation: found `fast`; accepted: none, forward_and_input_gradient, all, null");
+}
+
 TEST(CheckRecipe, EveryRecipeTakesAFittingModel) {
   for (const char* recipe : {"null", "coat_real", "fp8linear", "fp8deepseek"}) {
     EXPECT_EQ(ErrorWith(recipe, {"--model.d_model=128"}), "no error") << recipe;

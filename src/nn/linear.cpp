@@ -22,7 +22,7 @@ void Linear::Forward(Context& ctx, const LinearInput& x, TensorView y, Arena& sc
     Quantize(ctx, {.x = x.value.codes, .absmax = x.absmax, .y = made});
     operand = made;
   }
-  Gemm(ctx, {.a = operand, .b = weight_.ForOutput(ctx, scratch), .d = y});
+  Gemm(ctx, {.a = operand, .b = weight_.ForOutput(ctx, scratch), .d = y, .fast_accumulation = recipe_->fast_forward});
 }
 
 GradientOperands Linear::PrepareGradient(Context& ctx, ConstTensorView d_y, ConstTensorView absmax,
@@ -44,7 +44,8 @@ void Linear::BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView
   Gemm(ctx, {.a = d_y.plain,
              .b = weight_.ForInputGradient(ctx, scratch),
              .d = d_x,
-             .layout = recipe_->Fp8() ? GemmLayout::kNT : GemmLayout::kNN});
+             .layout = recipe_->Fp8() ? GemmLayout::kNT : GemmLayout::kNN,
+             .fast_accumulation = recipe_->fast_input_gradient});
 }
 
 void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const LinearInput& x, Arena& scratch) const {
@@ -65,7 +66,11 @@ void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const Lin
 }
 
 void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const ConstQuantizedView& x_t) const {
-  Gemm(ctx, {.a = d_y.transposed, .b = x_t, .d = weight_.parameter().grad, .accumulate = true});
+  Gemm(ctx, {.a = d_y.transposed,
+             .b = x_t,
+             .d = weight_.parameter().grad,
+             .accumulate = true,
+             .fast_accumulation = recipe_->fast_weight_gradient});
 }
 
 }  // namespace coat

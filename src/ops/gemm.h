@@ -21,6 +21,9 @@ struct GemmArgs {
   TensorView d;  // [M, N] f32 or bf16, written, or added to
   GemmLayout layout = GemmLayout::kNT;
   bool accumulate = false;
+  /// FP8 operands with one scale a tensor: may sum with fewer bits, as Hopper's tensor cores do when they run fastest.
+  /// No effect on other formats and other devices.
+  bool fast_accumulation = false;
 };
 
 /// Matrix product of two operands in the same family of formats: d = a b, or d += a b.
@@ -30,7 +33,17 @@ struct GemmArgs {
 /// Rounding: products and sums in float32 (order not specified but fixed for given shapes); per-tensor scales multiply
 /// the sum; with `accumulate` d is added in float32; one rounding to d's type. Exactness: bound: |d - exact| <= (K + 2)
 /// 2^-24 (sum|a b| + |d before, if added to|) + half an ulp of d's type, where nothing underflows. Exact on integers
-/// within 2^24. Throws ArgumentError unless shapes, formats and devices are as above, and K > 0.
+/// within 2^24.
+///
+/// FP8 operands on CUDA: tensor cores align the products that they add, and the sum so far, to the largest of them and
+/// cut off what lies below the 14th bit; a sum leaves them after at most 128 products, or with fast_accumulation after
+/// all K. An addend so loses at most 2^-13 of the largest, and the bound gains (min(K, 128) + 2) 2^-13 sum|a b|, or
+/// with fast_accumulation (K + 2) 2^-13 sum|a b|. Sums of integers within 2^13 stay exact. Where FP8 operands are
+/// decoded for bf16 tensor cores (cuda::GemmMode), per-tensor formats are exact in bf16 and keep the general bound;
+/// codes times scales of groups and blocks are rounded to bf16 first, and the bound gains 2^-8 (1 + 2^-10) sum|a b|.
+///
+/// Throws ArgumentError unless shapes, formats and devices are as above, and K > 0. FP8 on CUDA also wants K and N to
+/// be multiples of 16, and with scales of groups or blocks M to be one of 4.
 void Gemm(Context& ctx, const GemmArgs& args);
 
 /// M, N, K of a product; for callers that count work.

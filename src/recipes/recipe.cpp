@@ -1,5 +1,7 @@
 #include "recipes/recipe.h"
 
+#include "base/error.h"
+
 namespace coat {
 
 namespace {
@@ -14,7 +16,12 @@ DType GradientType(const TrainConfig& config) {
 }
 
 /// Linear inputs, weights and gradients per tensor, in the configured formats.
-void UsePerTensorOperands(const OperandFormats& formats, Recipe& recipe) {
+void UsePerTensorOperands(const QuantizeModelConfig& quantize, Recipe& recipe) {
+  const OperandFormats formats = quantize.Formats();
+  const FastAccumulation fast = quantize.FastProducts();
+  recipe.fast_forward = fast != FastAccumulation::kNone;
+  recipe.fast_input_gradient = fast != FastAccumulation::kNone;
+  recipe.fast_weight_gradient = fast == FastAccumulation::kAll;
   recipe.linear_input = Format::PerTensor(DTypeOf(formats.fabit));
   recipe.linear_input_t = recipe.linear_input;
   recipe.weight = Format::PerTensor(DTypeOf(formats.fwbit));
@@ -37,6 +44,29 @@ void UseBlockOperands(const OperandFormats& formats, Recipe& recipe) {
 
 }  // namespace
 
+bool Recipe::Recomputes(std::int64_t layer) const {
+  if (!checkpointing) return false;
+  switch (*checkpointing) {
+    case ActivationCheckpointing::kWholeLayer:
+      return true;
+    case ActivationCheckpointing::kOneInTwo:
+      return layer % 2 == 0;
+    case ActivationCheckpointing::kOneInThree:
+      return layer % 3 == 0;
+    case ActivationCheckpointing::kOneInFour:
+      return layer % 4 == 0;
+    case ActivationCheckpointing::kOneInEight:
+      return layer % 8 == 0;
+    case ActivationCheckpointing::kTwoInThree:
+      return layer % 3 != 0;
+    case ActivationCheckpointing::kThreeInFour:
+      return layer % 4 != 0;
+    case ActivationCheckpointing::kFineGrained:
+      break;
+  }
+  throw ArgumentError("checkpointing inside a block (fine_grained) is not implemented");
+}
+
 Recipe PlainRecipe(DType compute, DType gradient, bool cache_weights) {
   const Format plain = Format::Plain(compute);
   return {.name = compute == DType::kF32 ? "f32" : "bf16",
@@ -57,12 +87,13 @@ Recipe MakeRecipe(const TrainConfig& config) {
   const QuantizeModelConfig& quantize = config.quantize_model;
   const DType compute = config.precision == Precision::kFp32 ? DType::kF32 : DType::kBF16;
   Recipe recipe = PlainRecipe(compute, GradientType(config), !quantize.weight_memory_efficient);
+  recipe.checkpointing = config.activation_checkpointing;
   if (!quantize.use_quantize_model) return recipe;
   const OperandFormats formats = quantize.Formats();
   switch (*quantize.use_quantize_model) {
     case QuantizeModel::kFp8Linear:
       recipe.name = "fp8linear";
-      UsePerTensorOperands(formats, recipe);
+      UsePerTensorOperands(quantize, recipe);
       break;
     case QuantizeModel::kFp8DeepSeek:
       recipe.name = "fp8deepseek";
@@ -70,7 +101,7 @@ Recipe MakeRecipe(const TrainConfig& config) {
       break;
     case QuantizeModel::kCoatReal:
       recipe.name = "coat_real";
-      UsePerTensorOperands(formats, recipe);
+      UsePerTensorOperands(quantize, recipe);
       recipe.kept_norm = recipe.linear_input;
       recipe.kept_up_gate = Format::PerGroup(DTypeOf(formats.fobit), static_cast<int>(quantize.group_size));
       break;

@@ -41,6 +41,20 @@ TEST(Recipe, GivesEachBitKeyItsOwnTensor) {
   EXPECT_FALSE(recipe.cache_weights);
 }
 
+TEST(Recipe, SumsFastWhereAsked) {
+  TrainConfig config = WithRecipe(QuantizeModel::kCoatReal);
+  EXPECT_TRUE(MakeRecipe(config).fast_forward);
+  EXPECT_TRUE(MakeRecipe(config).fast_input_gradient);
+  EXPECT_FALSE(MakeRecipe(config).fast_weight_gradient);
+  config.quantize_model.fast_accumulation = FastAccumulation::kAll;
+  EXPECT_TRUE(MakeRecipe(config).fast_weight_gradient);
+  config.quantize_model.fast_accumulation = FastAccumulation::kNone;
+  EXPECT_FALSE(MakeRecipe(config).fast_forward);
+  EXPECT_FALSE(MakeRecipe(config).fast_input_gradient);
+  EXPECT_FALSE(MakeRecipe(WithRecipe(QuantizeModel::kFp8DeepSeek)).fast_forward);
+  EXPECT_FALSE(PlainRecipe(DType::kBF16, DType::kF32, true).fast_forward);
+}
+
 TEST(Recipe, OfDeepSeekScalesByBlocksInFloat32) {
   const Recipe recipe = MakeRecipe(WithRecipe(QuantizeModel::kFp8DeepSeek));
   EXPECT_EQ(recipe.linear_input, Format::PerGroup(DType::kE4M3, 128, DType::kF32));
