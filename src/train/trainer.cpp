@@ -106,6 +106,21 @@ class Trainer {
                                        dataset_.sequence_length()));
   }
 
+  /// After the first step, when everything that a run takes from the GPU has been taken.
+  void DescribeDeviceMemory() {
+    described_memory_ = true;
+    const std::shared_ptr<Device>& device = engine_.context().backend();
+    if (!device) return;
+    const Device::Memory memory = device->ReadMemory();
+    const std::int64_t in_use = memory.total_bytes - memory.free_bytes;
+    const std::int64_t arenas = engine_.Used().Total();
+    const std::int64_t workspace = device->workspace_bytes();
+    console_.Info(kLogger, fmt::format("GPU memory, as the driver reports it: {} of {} in use: {} arenas, {} workspace, "
+                                       "{} CUDA context, libraries and other processes",
+                                       InBinaryUnits(in_use), InBinaryUnits(memory.total_bytes), InBinaryUnits(arenas),
+                                       InBinaryUnits(workspace), InBinaryUnits(in_use - arenas - workspace)));
+  }
+
   std::int64_t TokensPerStep() const { return config_.global_train_batch_size * config_.model.max_sequence_length; }
 
   // Start: from a checkpoint, or from the seed.
@@ -189,6 +204,7 @@ class Trainer {
     bool canceled = false;
     while (state_.step < last_step_ && !stop_.requested()) {
       const Metrics metrics = TrainStep();
+      if (!described_memory_) DescribeDeviceMemory();
       const bool log = state_.step % config_.console_log_interval == 0 || state_.step == last_step_;
       ReportStep(metrics, log);
       if (!canceled && state_.step % config_.canceled_check_interval == 0) canceled = CheckCanceled(start);
@@ -305,7 +321,13 @@ class Trainer {
     if (config_.softmax_auxiliary_loss) metrics.Set("train/ZLoss", losses.z);
     if (state_.extra.at(kSkipped) > 0.0) metrics.Set("train/skipped_steps", state_.extra.at(kSkipped));
     metrics.Merge(speed_.Check());
-    if (state_.step < 3 || state_.step % 10 == 0) metrics.Set("System/Peak CPU Memory (MB)", PeakMemoryMegabytes());
+    if (state_.step < 3 || state_.step % 10 == 0) {
+      metrics.Set("System/Peak CPU Memory (MB)", PeakMemoryMegabytes());
+      if (engine_.context().backend()) {
+        const std::int64_t bytes = engine_.Used().Total() + engine_.context().workspace_bytes();
+        metrics.Set("System/Peak GPU Memory (MB)", static_cast<double>(bytes) / 1e6);
+      }
+    }
     return metrics;
   }
 
@@ -423,6 +445,7 @@ class Trainer {
   std::int64_t max_steps_ = 0;
   std::int64_t last_step_ = 0;
   std::int64_t last_save_ = -1;
+  bool described_memory_ = false;
   std::vector<std::int32_t> labels_;
 };
 
