@@ -39,18 +39,28 @@ __device__ inline std::uint32_t EncodePairUnlessNaN(float first, float second) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// The codes of `x`; for NaN some NaN code.
+template <class F, int kCount>
+__device__ inline Codes<kCount> EncodeUnlessNaN(const float (&x)[kCount]) {
+  Codes<kCount> codes;
+#pragma unroll
+  for (int i = 0; i < kCount; i += 4) {
+    codes.words[i / 4] = EncodePairUnlessNaN<F>(x[i], x[i + 1]) | EncodePairUnlessNaN<F>(x[i + 2], x[i + 3]) << 16;
+  }
+  return codes;
+}
+
+}  // namespace detail
+
 /// The codes of `x`, as EncodeFp8 gives them.
 template <class F, int kCount>
 __device__ inline Codes<kCount> Encode(const float (&x)[kCount]) {
-  Codes<kCount> codes;
+  Codes<kCount> codes = detail::EncodeUnlessNaN<F>(x);
   bool any_nan = false;
 #pragma unroll
-  for (int i = 0; i < kCount; i += 4) {
-    codes.words[i / 4] =
-        detail::EncodePairUnlessNaN<F>(x[i], x[i + 1]) | detail::EncodePairUnlessNaN<F>(x[i + 2], x[i + 3]) << 16;
-#pragma unroll
-    for (int j = i; j < i + 4; j += 2) any_nan |= (x[j] != x[j]) | (x[j + 1] != x[j + 1]);  // one test for the two
-  }
+  for (int i = 0; i < kCount; i += 2) any_nan |= (x[i] != x[i]) | (x[i + 1] != x[i + 1]);  // one test for the two
   if (any_nan) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
@@ -61,13 +71,14 @@ __device__ inline Codes<kCount> Encode(const float (&x)[kCount]) {
   return codes;
 }
 
-/// The codes of `x` under a scale given by its reciprocal, as EncodeScaled gives them.
+/// The codes of `x` under a scale given by its reciprocal, as EncodeScaled gives them. A product that is NaN has the
+/// bits 0x7fffffff, whose code is 0x7f: nothing has to be tested.
 template <class F, int kCount>
 __device__ inline Codes<kCount> EncodeScaled(const float (&x)[kCount], float reciprocal_of_scale) {
   float scaled[kCount];
 #pragma unroll
   for (int i = 0; i < kCount; ++i) scaled[i] = x[i] * reciprocal_of_scale;
-  return Encode<F>(scaled);
+  return detail::EncodeUnlessNaN<F>(scaled);
 }
 
 /// The values of codes, as DecodeFp8 gives them; of a NaN neither sign nor payload is kept.
