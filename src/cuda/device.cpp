@@ -68,6 +68,12 @@ std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {
   return std::make_shared<CudaDevice>(options);
 }
 
+std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes) {
+  void* block = nullptr;
+  COAT_CUDA(cudaHostAlloc(&block, bytes, cudaHostAllocDefault));
+  return {static_cast<std::byte*>(block), [](std::byte* p) { cudaFreeHost(p); }};
+}
+
 CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
   COAT_CUDA(cudaSetDevice(options.ordinal));
   cudaDeviceProp properties = {};

@@ -1,6 +1,7 @@
 #pragma once
 // The way in for the layers above the ops. Includes no CUDA header.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,5 +36,9 @@ CudaStatus CheckCudaDevice(int ordinal = 0);
 
 /// Opens a device: a stream, a workspace, the libraries. Throws Error with CheckCudaDevice's reason.
 std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options);
+
+/// Page-locked host memory that devices reach too, at the speed of the bus. For tests that look at tensors between ops.
+/// Throws Error.
+std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes);
 
 }  // namespace coat::cuda

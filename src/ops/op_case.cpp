@@ -122,9 +122,9 @@ Operands Operands::CopyFrom(const Context& ctx) const {
 TensorView Operands::Allocate(std::string_view name, Shape shape, DType dtype, bool output) {
   COAT_REQUIRE(!Has(name), "operand {} exists already", name);
   const std::size_t bytes = static_cast<std::size_t>(std::max<std::int64_t>(shape.elements() * SizeOf(dtype), 1));
-  blocks_.push_back(std::make_unique<std::byte[]>(bytes));
+  blocks_.push_back(memory_.allocate(bytes));
   std::memset(blocks_.back().get(), 0xff, bytes);
-  items_.push_back({std::string(name), TensorView(blocks_.back().get(), shape, dtype, DeviceKind::kCpu), output});
+  items_.push_back({std::string(name), TensorView(blocks_.back().get(), shape, dtype, memory_.device), output});
   return items_.back().tensor;
 }
 

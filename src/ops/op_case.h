@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/arena.h"
@@ -37,7 +38,16 @@ class Operands {
     bool output = false;
   };
 
+  /// Where tensors are put: memory that the host reaches, of which views say that it is on `device`.
+  struct Memory {
+    DeviceKind device = DeviceKind::kCpu;
+    std::function<std::shared_ptr<std::byte[]>(std::size_t bytes)> allocate = [](std::size_t bytes) {
+      return std::shared_ptr<std::byte[]>(new std::byte[bytes]);
+    };
+  };
+
   Operands() = default;
+  explicit Operands(Memory memory) : memory_(std::move(memory)) {}
   /// The same tensors with copies of the bytes.
   Operands Clone() const;
   /// The same in an arena on the context's device, which keeps the memory.
@@ -67,7 +77,8 @@ class Operands {
   TensorView Allocate(std::string_view name, Shape shape, DType dtype, bool output);
 
   std::vector<Item> items_;
-  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  Memory memory_;
+  std::vector<std::shared_ptr<std::byte[]>> blocks_;
 };
 
 /// Element `index` of a plain, FP8 or integer tensor as a double; FP8 codes without their scale.

@@ -12,6 +12,7 @@
 #include "ops/format_reference.h"
 #include "ops/op_case.h"
 #include "ops/quantize.h"
+#include "tests/support/source_dir.h"
 
 namespace coat {
 
@@ -108,9 +109,14 @@ inline void ExpectAsAccurate(const std::string& what, const Values& ours, const 
   EXPECT_LE(RelativeError(ours, exact), RelativeError(coat, exact) * (1.0 + 0x1p-8)) << what;
 }
 
+/// Where the tests run: golden_on_cpu.cpp, and gpu/golden_on_gpu.cpp, whose tensors the host reaches too.
+Context OpenGoldenContext();
+Operands::Memory GoldenMemory();
+
 class GoldenCoatTest : public testing::Test {
  protected:
-  GoldenCoatTest() : file_(std::string(COAT_SOURCE_DIR) + "/tests/golden/coat_ops.safetensors") {}
+  GoldenCoatTest()
+      : ctx_(OpenGoldenContext()), own_(GoldenMemory()), file_(SourceDir() + "/tests/golden/coat_ops.safetensors") {}
 
   TensorView Load(const std::string& name) {
     if (own_.Has(name)) return own_[name];
@@ -156,9 +162,9 @@ class GoldenCoatTest : public testing::Test {
     return y;
   }
 
-  SafetensorsReader file_;
-  Context ctx_{DeviceKind::kCpu, 2};
+  Context ctx_;
   Operands own_;
+  SafetensorsReader file_;
   int made_ = 0;
 };
 
