@@ -1,0 +1,322 @@
+#include "cuda/attention_plain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "cuda/block_reduce.cuh"
+#include "cuda/device.h"
+#include "numerics/bfloat16.h"
+#include "numerics/elementary.h"
+#include "ops/visit.h"
+
+namespace coat::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarpSize;
+/// Positions whose scores are in shared memory at a time: one a thread.
+constexpr int kTile = kThreads;
+/// Columns of a row that a thread sums: its own and every kThreads-th after it. Kernels come for kFewColumns, which all
+/// usual heads fit into, and for kManyColumns.
+constexpr int kFewColumns = 1;
+constexpr int kManyColumns = static_cast<int>(kMaxHeadSize) / kThreads;
+
+/// Where things are, for both directions; d_qkv has qkv's layout, d_out has out's.
+struct Layout {
+  AttentionExtents extents;
+  float scale;
+
+  __device__ std::int64_t group() const { return extents.heads / extents.kv_heads; }
+  /// Elements of qkv before a position's columns.
+  __device__ std::int64_t Qkv(std::int64_t sequence, std::int64_t position, std::int64_t column) const {
+    return (sequence * extents.positions + position) * extents.width() + column;
+  }
+  __device__ std::int64_t Out(std::int64_t sequence, std::int64_t position, std::int64_t head) const {
+    return (sequence * extents.positions + position) * extents.out_width() + head * extents.head_size;
+  }
+  __device__ std::int64_t Lse(std::int64_t sequence, std::int64_t position, std::int64_t head) const {
+    return (sequence * extents.heads + head) * extents.positions + position;
+  }
+  __device__ std::int64_t key_column(std::int64_t kv_head) const {
+    return (extents.heads + kv_head) * extents.head_size;
+  }
+  __device__ std::int64_t value_column(std::int64_t kv_head) const {
+    return (extents.heads + extents.kv_heads + kv_head) * extents.head_size;
+  }
+};
+
+/// sum(a b) over `count` columns, by a warp.
+template <class A, class B>
+__device__ float WarpDot(const A* a, const B* b, int count) {
+  float sum = 0.0f;
+  for (int c = static_cast<int>(threadIdx.x) % kWarpSize; c < count; c += kWarpSize) {
+    sum = fmaf(ToFloat(a[c]), ToFloat(b[c]), sum);
+  }
+  return WarpSum(sum);
+}
+
+/// row = the `count` columns at `source` in float32, by a block.
+template <class T>
+__device__ void LoadRow(const T* source, int count, float* row) {
+  for (int c = static_cast<int>(threadIdx.x); c < count; c += kThreads) row[c] = ToFloat(source[c]);
+}
+
+template <class T, int kColumns>
+__device__ void StoreRow(const float (&sums)[kColumns], float factor, int count, T* target) {
+#pragma unroll
+  for (int m = 0; m < kColumns; ++m) {
+    const int c = static_cast<int>(threadIdx.x) + m * kThreads;
+    if (c < count) target[c] = RoundTo<T>(sums[m] * factor);
+  }
+}
+
+/// sums += sum over `rows` rows of weight * row, in ascending order.
+template <class T, int kColumns>
+__device__ void AddWeightedRows(const float* weights, const T* first, std::int64_t stride, int rows, int count,
+                                float (&sums)[kColumns]) {
+  constexpr int kRowsAtOnce = kColumns == kFewColumns ? 8 : 2;
+#pragma unroll
+  for (int m = 0; m < kColumns; ++m) {
+    const int c = static_cast<int>(threadIdx.x) + m * kThreads;
+    if (c >= count) break;
+    float sum = sums[m];
+#pragma unroll kRowsAtOnce
+    for (int r = 0; r < rows; ++r) sum = fmaf(weights[r], ToFloat(first[r * stride + c]), sum);
+    sums[m] = sum;
+  }
+}
+
+/// The largest value over all threads of a block, in each of them; NaN are passed over.
+__device__ float BlockMax(float value) {
+  __shared__ float largest[kWarps];
+#pragma unroll
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, distance));
+  }
+  if (threadIdx.x % kWarpSize == 0) largest[threadIdx.x / kWarpSize] = value;
+  __syncthreads();
+  for (int w = 0; w < kWarps; ++w) value = fmaxf(value, largest[w]);
+  __syncthreads();  // the next maximum may write
+  return value;
+}
+
+/// ln(sum) of a sum of exponentials, at least 1; NaN for a sum that is NaN or infinite.
+__device__ float LogOfSum(float sum) {
+  constexpr float kLn2 = 0.693147181f;
+  const float zero_or_nan = sum - sum;
+  return Log2(sum) * kLn2 + zero_or_nan;
+}
+
+/// A block takes one query of one head: tiles of kTile keys, softmax on the way. A warp makes the scores of every
+/// kWarps-th key, then a thread sums columns of values. Keys and values come from the second-level cache once a query:
+/// 2 K T bytes times the type's size, half of them hidden by the mask.
+template <class T, int kColumns>
+__global__ void __launch_bounds__(kThreads, 2)
+    ForwardKernel(const T* __restrict__ qkv, T* __restrict__ out, float* __restrict__ lse, Layout layout) {
+  extern __shared__ float query[];
+  __shared__ float weights[kTile];
+  const AttentionExtents& x = layout.extents;
+  const int size = static_cast<int>(x.head_size);
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const std::int64_t stride = x.width();
+
+  for (std::int64_t index = blockIdx.x; index < x.tokens() * x.heads; index += gridDim.x) {
+    const std::int64_t head = index % x.heads;
+    const std::int64_t position = index / x.heads % x.positions;
+    const std::int64_t sequence = index / x.heads / x.positions;
+    const T* keys = qkv + layout.Qkv(sequence, 0, layout.key_column(head / layout.group()));
+    const T* values = qkv + layout.Qkv(sequence, 0, layout.value_column(head / layout.group()));
+    LoadRow(qkv + layout.Qkv(sequence, position, head * x.head_size), size, query);
+
+    float sums[kColumns] = {};
+    float largest = -std::numeric_limits<float>::infinity();
+    float sum = 0.0f;
+    for (std::int64_t first = 0; first <= position; first += kTile) {
+      const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), position + 1 - first));
+      __syncthreads();  // the query is there; the weights before these are done with
+      for (int r = warp; r < count; r += kWarps) {
+        const float score = WarpDot(query, keys + (first + r) * stride, size) * layout.scale;
+        if (threadIdx.x % kWarpSize == 0) weights[r] = score;
+      }
+      __syncthreads();
+      const bool visible = static_cast<int>(threadIdx.x) < count;
+      const float score = visible ? weights[threadIdx.x] : -std::numeric_limits<float>::infinity();
+      const float new_largest = fmaxf(largest, BlockMax(score));
+      const float factor = Exp(largest - new_largest);
+      const float weight = visible ? Exp(score - new_largest) : 0.0f;
+      weights[threadIdx.x] = weight;
+      sum = sum * factor + BlockSum<kThreads>(weight);
+      largest = new_largest;
+#pragma unroll
+      for (int m = 0; m < kColumns; ++m) sums[m] *= factor;
+      AddWeightedRows(weights, values + first * stride, stride, count, size, sums);
+    }
+    StoreRow(sums, 1.0f / sum, size, out + layout.Out(sequence, position, head));
+    if (threadIdx.x == 0) lse[layout.Lse(sequence, position, head)] = largest + LogOfSum(sum);
+  }
+}
+
+/// exp(score - lse), at most 1: a score may exceed lse by a rounding.
+__device__ float Probability(float score, float lse) {
+  const float logarithm = score - lse;
+  return Exp(logarithm > 0.0f ? 0.0f : logarithm);
+}
+
+/// A block takes one query of one head and sums its gradient over the keys it sees; as ForwardKernel.
+template <class T, int kColumns>
+__global__ void __launch_bounds__(kThreads, 2)
+    QueryGradientKernel(const T* __restrict__ qkv, const T* __restrict__ out, const float* __restrict__ lse,
+                        const T* __restrict__ d_out, T* __restrict__ d_qkv, Layout layout) {
+  extern __shared__ float rows[];
+  __shared__ float weights[kTile];
+  const AttentionExtents& x = layout.extents;
+  const int size = static_cast<int>(x.head_size);
+  float* query = rows;
+  float* d_out_row = rows + size;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const std::int64_t stride = x.width();
+
+  for (std::int64_t index = blockIdx.x; index < x.tokens() * x.heads; index += gridDim.x) {
+    const std::int64_t head = index % x.heads;
+    const std::int64_t position = index / x.heads % x.positions;
+    const std::int64_t sequence = index / x.heads / x.positions;
+    const T* keys = qkv + layout.Qkv(sequence, 0, layout.key_column(head / layout.group()));
+    const T* values = qkv + layout.Qkv(sequence, 0, layout.value_column(head / layout.group()));
+    const std::int64_t query_offset = layout.Qkv(sequence, position, head * x.head_size);
+    const std::int64_t out_offset = layout.Out(sequence, position, head);
+    const float row_lse = lse[layout.Lse(sequence, position, head)];
+    const float delta = WarpDot(d_out + out_offset, out + out_offset, size);
+    LoadRow(qkv + query_offset, size, query);
+    LoadRow(d_out + out_offset, size, d_out_row);
+
+    float sums[kColumns] = {};
+    for (std::int64_t first = 0; first <= position; first += kTile) {
+      const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), position + 1 - first));
+      __syncthreads();  // the rows are there; the weights before these are done with
+      for (int r = warp; r < count; r += kWarps) {
+        const std::int64_t offset = (first + r) * stride;
+        const float p = Probability(WarpDot(query, keys + offset, size) * layout.scale, row_lse);
+        const float d_p = WarpDot(d_out_row, values + offset, size);
+        if (threadIdx.x % kWarpSize == 0) weights[r] = p * (d_p - delta);
+      }
+      __syncthreads();
+      AddWeightedRows(weights, keys + first * stride, stride, count, size, sums);
+    }
+    StoreRow(sums, layout.scale, size, d_qkv + query_offset);
+  }
+}
+
+/// A block takes one key and its value and sums their gradients over the queries that see them: heads of the group in
+/// ascending order, positions in ascending order within a head. Queries come in tiles as keys do in ForwardKernel.
+template <class T, int kColumns>
+__global__ void __launch_bounds__(kThreads, 2)
+    KeyGradientKernel(const T* __restrict__ qkv, const T* __restrict__ out, const float* __restrict__ lse,
+                      const T* __restrict__ d_out, T* __restrict__ d_qkv, Layout layout) {
+  extern __shared__ float rows[];
+  __shared__ float probabilities[kTile];
+  __shared__ float d_scores[kTile];
+  const AttentionExtents& x = layout.extents;
+  const int size = static_cast<int>(x.head_size);
+  float* key = rows;
+  float* value = rows + size;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+
+  for (std::int64_t index = blockIdx.x; index < x.tokens() * x.kv_heads; index += gridDim.x) {
+    const std::int64_t kv_head = index % x.kv_heads;
+    const std::int64_t position = index / x.kv_heads % x.positions;
+    const std::int64_t sequence = index / x.kv_heads / x.positions;
+    const std::int64_t key_offset = layout.Qkv(sequence, position, layout.key_column(kv_head));
+    const std::int64_t value_offset = layout.Qkv(sequence, position, layout.value_column(kv_head));
+    LoadRow(qkv + key_offset, size, key);
+    LoadRow(qkv + value_offset, size, value);
+
+    float key_sums[kColumns] = {};
+    float value_sums[kColumns] = {};
+    for (std::int64_t head = kv_head * layout.group(); head < (kv_head + 1) * layout.group(); ++head) {
+      for (std::int64_t first = position; first < x.positions; first += kTile) {
+        const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), x.positions - first));
+        const T* queries = qkv + layout.Qkv(sequence, first, head * x.head_size);
+        const T* out_rows = out + layout.Out(sequence, first, head);
+        const T* d_out_rows = d_out + layout.Out(sequence, first, head);
+        const float* lse_rows = lse + layout.Lse(sequence, first, head);
+        __syncthreads();  // the rows are there; the weights before these are done with
+        for (int r = warp; r < count; r += kWarps) {
+          const T* d_out_row = d_out_rows + r * x.out_width();
+          const float p = Probability(WarpDot(key, queries + r * x.width(), size) * layout.scale, lse_rows[r]);
+          const float d_p = WarpDot(value, d_out_row, size);
+          const float delta = WarpDot(d_out_row, out_rows + r * x.out_width(), size);
+          if (threadIdx.x % kWarpSize == 0) {
+            probabilities[r] = p;
+            d_scores[r] = p * (d_p - delta);
+          }
+        }
+        __syncthreads();
+        AddWeightedRows(d_scores, queries, x.width(), count, size, key_sums);
+        AddWeightedRows(probabilities, d_out_rows, x.out_width(), count, size, value_sums);
+      }
+    }
+    StoreRow(key_sums, layout.scale, size, d_qkv + key_offset);
+    StoreRow(value_sums, 1.0f, size, d_qkv + value_offset);
+  }
+}
+
+Layout LayoutOf(const AttentionExtents& extents) {
+  return {extents, static_cast<float>(1.0 / std::sqrt(static_cast<double>(extents.head_size)))};
+}
+
+/// As many blocks as there are rows, or as the grid takes.
+unsigned BlocksFor(std::int64_t rows) {
+  return static_cast<unsigned>(std::min<std::int64_t>(rows, std::numeric_limits<std::int32_t>::max()));
+}
+
+/// Calls f.template operator()<kColumns>() with what a thread needs for a row of a head.
+template <class Function>
+void VisitColumns(const AttentionExtents& extents, Function&& f) {
+  if (extents.head_size <= kFewColumns * kThreads) {
+    f.template operator()<kFewColumns>();
+  } else {
+    f.template operator()<kManyColumns>();
+  }
+}
+
+/// Dynamic shared memory for `rows` rows of a head.
+std::size_t BytesOfRows(const AttentionExtents& extents, int rows) {
+  return static_cast<std::size_t>(rows * extents.head_size) * sizeof(float);
+}
+
+}  // namespace
+
+void PlainAttentionForward(CudaDevice& device, const AttentionForwardArgs& args, const AttentionExtents& extents) {
+  VisitPlain(args.qkv.dtype(), [&]<class T>() {
+    VisitColumns(extents, [&]<int kColumns>() {
+      ForwardKernel<T, kColumns>
+          <<<BlocksFor(extents.tokens() * extents.heads), kThreads, BytesOfRows(extents, 1), device.stream()>>>(
+              args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), LayoutOf(extents));
+      COAT_CUDA(cudaGetLastError());
+    });
+  });
+}
+
+void PlainAttentionBackward(CudaDevice& device, const AttentionBackwardArgs& args, const AttentionExtents& extents) {
+  const std::size_t shared_bytes = BytesOfRows(extents, 2);
+  VisitPlain(args.qkv.dtype(), [&]<class T>() {
+    VisitColumns(extents, [&]<int kColumns>() {
+      QueryGradientKernel<T, kColumns>
+          <<<BlocksFor(extents.tokens() * extents.heads), kThreads, shared_bytes, device.stream()>>>(
+              args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), args.d_out.As<T>(), args.d_qkv.As<T>(),
+              LayoutOf(extents));
+      COAT_CUDA(cudaGetLastError());
+      KeyGradientKernel<T, kColumns>
+          <<<BlocksFor(extents.tokens() * extents.kv_heads), kThreads, shared_bytes, device.stream()>>>(
+              args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), args.d_out.As<T>(), args.d_qkv.As<T>(),
+              LayoutOf(extents));
+      COAT_CUDA(cudaGetLastError());
+    });
+  });
+}
+
+}  // namespace coat::cuda
