@@ -81,6 +81,15 @@ __device__ inline Codes<kCount> EncodeScaled(const float (&x)[kCount], float rec
   return detail::EncodeUnlessNaN<F>(scaled);
 }
 
+/// The same with a scale for each element.
+template <class F, int kCount>
+__device__ inline Codes<kCount> EncodeScaled(const float (&x)[kCount], const float (&reciprocals_of_scales)[kCount]) {
+  float scaled[kCount];
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) scaled[i] = x[i] * reciprocals_of_scales[i];
+  return detail::EncodeUnlessNaN<F>(scaled);
+}
+
 /// The values of codes, as DecodeFp8 gives them; of a NaN neither sign nor payload is kept.
 template <class F, int kCount>
 __device__ inline void Decode(const Codes<kCount>& codes, float (&x)[kCount]) {

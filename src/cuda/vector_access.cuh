@@ -20,6 +20,14 @@ inline bool IsAligned16(const void* address) {
   return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
 }
 
+/// How many of `elements` lie before the first address that is a multiple of 16 bytes.
+template <class T>
+std::int64_t ElementsBeforeVectors(const T* address, std::int64_t elements) {
+  const auto beyond = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(address) % 16 / sizeof(T));
+  const std::int64_t before = beyond == 0 ? 0 : kVectorElements<T> - beyond;
+  return before < elements ? before : elements;
+}
+
 /// values = the kCount elements from `address` on, a multiple of kVectorElements<T>; one 16-byte load a vector.
 template <class T, int kCount>
 __device__ inline void LoadValues(const T* address, float (&values)[kCount]) {

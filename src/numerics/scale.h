@@ -10,13 +10,14 @@ namespace coat {
 /// The scale of a tensor or group whose largest magnitude is `absmax` >= 0: absmax / kMax in float32, at least 2^-126.
 ///
 /// 1 for an absmax of 0. The floor keeps 1 / scale finite; it matters only for magnitudes below 6e-34. A NaN absmax
-/// gives NaN, an infinite one infinity: what is not finite stays visible downstream.
+/// gives that NaN, which a division need not, an infinite one infinity: what is not finite stays visible downstream.
 template <class F>
 COAT_HOST_DEVICE constexpr float ScaleFromAbsMax(float absmax) {
   constexpr float kSmallestNormal = 1.17549435e-38f;
   const float quotient = absmax / F::kMax;
   const float scale = quotient < kSmallestNormal ? kSmallestNormal : quotient;
-  return absmax == 0.0f ? 1.0f : scale;
+  const float scale_or_nan = absmax != absmax ? absmax : scale;
+  return absmax == 0.0f ? 1.0f : scale_or_nan;
 }
 
 /// The same, rounded up to bfloat16, so that absmax / scale stays within the format. Codes are made with this value.

@@ -85,7 +85,7 @@ TYPED_TEST(ScaleTest, IsOneForZerosAndShowsWhatIsNotFinite) {
   EXPECT_EQ(ToFloat(GroupScaleFromAbsMax<F>(0.0f)), 1.0f);
   EXPECT_EQ(ScaleFromAbsMax<F>(kInfinity), kInfinity);
   EXPECT_EQ(ToFloat(GroupScaleFromAbsMax<F>(kInfinity)), kInfinity);
-  EXPECT_TRUE(std::isnan(ScaleFromAbsMax<F>(kNaN)));
+  EXPECT_EQ(std::bit_cast<std::uint32_t>(ScaleFromAbsMax<F>(kNaN)), std::bit_cast<std::uint32_t>(kNaN));
   EXPECT_TRUE(std::isnan(ToFloat(GroupScaleFromAbsMax<F>(kNaN))));
 }
 

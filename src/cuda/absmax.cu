@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "cuda/block_reduce.cuh"
+#include "cuda/device.h"
+#include "cuda/vector_access.cuh"
+#include "ops/quantize.h"
+#include "ops/visit.h"
+
+namespace coat::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kBlocksPerMultiprocessor = 8;
+constexpr int kVectorsAtOnce = 4;  // loads of a thread in flight
+
+template <class T>
+__device__ std::uint32_t LargestOfVector(const T* x) {
+  float values[kVectorElements<T>];
+  LoadValues(x, values);
+  std::uint32_t largest = 0;
+#pragma unroll
+  for (int i = 0; i < kVectorElements<T>; ++i) largest = max(largest, MagnitudeBits(values[i]));
+  return largest;
+}
+
+/// absmax = the larger of absmax and the magnitudes of x. Reads x once; a block does vectors far apart and ends in one
+/// atomic maximum of bits, which has no order. The first `head` elements lie before an address of a whole vector.
+template <class T>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+    AbsMaxKernel(const T* x, std::int64_t elements, std::int64_t head, float* absmax) {
+  constexpr int kVector = kVectorElements<T>;
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  const std::int64_t vectors = (elements - head) / kVector;
+  const std::int64_t tail = head + vectors * kVector;
+  std::uint32_t largest = 0;
+  if (thread < head) largest = MagnitudeBits(ToFloat(x[thread]));
+  if (thread < elements - tail) largest = max(largest, MagnitudeBits(ToFloat(x[tail + thread])));
+  const T* first = x + head;
+  std::int64_t vector = thread;
+  for (; vector + (kVectorsAtOnce - 1) * threads < vectors; vector += kVectorsAtOnce * threads) {
+#pragma unroll
+    for (int i = 0; i < kVectorsAtOnce; ++i) {
+      largest = max(largest, LargestOfVector(first + (vector + i * threads) * kVector));
+    }
+  }
+  for (; vector < vectors; vector += threads) largest = max(largest, LargestOfVector(first + vector * kVector));
+
+  ReportAbsMax<kThreads>(largest, absmax);
+}
+
+}  // namespace
+
+void AbsMax(Context& ctx, const AbsMaxArgs& args) {
+  const CudaDevice& device = DeviceOf(ctx);
+  auto* absmax = args.absmax.As<float>();
+  COAT_CUDA(cudaMemsetAsync(absmax, 0, sizeof(float), device.stream()));
+  const std::int64_t elements = args.x.elements();
+  if (elements == 0) return;
+  VisitPlain(args.x.dtype(), [&]<class T>() {
+    const T* x = args.x.As<T>();
+    const std::int64_t head = ElementsBeforeVectors(x, elements);
+    constexpr std::int64_t kElementsPerBlock = std::int64_t{kThreads} * kVectorElements<T> * kVectorsAtOnce;
+    const std::int64_t blocks =
+        std::min<std::int64_t>((elements + kElementsPerBlock - 1) / kElementsPerBlock,
+                               std::int64_t{kBlocksPerMultiprocessor} * device.multiprocessors());
+    AbsMaxKernel<<<static_cast<unsigned>(blocks), kThreads, 0, device.stream()>>>(x, elements, head, absmax);
+  });
+  COAT_CUDA(cudaGetLastError());
+}
+
+}  // namespace coat::cuda

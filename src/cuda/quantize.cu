@@ -1,0 +1,352 @@
+#include "ops/quantize.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "cuda/block_reduce.cuh"
+#include "cuda/device.h"
+#include "cuda/transpose_tile.cuh"
+#include "ops/visit.h"
+
+namespace coat::cuda {
+
+namespace {
+
+constexpr int kPatch = 8;                           // columns of a thread's patch
+constexpr int kWarpColumns = kLanesOfRow * kPatch;  // columns that a warp holds
+constexpr int kRunLog2 = 4;
+constexpr int kRun = 1 << kRunLog2;  // the smallest group; every group is a multiple of it
+constexpr int kLinesLog2 = 7;
+constexpr int kLines = 1 << kLinesLog2;   // rows, and columns, of a tile with groups or blocks
+constexpr int kRuns = kLines / kRun;      // of a line
+constexpr int kPaddedLines = kLines + 4;  // keeps the groups of a line in different banks
+
+/// A block's tile: 128 rows, and columns so that blocks of 128 x 128 lie in it where there are any.
+template <bool kGroups>
+constexpr int kTileColumns = kGroups ? kLines : kWarpColumns;
+template <bool kGroups>
+constexpr int kThreads = 32 * kWarpsOfColumn*(kTileColumns<kGroups> / kWarpColumns);
+
+/// y or y_t.
+struct Output {
+  bool wanted = false;
+  bool e5m2 = false;
+  bool bf16_scales = false;
+  Scaling scaling = Scaling::kTensor;
+  int group_log2 = kRunLog2;
+  std::uint8_t* codes = nullptr;
+  void* scales = nullptr;
+};
+
+/// A thread's part of x, and what its elements are multiplied with.
+using Patch = float[kPatchRows][kPatch];
+
+/// For each of 128 lines (rows or columns of a tile), its 8 runs of 16 elements: first the bits of their largest
+/// magnitudes; then, at the first run of each group, the reciprocal of the group's scale.
+using LineRuns = std::uint32_t[kRuns][kPaddedLines];
+
+/// The reciprocals of the scales of a patch's elements, for y by row and for y_t by column.
+struct Factors {
+  float rows[kPatchRows] = {};
+  float columns[kPatch] = {};
+};
+
+struct alignas(16) GroupMemory {
+  LineRuns rows;
+  LineRuns columns;
+  std::uint32_t block;  // bits of the largest magnitude of the tile
+};
+
+/// Where a thread's patch lies in the tile.
+struct Place {
+  int warp_row;  // warps along the rows
+  int row;
+  int column;
+};
+
+template <bool kGroups>
+__device__ Place PlaceInTile() {
+  constexpr int kWarpsOfRow = kTileColumns<kGroups> / kWarpColumns;
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int warp_row = warp / kWarpsOfRow;
+  return {warp_row, warp_row * kWarpRows + lane / kLanesOfRow * kPatchRows,
+          warp % kWarpsOfRow * kWarpColumns + lane % kLanesOfRow * kPatch};
+}
+
+/// The patch of x [n, width] that begins at `row` and `column`; zeros beyond x.
+template <class T, bool kVector>
+__device__ void LoadPatch(const T* x, std::int64_t row, std::int64_t column, std::int64_t n, std::int64_t width,
+                          Patch& patch) {
+  const T* first = x + row * width + column;
+#pragma unroll
+  for (int r = 0; r < kPatchRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kPatch; ++c) patch[r][c] = 0.0f;
+    if constexpr (kVector) {
+      if (row + r < n && column < width) LoadValues(first + r * width, patch[r]);
+    } else {
+#pragma unroll
+      for (int c = 0; c < kPatch; ++c) {
+        if (row + r < n && column + c < width) patch[r][c] = ToFloat(first[r * width + c]);
+      }
+    }
+  }
+}
+
+/// The reciprocal of the scale for a largest magnitude; the scale is written to scales[index] if `store`.
+template <class F>
+__device__ float ReciprocalAs(const Output& out, float absmax, std::int64_t index, bool store) {
+  if (out.bf16_scales) {
+    const BFloat16 scale = GroupScaleFromAbsMax<F>(absmax);
+    if (store) static_cast<BFloat16*>(out.scales)[index] = scale;
+    return 1.0f / ToFloat(scale);
+  }
+  const float scale = ScaleFromAbsMax<F>(absmax);
+  if (store) static_cast<float*>(out.scales)[index] = scale;
+  return 1.0f / scale;
+}
+
+__device__ float Reciprocal(const Output& out, float absmax, std::int64_t index, bool store) {
+  return out.e5m2 ? ReciprocalAs<E5M2>(out, absmax, index, store) : ReciprocalAs<E4M3>(out, absmax, index, store);
+}
+
+/// Largest magnitudes of the runs of rows, of the runs of columns and of the tile, as far as the outputs need them.
+__device__ void FindMagnitudes(const Patch& patch, const Place& place, bool rows, bool columns, bool block,
+                               GroupMemory& memory) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  std::uint32_t of_rows[kPatchRows] = {};
+  std::uint32_t of_columns[kPatch] = {};
+#pragma unroll
+  for (int r = 0; r < kPatchRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kPatch; ++c) {
+      of_rows[r] = max(of_rows[r], MagnitudeBits(patch[r][c]));
+      of_columns[c] = max(of_columns[c], MagnitudeBits(patch[r][c]));
+    }
+  }
+  if (block) {
+    const std::uint32_t of_patch = max(max(of_rows[0], of_rows[1]), max(of_rows[2], of_rows[3]));
+    const std::uint32_t of_warp = __reduce_max_sync(kAllLanes, of_patch);
+    if (lane == 0) atomicMax(&memory.block, of_warp);
+  }
+  if (rows) {
+#pragma unroll
+    for (int r = 0; r < kPatchRows; ++r) of_rows[r] = max(of_rows[r], __shfl_xor_sync(kAllLanes, of_rows[r], 1));
+    if (lane % 2 == 0) {
+      *reinterpret_cast<uint4*>(&memory.rows[place.column / kRun][place.row]) =
+          make_uint4(of_rows[0], of_rows[1], of_rows[2], of_rows[3]);
+    }
+  }
+  if (columns) {
+#pragma unroll
+    for (int c = 0; c < kPatch; ++c) {
+      of_columns[c] = max(of_columns[c], __shfl_xor_sync(kAllLanes, of_columns[c], kLanesOfRow));
+      of_columns[c] = max(of_columns[c], __shfl_xor_sync(kAllLanes, of_columns[c], 2 * kLanesOfRow));
+    }
+    if (lane < kLanesOfRow) {
+      auto* target = reinterpret_cast<uint4*>(&memory.columns[place.warp_row][place.column]);
+      target[0] = make_uint4(of_columns[0], of_columns[1], of_columns[2], of_columns[3]);
+      target[1] = make_uint4(of_columns[4], of_columns[5], of_columns[6], of_columns[7]);
+    }
+  }
+}
+
+/// From the magnitudes of runs to the scales and reciprocals of groups. The tile's lines are `line` and on of `lines`
+/// of the output's matrix [lines, extent], its first element is `begin` of each.
+__device__ void ScaleGroups(const Output& out, std::int64_t line, std::int64_t lines, std::int64_t begin,
+                            std::int64_t extent, LineRuns& runs) {
+  const int runs_of_group = 1 << (out.group_log2 - kRunLog2);
+  const int groups_log2 = kLinesLog2 - out.group_log2;  // of the groups of a line
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x); i < kLines << groups_log2; i += static_cast<int>(blockDim.x)) {
+    const int tile_line = i >> groups_log2;
+    const int run = (i - (tile_line << groups_log2)) * runs_of_group;
+    std::uint32_t magnitude = 0;
+#pragma unroll 1
+    for (int r = run; r < run + runs_of_group; ++r) magnitude = max(magnitude, runs[r][tile_line]);
+    const std::int64_t first = begin + run * kRun;
+    const std::int64_t index = (line + tile_line) * (extent >> out.group_log2) + (first >> out.group_log2);
+    const bool inside = line + tile_line < lines && first < extent;
+    runs[run][tile_line] = __float_as_uint(Reciprocal(out, __uint_as_float(magnitude), index, inside));
+  }
+}
+
+template <int kCount>
+__device__ void SetAll(float (&factors)[kCount], float factor) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) factors[i] = factor;
+}
+
+/// The reciprocals for kCount rows (of y) or columns (of y_t) of a patch, which begin at `line` of the tile and lie in
+/// run `run`; `whole` where they are of a tensor or block.
+template <int kCount>
+__device__ void LoadFactors(const Output& out, const LineRuns& runs, int line, int run, float whole,
+                            float (&factors)[kCount]) {
+  if (out.scaling == Scaling::kGroup) {
+    const int runs_of_group = 1 << (out.group_log2 - kRunLog2);
+    LoadValues(reinterpret_cast<const float*>(&runs[run & -runs_of_group][line]), factors);
+  } else {
+    SetAll(factors, whole);
+  }
+}
+
+/// The tile's place in x.
+struct TilePlace {
+  std::int64_t row;
+  std::int64_t column;
+  std::int64_t n;
+  std::int64_t width;
+};
+
+/// Where an output has groups or blocks: finds and stores the scales of the tile, gives the reciprocals of the patch's.
+/// All threads of a block.
+__device__ void FindFactors(const Patch& patch, const Place& place, const TilePlace& tile, const float* absmax,
+                            const Output& y, const Output& y_t, GroupMemory& memory, Factors& factors) {
+  const auto is = [](const Output& out, Scaling scaling) { return out.wanted && out.scaling == scaling; };
+  const bool row_groups = is(y, Scaling::kGroup);
+  const bool column_groups = is(y_t, Scaling::kGroup);
+  const bool blocks = is(y, Scaling::kBlock128) || is(y_t, Scaling::kBlock128);
+  if (threadIdx.x == 0) memory.block = 0;
+  __syncthreads();
+  FindMagnitudes(patch, place, row_groups, column_groups, blocks, memory);
+  __syncthreads();
+  if (row_groups) ScaleGroups(y, tile.row, tile.n, tile.column, tile.width, memory.rows);
+  if (column_groups) ScaleGroups(y_t, tile.column, tile.width, tile.row, tile.n, memory.columns);
+  __syncthreads();
+  const std::int64_t block_row = tile.row / kLines;
+  const std::int64_t block_column = tile.column / kLines;
+  const auto whole = [&](const Output& out, std::int64_t block_index) {
+    if (!out.wanted || out.scaling == Scaling::kGroup) return 0.0f;
+    const bool block = out.scaling == Scaling::kBlock128;
+    const bool store = threadIdx.x == 0 && (block ? tile.row < tile.n && tile.column < tile.width : blockIdx.x == 0);
+    return Reciprocal(out, block ? __uint_as_float(memory.block) : *absmax, block ? block_index : 0, store);
+  };
+  const float of_y = whole(y, block_row * (tile.width / kLines) + block_column);
+  const float of_y_t = whole(y_t, block_column * (tile.n / kLines) + block_row);
+  LoadFactors(y, memory.rows, place.row, place.column / kRun, of_y, factors.rows);
+  LoadFactors(y_t, memory.columns, place.column, place.warp_row, of_y_t, factors.columns);
+}
+
+/// The codes of a patch under scales given by their reciprocals, one a row.
+__device__ void EncodeByRow(const Output& out, const Patch& patch, const float (&factors)[kPatchRows],
+                            Codes<kPatch> (&codes)[kPatchRows]) {
+#pragma unroll
+  for (int r = 0; r < kPatchRows; ++r) {
+    codes[r] = out.e5m2 ? EncodeScaled<E5M2>(patch[r], factors[r]) : EncodeScaled<E4M3>(patch[r], factors[r]);
+  }
+}
+
+/// The same with one a column.
+__device__ void EncodeByColumn(const Output& out, const Patch& patch, const float (&factors)[kPatch],
+                               Codes<kPatch> (&codes)[kPatchRows]) {
+#pragma unroll
+  for (int r = 0; r < kPatchRows; ++r) {
+    codes[r] = out.e5m2 ? EncodeScaled<E5M2>(patch[r], factors) : EncodeScaled<E4M3>(patch[r], factors);
+  }
+}
+
+/// Writes the codes of a patch that begins at `row` and `column` of y [n, width].
+template <bool kVector>
+__device__ void StorePatch(const Codes<kPatch> (&codes)[kPatchRows], std::int64_t row, std::int64_t column,
+                           std::int64_t n, std::int64_t width, std::uint8_t* y) {
+  std::uint8_t* first = y + row * width + column;
+#pragma unroll
+  for (int r = 0; r < kPatchRows; ++r) {
+    if (row + r >= n || column >= width) continue;
+    std::uint8_t* target = first + r * width;
+    if constexpr (kVector) {
+      StoreCodes(target, codes[r]);
+    } else {
+#pragma unroll
+      for (int c = 0; c < kPatch; ++c) {
+        if (column + c < width) target[c] = static_cast<std::uint8_t>(codes[r].words[c / 4] >> (c % 4 * 8));
+      }
+    }
+  }
+}
+
+/// Codes and scales of x [n, width] into y, of its transpose into y_t, or into both: x is read once, each code written
+/// once, in runs of 64 bytes (y) and 128 (y_t). A block does a tile of 128 rows and 64 columns, 128 columns where
+/// scales are of groups or blocks, which all lie inside a tile; a thread keeps its 4 x 8 elements in registers.
+/// kGroups: an output has scales of groups or blocks. kVector: addresses and extents allow whole accesses.
+/// same_codes: those of y_t are those of y.
+template <class T, bool kGroups, bool kVector>
+__global__ void __launch_bounds__(kThreads<kGroups>, kVector ? (kGroups ? 2 : 4) : 1)
+    QuantizeKernel(const T* x, std::int64_t n, std::int64_t width, unsigned column_tiles, const float* absmax, Output y,
+                   Output y_t, bool same_codes) {
+  constexpr int kColumns = kTileColumns<kGroups>;
+  __shared__ alignas(16) std::uint32_t tile[kColumns * kTileWords];
+  const std::int64_t tile_row = static_cast<std::int64_t>(blockIdx.x / column_tiles) * kTileRows;
+  const std::int64_t tile_column = static_cast<std::int64_t>(blockIdx.x % column_tiles) * kColumns;
+  const Place place = PlaceInTile<kGroups>();
+  const std::int64_t row = tile_row + place.row;
+  const std::int64_t column = tile_column + place.column;
+  Patch patch;
+  LoadPatch<T, kVector>(x, row, column, n, width, patch);
+
+  Factors factors;
+  if constexpr (kGroups) {
+    __shared__ GroupMemory memory;
+    FindFactors(patch, place, {tile_row, tile_column, n, width}, absmax, y, y_t, memory, factors);
+  } else {
+    const bool store = blockIdx.x == 0 && threadIdx.x == 0;
+    if (y.wanted) SetAll(factors.rows, Reciprocal(y, *absmax, 0, store));
+    if (y_t.wanted) SetAll(factors.columns, Reciprocal(y_t, *absmax, 0, store));
+  }
+  Codes<kPatch> codes[kPatchRows];
+  if (y.wanted) {
+    EncodeByRow(y, patch, factors.rows, codes);
+    StorePatch<kVector>(codes, row, column, n, width, y.codes);
+  }
+  if (y_t.wanted) {
+    if (!same_codes) EncodeByColumn(y_t, patch, factors.columns, codes);
+    PutPatch(tile, place.warp_row, place.column, codes);
+    __syncthreads();
+    StoreTransposed<kPatch, kColumns, kVector>(tile, tile_row, tile_column, n, width, y_t.codes);
+  }
+}
+
+Output OutputOf(const QuantizedView& view) {
+  if (!view) return {};
+  const bool groups = view.format.scaling == Scaling::kGroup;
+  return {.wanted = true,
+          .e5m2 = view.format.dtype == DType::kE5M2,
+          .bf16_scales = view.format.scale_dtype == DType::kBF16,
+          .scaling = view.format.scaling,
+          .group_log2 = groups ? std::countr_zero(static_cast<unsigned>(view.format.group)) : kRunLog2,
+          .codes = view.codes.As<std::uint8_t>(),
+          .scales = view.scales.data()};
+}
+
+template <class T, bool kGroups>
+void Launch(Context& ctx, const QuantizeArgs& args) {
+  const std::int64_t n = args.x.shape()[0];
+  const std::int64_t width = args.x.shape()[1];
+  const T* x = args.x.As<T>();
+  const Output y = OutputOf(args.y);
+  const Output y_t = OutputOf(args.y_t);
+  const bool vector = width % kPatch == 0 && IsAligned16(x) && IsAligned16(y.codes) && IsAligned16(y_t.codes) &&
+                      (!y_t.wanted || n % kPiece == 0);
+  const bool same_codes = args.y && args.y_t && args.y.format == args.y_t.format && y.scaling != Scaling::kGroup;
+  // A matrix without elements has a scale.
+  const std::int64_t row_tiles = std::max<std::int64_t>((n + kTileRows - 1) / kTileRows, 1);
+  const std::int64_t column_tiles =
+      std::max<std::int64_t>((width + kTileColumns<kGroups> - 1) / kTileColumns<kGroups>, 1);
+  const auto kernel = vector ? &QuantizeKernel<T, kGroups, true> : &QuantizeKernel<T, kGroups, false>;
+  kernel<<<static_cast<unsigned>(row_tiles * column_tiles), kThreads<kGroups>, 0, DeviceOf(ctx).stream()>>>(
+      x, n, width, static_cast<unsigned>(column_tiles), args.absmax.As<float>(), y, y_t, same_codes);
+  COAT_CUDA(cudaGetLastError());
+}
+
+}  // namespace
+
+void Quantize(Context& ctx, const QuantizeArgs& args) {
+  const auto whole = [](const QuantizedView& view) { return !view || view.format.scaling == Scaling::kTensor; };
+  VisitPlain(args.x.dtype(), [&]<class T>() {
+    whole(args.y) && whole(args.y_t) ? Launch<T, false>(ctx, args) : Launch<T, true>(ctx, args);
+  });
+}
+
+}  // namespace coat::cuda
