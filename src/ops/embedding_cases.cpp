@@ -167,6 +167,11 @@ std::vector<OpCase> EmbeddingCases() {
        .high = 50,
        .data = Data::kHeavyTails},
       {.x = kF32, .d_weight = kF32, .positions = 64, .ids = 8, .columns = 16, .low = 0, .high = 8, .data = Data::kTiny},
+      // Runs of many positions, in rows of several vectors and in part of one slice of columns.
+      {.x = kBF16, .d_weight = kBF16, .positions = 3000, .ids = 9, .columns = 200, .low = 2, .high = 6},
+      {.x = kF32, .d_weight = kF32, .positions = 700, .ids = 3, .columns = 8, .low = 0, .high = 3},
+      {.x = kBF16, .d_weight = kF32, .positions = 512, .ids = 1, .columns = 64, .low = 0, .high = 1},
+      {.x = kF32, .d_weight = kBF16, .positions = 33, .ids = 2, .columns = 72, .low = 1, .high = 2},
       // More ids than the workspace has counters.
       {.x = kF32,
        .d_weight = kF32,

@@ -217,6 +217,7 @@ std::vector<OpCase> LayerNormBackwardCases() {
       }
     }
   }
+  cases.push_back(BackwardCase({.shape = kManyRows, .y = Format::PerTensor(DType::kE4M3), .dtype = DType::kBF16}));
   OpCase large = BackwardCase({.shape = {2048, 256}, .y = Format::PerTensor(DType::kE4M3), .dtype = DType::kBF16});
   large.bytes = 2048.0 * 256.0 * 7.0;
   cases.push_back(std::move(large));

@@ -143,6 +143,7 @@ void AddAddCases(std::vector<OpCase>& cases) {
       cases.push_back(AddCase({.shape = {7, 50}, .dtype = dtype, .branch = branch, .y = false}));
       cases.push_back(AddCase({.shape = {7, 50}, .dtype = dtype, .branch = branch, .absmax = false, .eps = 0.25f}));
     }
+    cases.push_back(AddCase({.shape = kManyRows, .dtype = dtype}));
     OpCase large = AddCase({.shape = {2048, 256}, .dtype = dtype, .y = dtype == DType::kF32});
     large.bytes = 2048.0 * 256.0 * static_cast<double>(SizeOf(dtype)) * (dtype == DType::kF32 ? 4.0 : 3.0);
     cases.push_back(std::move(large));

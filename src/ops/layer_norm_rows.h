@@ -12,9 +12,13 @@
 
 namespace coat {
 
-/// One row, one column, and sizes around the 16 partial sums of a row and the 16 rows of a task.
-inline const Shape kLayerNormShapes[] = {{1, 1},   {3, 2},  {15, 15}, {16, 16},  {17, 17},
-                                         {33, 31}, {1, 33}, {5, 130}, {2, 1021}, {0, 7}};
+/// One row, one column, sizes around the 16 partial sums of a row and the 16 rows of a task, and widths that are held
+/// in registers by one warp and by several, in full and in part, up to widths that are not.
+inline const Shape kLayerNormShapes[] = {{1, 1},    {3, 2},    {15, 15},  {16, 16},   {17, 17},  {33, 31},
+                                         {1, 33},   {5, 130},  {2, 1021}, {0, 7},     {6, 264},  {5, 1000},
+                                         {2, 2048}, {3, 4000}, {2, 8192}, {1, 12000}, {1, 17000}};
+/// More rows than warps that a device is given.
+inline const Shape kManyRows = {40000, 8};
 
 /// Half of float32's smallest subnormal: the error of an underflow.
 constexpr double kUnderflow = 0x1p-150;

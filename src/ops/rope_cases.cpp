@@ -301,6 +301,10 @@ std::vector<OpCase> RopeCases() {
        .kv_heads = 2,
        .head_size = 16,
        .data = Data::kHuge},
+      {.dtype = kBF16, .sequences = 2, .positions = 9, .heads = 3, .kv_heads = 1, .head_size = 128},
+      {.dtype = kF32, .sequences = 2, .positions = 11, .heads = 5, .kv_heads = 2, .head_size = 80},
+      // More tokens than a device has threads for.
+      {.dtype = kBF16, .sequences = 200'000, .positions = 3, .heads = 1, .kv_heads = 1, .head_size = 2},
       tiny_run,
   };
   const RopeShape clipped[] = {
