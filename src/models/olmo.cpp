@@ -1,6 +1,7 @@
 #include "models/olmo.h"
 
 #include <cmath>
+#include <deque>
 #include <vector>
 
 #include "base/error.h"
@@ -85,24 +86,42 @@ void Olmo::RefreshWeights(Context& ctx) {
   head_.RefreshWeight(ctx);
 }
 
-Olmo::Saved Olmo::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const {
-  Saved kept;
-  for (const Block& block : blocks_) {
-    kept.blocks.push_back(block.LayOutSaved(sequences, length, config_.d_model, saved));
+Block::Saved Olmo::LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const {
+  return blocks_[layer].LayOutSaved(sequences, stream[0] / sequences, stream[1], saved);
+}
+
+Olmo::BlockSaved Olmo::LayOutBlock(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const {
+  BlockSaved kept;
+  if (recipe_.Recomputes(static_cast<std::int64_t>(layer))) {
+    kept.input = saved.Tensor("block_input", stream, recipe_.compute);
+  } else {
+    kept.all = LayOutAll(layer, stream, sequences, saved);
   }
-  const std::int64_t tokens = sequences * length;
-  kept.final_norm.y = AsPlain(saved.Tensor("ln_f", {tokens, config_.d_model}, recipe_.compute));
-  kept.final_norm.rstd = saved.Tensor("ln_f.rstd", {tokens}, DType::kF32);
   return kept;
+}
+
+NormSaved Olmo::LayOutFinalNorm(Shape stream, Arena& saved) const {
+  NormSaved kept;
+  kept.y = AsPlain(saved.Tensor("ln_f", stream, recipe_.compute));
+  kept.rstd = saved.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
+  return kept;
+}
+
+void Olmo::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const {
+  const Shape stream = {sequences * length, config_.d_model};
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) LayOutBlock(layer, stream, sequences, saved);
+  LayOutFinalNorm(stream, saved);
 }
 
 void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
   const Arena::Scope keep(saved);
   const Arena::Scope scope(scratch);
   const Shape stream = StreamShape(batch.ids);
-  const std::int64_t length = stream[0] / batch.sequences;
-  const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, length);
-  const Saved kept = LayOutSaved(batch.sequences, length, saved);
+  const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, stream[0] / batch.sequences);
+  std::vector<BlockSaved> kept;
+  NormSaved final_norm;
+  // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
+  std::deque<Arena::Scope> parts;
 
   {
     const Arena::Scope forward(scratch);
@@ -110,9 +129,15 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
     EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
     for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-      blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept.blocks[layer], scratch);
+      parts.emplace_back(saved);
+      const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, stream, batch.sequences, saved));
+      const Arena::Scope until_recomputed(saved);
+      const Block::Saved all = block.input ? LayOutAll(layer, stream, batch.sequences, saved) : block.all;
+      blocks_[layer].Forward(ctx, x, branch, layer > 0, table, all, scratch, block.input);
     }
-    final_norm_.Forward(ctx, x, branch, kept.final_norm, scratch);
+    parts.emplace_back(saved);
+    final_norm = LayOutFinalNorm(stream, saved);
+    final_norm_.Forward(ctx, x, branch, final_norm, scratch);
   }
 
   ResidualGradient d_x;
@@ -121,11 +146,18 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   {
     const Arena::Scope head(scratch);
     const TensorView d_normed = scratch.Tensor("d_ln_f", stream, recipe_.compute);
-    head_.ForwardBackward(ctx, kept.final_norm.y.codes, batch.terms, d_normed, scratch);
-    final_norm_.Backward(ctx, kept.final_norm, d_normed, d_x, /*overwrite=*/true);
+    head_.ForwardBackward(ctx, final_norm.y.codes, batch.terms, d_normed, scratch);
+    final_norm_.Backward(ctx, final_norm, d_normed, d_x, /*overwrite=*/true);
   }
+  parts.pop_back();
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
-    blocks_[layer].Backward(ctx, kept.blocks[layer], table, d_x, scratch);
+    Block::Saved all = kept[layer].all;
+    if (kept[layer].input) {
+      all = LayOutAll(layer, stream, batch.sequences, saved);
+      blocks_[layer].Recompute(ctx, kept[layer].input, table, all, scratch);
+    }
+    blocks_[layer].Backward(ctx, all, table, d_x, scratch);
+    parts.pop_back();
   }
   EmbeddingBackward(ctx, {.ids = batch.ids,
                           .d_x = d_x.d_x,

@@ -55,12 +55,8 @@ class Olmo {
   const Recipe& recipe() const { return recipe_; }
   std::span<const Parameter> parameters() const { return parameters_; }
 
-  /// What a micro-batch leaves from forward to backward.
-  struct Saved {
-    std::vector<Block::Saved> blocks;
-    NormSaved final_norm;
-  };
-  Saved LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
+  /// Lays out, for its list of entries, all that the forward pass of a micro-batch leaves for backward.
+  void LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
 
   /// Makes the weights' operands from the masters; before the first micro-batch of a step and before an evaluation.
   void RefreshWeights(Context& ctx);
@@ -73,8 +69,17 @@ class Olmo {
               Arena& scratch);
 
  private:
+  /// What a block leaves from forward to backward.
+  struct BlockSaved {
+    Block::Saved all;  // unless the recipe has it recomputed
+    TensorView input;  // [N, D] of the compute type, if it does
+  };
+
   void BindParameters(Context& ctx, Arena& weights);
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
+  Block::Saved LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
+  BlockSaved LayOutBlock(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
+  NormSaved LayOutFinalNorm(Shape stream, Arena& saved) const;
   /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
   void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,
                      Arena& scratch);

@@ -19,11 +19,21 @@ void Block::RefreshWeights(Context& ctx) {
 }
 
 void Block::Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, ConstTensorView rotary_table,
-                    const Saved& saved, Arena& scratch) const {
+                    const Saved& saved, Arena& scratch, TensorView input) const {
   const ConstTensorView pending = has_branch ? ConstTensorView(branch) : ConstTensorView();
   before_.Forward(ctx, x, pending, rotary_table, saved.before, scratch);
+  if (input) ctx.Copy(x, input);
   after_.Forward(ctx, saved.before.qkv, branch, saved.after, scratch);
   mlp_.Forward(ctx, x, branch, saved.mlp, scratch);
+}
+
+void Block::Recompute(Context& ctx, TensorView input, ConstTensorView rotary_table, const Saved& saved,
+                      Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const TensorView branch = scratch.Tensor("branch", input.shape(), compute_);
+  before_.Forward(ctx, input, {}, rotary_table, saved.before, scratch);
+  after_.Forward(ctx, saved.before.qkv, branch, saved.after, scratch);
+  mlp_.Recompute(ctx, input, branch, saved.mlp, scratch);
 }
 
 void Block::Backward(Context& ctx, const Saved& saved, ConstTensorView rotary_table, const ResidualGradient& d_x,

@@ -38,9 +38,13 @@ class Block {
 
   Saved LayOutSaved(std::int64_t sequences, std::int64_t length, std::int64_t width, Arena& saved) const;
   void RefreshWeights(Context& ctx);
-  /// `has_branch` is false for the first block only; `branch` [N, D] is this block's output on return.
+  /// `has_branch` is false for the first block only; `branch` [N, D] is this block's output on return. `input` [N, D],
+  /// where it is given, takes a copy of x with the branch added: all that Recompute needs.
   void Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, ConstTensorView rotary_table,
-               const Saved& saved, Arena& scratch) const;
+               const Saved& saved, Arena& scratch, TensorView input = {}) const;
+  /// Fills `saved` with the bytes that Forward left there, from its `input`, which is overwritten.
+  void Recompute(Context& ctx, TensorView input, ConstTensorView rotary_table, const Saved& saved,
+                 Arena& scratch) const;
   void Backward(Context& ctx, const Saved& saved, ConstTensorView rotary_table, const ResidualGradient& d_x,
                 Arena& scratch) const;
 

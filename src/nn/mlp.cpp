@@ -1,5 +1,6 @@
 #include "nn/mlp.h"
 
+#include "ops/quantize.h"
 #include "ops/swiglu.h"
 
 namespace coat {
@@ -36,6 +37,25 @@ void MlpResidual::Forward(Context& ctx, TensorView x, TensorView branch, const S
   up_gate_.Forward(ctx, saved.norm.AsLinearInput(), saved.up_gate.codes, scratch);
   SwigluForward(ctx, {.up_gate = saved.up_gate.codes, .product = product});
   down_.Forward(ctx, {AsPlain(product), saved.absmax}, branch, scratch);
+}
+
+void MlpResidual::Recompute(Context& ctx, TensorView x, ConstTensorView branch, const Saved& saved,
+                            Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const std::int64_t n = x.shape()[0];
+  const std::int64_t width = config_.hidden_width;
+  norm_.Forward(ctx, x, branch, saved.norm, scratch);
+  if (recipe_->KeepsGroups()) {
+    const TensorView up_gate = scratch.Tensor("up_gate", {n, 2 * width}, recipe_->compute);
+    up_gate_.Forward(ctx, saved.norm.AsLinearInput(), up_gate, scratch);
+    Quantize(ctx, {.x = up_gate, .y = saved.up_gate});
+    return;
+  }
+  up_gate_.Forward(ctx, saved.norm.AsLinearInput(), saved.up_gate.codes, scratch);
+  if (!saved.absmax) return;
+  const TensorView product = scratch.Tensor("product", {n, width}, recipe_->compute);
+  SwigluForward(ctx, {.up_gate = saved.up_gate.codes, .product = product});
+  AbsMax(ctx, {.x = product, .absmax = saved.absmax});
 }
 
 GradientOperands MlpResidual::BackwardThroughProduct(Context& ctx, const Saved& saved, const GradientOperands& d_branch,

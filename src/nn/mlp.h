@@ -39,6 +39,8 @@ class MlpResidual {
   Saved LayOutSaved(Shape x, Arena& saved) const;
   /// `branch` is the attention's output on entry and this half's on return.
   void Forward(Context& ctx, TensorView x, TensorView branch, const Saved& saved, Arena& scratch) const;
+  /// Fills `saved` again, with the same bytes, from x and `branch` as they were before Forward; makes no new branch.
+  void Recompute(Context& ctx, TensorView x, ConstTensorView branch, const Saved& saved, Arena& scratch) const;
   void Backward(Context& ctx, const Saved& saved, const ResidualGradient& d_x, Arena& scratch) const;
 
  private:

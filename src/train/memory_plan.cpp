@@ -139,12 +139,17 @@ std::string PlanTable(const TrainConfig& config) {
   }
   table += line + fmt::format("{:44}", "total");
   for (const MemoryPlan& plan : plans) table += cells(plan.Total());
-  table += "\n\nSaved activations by kind, one layer (the last line: once)\n" + line;
+  table += "\n\nSaved activations by kind, from forward to backward, all layers together\n" + line;
   for (const std::string& name : NamesOf(plans, &MemoryPlan::saved)) {
     table += fmt::format("{:44}", name);
-    const std::int64_t layers = name == "ln_f" ? 1 : plans[0].layers;
-    for (const MemoryPlan& plan : plans) table += cells(BytesOf(plan.saved, name) / layers);
+    for (const MemoryPlan& plan : plans) table += cells(BytesOf(plan.saved, name));
     table += "\n";
+  }
+  if (config.activation_checkpointing) {
+    table += fmt::format(
+        "\nactivation_checkpointing: {}. The activations of a block that keeps its input only are in the\n"
+        "category saved one block at a time, while it runs.\n",
+        NameOf(*config.activation_checkpointing));
   }
   return table;
 }

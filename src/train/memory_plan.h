@@ -18,7 +18,7 @@ struct MemoryPlan {
   };
   std::string recipe;            // "coat_real + coat_fp8_adamw"
   std::vector<Line> categories;  // masters, gradients, weights, moments, metadata, saved, batch, scratch
-  std::vector<Line> saved;       // activations of all layers by kind: qkv, up_gate, ...; part of the category saved
+  std::vector<Line> saved;       // what forward leaves for backward by kind, all layers together: qkv, up_gate, ...
   std::int64_t layers = 0;
   std::int64_t tokens = 0;  // of a micro-batch
 

@@ -1,6 +1,9 @@
 // What COAT's own code keeps in memory, from its sources; see MemoryPlan.
 
+#include <algorithm>
+
 #include "models/olmo.h"
+#include "recipes/recipe.h"
 #include "train/memory_plan.h"
 
 namespace coat {
@@ -8,7 +11,14 @@ namespace coat {
 MemoryPlan PublishedCoatPlan(const TrainConfig& config) {
   const ModelConfig& model = config.model;
   const std::int64_t parameters = CountParameters(OlmoParameters(model));
-  const std::int64_t layers = model.n_layers;
+  const Recipe recipe = MakeRecipe(config);
+  std::int64_t inputs = 0;  // of blocks that are recomputed
+  std::int64_t kept = 0;
+  std::int64_t layers = 0;  // whose activations are there at a time
+  for (std::int64_t layer = 0; layer < model.n_layers; ++layer) {
+    (recipe.Recomputes(layer) ? inputs : kept) += 1;
+    layers = std::max(layers, kept + (recipe.Recomputes(layer) ? 1 : 0));
+  }
   const std::int64_t tokens = config.device_train_microbatch_size * model.max_sequence_length;
   const std::int64_t d = model.d_model;
   const std::int64_t h = model.HiddenWidth();
@@ -19,7 +29,7 @@ MemoryPlan PublishedCoatPlan(const TrainConfig& config) {
   const std::int64_t norm = layers * (in_groups(d) + tokens * (d + 8));
   MemoryPlan plan;
   plan.recipe = "COAT as published (estimate)";
-  plan.layers = layers;
+  plan.layers = model.n_layers;
   plan.tokens = tokens;
   plan.saved = {{"attn_norm", norm},
                 {"qkv", layers * tokens * 2 * model.QkvWidth()},
@@ -29,6 +39,7 @@ MemoryPlan PublishedCoatPlan(const TrainConfig& config) {
                 {"silu", layers * in_groups(h)},
                 {"product", layers * tokens * h},
                 {"ln_f", tokens * (2 * d + 8)}};
+  if (inputs > 0) plan.saved.push_back({"block_input", inputs * tokens * 2 * d});
   std::int64_t saved = 0;
   for (const MemoryPlan::Line& line : plan.saved) saved += line.bytes;
   const std::int64_t groups = (parameters + 127) / 128;
