@@ -125,18 +125,16 @@ class GoldenCoatAdamW : public testing::Test {
     StoredMoment first, second;
     for (std::int64_t step = 1; step <= kSteps; ++step) {
       auto grad = Load<float>(fmt::format("g{}", step - 1), "F32", kElements);
-      CoatAdamW(ctx, {.param = TensorView(param.data(), {kElements}, DType::kF32, DeviceKind::kCpu),
-                      .grad = TensorView(grad.data(), {kElements}, DType::kF32, DeviceKind::kCpu),
-                      .exp_avg = first.View(),
-                      .exp_avg_sq = second.View(),
-                      .group = kGroup,
-                      .expand_min = 16,
-                      .settings = {.learning_rate = kLearningRate,
-                                   .beta1 = 0.9,
-                                   .beta2 = 0.95,
-                                   .eps = 1e-8,
-                                   .weight_decay = 0.1,
-                                   .step = step}});
+      const CoatAdamWTensor tensor = {.param = TensorView(param.data(), {kElements}, DType::kF32, DeviceKind::kCpu),
+                                      .grad = TensorView(grad.data(), {kElements}, DType::kF32, DeviceKind::kCpu),
+                                      .exp_avg = first.View(),
+                                      .exp_avg_sq = second.View(),
+                                      .weight_decay = 0.1};
+      CoatAdamW(ctx,
+                {.tensors = {&tensor, 1},
+                 .group = kGroup,
+                 .expand_min = 16,
+                 .settings = {.learning_rate = kLearningRate, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = step}});
       for (std::size_t i = 0; i < kElements; ++i) {
         const double g = grad[i];
         m[i] = 0.9 * m[i] + 0.1 * g;
@@ -250,10 +248,11 @@ TEST(CoatAdamW, StoresConstantGroupsAndSingleElementsExactly) {
       };
       double m = 0.0, v = 0.0;
       for (std::int64_t step = 1; step <= 20; ++step) {
-        CoatAdamW(ctx, {.param = TensorView(param.data(), {count}, DType::kF32, DeviceKind::kCpu),
-                        .grad = TensorView(grad.data(), {count}, DType::kF32, DeviceKind::kCpu),
-                        .exp_avg = view(0),
-                        .exp_avg_sq = view(1),
+        const CoatAdamWTensor tensor = {.param = TensorView(param.data(), {count}, DType::kF32, DeviceKind::kCpu),
+                                        .grad = TensorView(grad.data(), {count}, DType::kF32, DeviceKind::kCpu),
+                                        .exp_avg = view(0),
+                                        .exp_avg_sq = view(1)};
+        CoatAdamW(ctx, {.tensors = {&tensor, 1},
                         .settings = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = step}});
         m = 0.9 * m + 0.1 * value;
         v = 0.95 * v + 0.05 * value * static_cast<double>(value);

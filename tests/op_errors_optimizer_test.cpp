@@ -33,64 +33,74 @@ class OptimizerOpErrorsTest : public testing::Test {
 
 class AdamWErrorsTest : public OptimizerOpErrorsTest {
  protected:
-  AdamWArgs args_ = {.param = Meta({7, 3}, DType::kF32),
-                     .grad = Meta({7, 3}, DType::kBF16),
-                     .exp_avg = Meta({7, 3}, DType::kF32),
-                     .exp_avg_sq = Meta({7, 3}, DType::kF32),
-                     .grad_scale = kOne,
-                     .settings = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8}};
-  std::string Error() { return ErrorFrom(AdamW, args_); }
+  static AdamWTensor Good() {
+    return {.param = Meta({7, 3}, DType::kF32),
+            .grad = Meta({7, 3}, DType::kBF16),
+            .exp_avg = Meta({7, 3}, DType::kF32),
+            .exp_avg_sq = Meta({7, 3}, DType::kF32),
+            .grad_scale = kOne};
+  }
+  AdamWTensor tensor_ = Good();
+  AdamWSettings settings_ = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8};
+  /// Of a call with a good tensor before this one.
+  std::string Error() {
+    const AdamWTensor tensors[] = {Good(), tensor_};
+    return ErrorFrom(AdamW, {.tensors = tensors, .settings = settings_});
+  }
 };
 
 TEST_F(AdamWErrorsTest, AcceptsWhatTheContractNames) {
-  EXPECT_NO_THROW(AdamW(ctx_, args_));
+  EXPECT_NO_THROW(AdamW(ctx_, {.tensors = {&tensor_, 1}, .settings = settings_}));
+  EXPECT_NO_THROW(AdamW(ctx_, {.tensors = {}, .settings = settings_}));
 }
 
 TEST_F(AdamWErrorsTest, RefusesTensorsOfOtherShapesTypesAndDevices) {
-  args_.grad = Meta({3, 7}, DType::kF32);
-  ExpectParts(Error(), {"AdamW grad", "[3, 7] f32", "[7, 3]"});
-  args_.grad = Meta({7, 3}, DType::kE4M3);
-  ExpectParts(Error(), {"AdamW grad", "e4m3", "f32 or bf16"});
-  args_.grad = Meta({7, 3}, DType::kF32);
-  args_.exp_avg = Meta({7, 3}, DType::kBF16);
-  ExpectParts(Error(), {"AdamW exp_avg ", "bf16", "[7, 3] f32"});
-  args_.exp_avg = Meta({7, 3}, DType::kF32);
-  args_.exp_avg_sq = Meta({21}, DType::kF32);
-  ExpectParts(Error(), {"AdamW exp_avg_sq", "[21] f32", "[7, 3] f32"});
-  args_.exp_avg_sq = Meta({7, 3}, DType::kF32);
-  args_.grad_scale = Meta({3}, DType::kF32);
-  ExpectParts(Error(), {"AdamW grad_scale", "[3] f32", "[1] f32"});
-  args_.grad_scale = OnCpu({1}, DType::kF32);
-  ExpectParts(Error(), {"AdamW grad_scale", "on cpu", "on meta"});
-  args_.param = {};
-  ExpectParts(Error(), {"AdamW param", "missing"});
+  tensor_.grad = Meta({3, 7}, DType::kF32);
+  ExpectParts(Error(), {"AdamW tensors[1] grad", "[3, 7] f32", "[7, 3]"});
+  tensor_.grad = Meta({7, 3}, DType::kE4M3);
+  ExpectParts(Error(), {"AdamW tensors[1] grad", "e4m3", "f32 or bf16"});
+  tensor_.grad = Meta({7, 3}, DType::kF32);
+  tensor_.exp_avg = Meta({7, 3}, DType::kBF16);
+  ExpectParts(Error(), {"AdamW tensors[1] exp_avg ", "bf16", "[7, 3] f32"});
+  tensor_.exp_avg = Meta({7, 3}, DType::kF32);
+  tensor_.exp_avg_sq = Meta({21}, DType::kF32);
+  ExpectParts(Error(), {"AdamW tensors[1] exp_avg_sq", "[21] f32", "[7, 3] f32"});
+  tensor_.exp_avg_sq = Meta({7, 3}, DType::kF32);
+  tensor_.grad_scale = Meta({3}, DType::kF32);
+  ExpectParts(Error(), {"AdamW tensors[1] grad_scale", "[3] f32", "[1] f32"});
+  tensor_.grad_scale = OnCpu({1}, DType::kF32);
+  ExpectParts(Error(), {"AdamW tensors[1] grad_scale", "on cpu", "on meta"});
+  tensor_.param = {};
+  ExpectParts(Error(), {"AdamW tensors[1] param", "missing"});
 }
 
 TEST_F(AdamWErrorsTest, RefusesSettingsThatMakeNoUpdate) {
   const auto with = [&](auto change) {
-    AdamWArgs args = args_;
-    change(args.settings);
-    return ErrorFrom(AdamW, args);
+    AdamWSettings settings = settings_;
+    change(settings);
+    return ErrorFrom(AdamW, {.tensors = {&tensor_, 1}, .settings = settings});
   };
   ExpectParts(with([](AdamWSettings& s) { s.eps = 0.0; }), {"AdamW eps is 0", "above 0"});
   ExpectParts(with([](AdamWSettings& s) { s.eps = 1e-60; }), {"AdamW eps is 1e-60", "above 0"});
+  ExpectParts(with([](AdamWSettings& s) { s.eps = 1e-39; }), {"AdamW eps is 1e-39", "not subnormal"});
   ExpectParts(with([](AdamWSettings& s) { s.step = 0; }), {"AdamW step is 0", "1 at the first update"});
   ExpectParts(with([](AdamWSettings& s) { s.beta1 = 1.0; }), {"AdamW betas", "1 and 0.95", "below 1"});
   ExpectParts(with([](AdamWSettings& s) { s.beta2 = -0.1; }), {"AdamW betas", "-0.1", "from 0"});
   ExpectParts(with([](AdamWSettings& s) { s.learning_rate = kNaN; }), {"AdamW learning_rate is nan", "finite"});
+  tensor_.weight_decay = kNaN;
+  ExpectParts(Error(), {"AdamW tensors[1] weight_decay is nan", "finite"});
 }
 
 TEST_F(OptimizerOpErrorsTest, LionWRefusesAMomentOfAnotherShape) {
-  LionWArgs args = {.param = Meta({5}, DType::kF32),
-                    .grad = Meta({5}, DType::kF32),
-                    .exp_avg = Meta({5}, DType::kF32),
-                    .settings = {}};
+  LionWTensor tensor = {
+      .param = Meta({5}, DType::kF32), .grad = Meta({5}, DType::kF32), .exp_avg = Meta({5}, DType::kF32)};
+  const LionWArgs args = {.tensors = {&tensor, 1}, .settings = {}};
   EXPECT_NO_THROW(LionW(ctx_, args));
-  args.exp_avg = Meta({6}, DType::kF32);
-  ExpectParts(ErrorFrom(LionW, args), {"LionW exp_avg", "[6] f32", "[5] f32"});
-  args.exp_avg = Meta({5}, DType::kF32);
-  args.param = Meta({5}, DType::kBF16);
-  ExpectParts(ErrorFrom(LionW, args), {"LionW param", "bf16", "[5] f32"});
+  tensor.exp_avg = Meta({6}, DType::kF32);
+  ExpectParts(ErrorFrom(LionW, args), {"LionW tensors[0] exp_avg", "[6] f32", "[5] f32"});
+  tensor.exp_avg = Meta({5}, DType::kF32);
+  tensor.param = Meta({5}, DType::kBF16);
+  ExpectParts(ErrorFrom(LionW, args), {"LionW tensors[0] param", "bf16", "[5] f32"});
 }
 
 class CoatAdamWErrorsTest : public OptimizerOpErrorsTest {
@@ -98,19 +108,31 @@ class CoatAdamWErrorsTest : public OptimizerOpErrorsTest {
   static ExpandedMoment Moment(std::int64_t groups) {
     return {Meta({300}, DType::kE4M3), Meta({groups}, DType::kF32), Meta({groups}, DType::kF32)};
   }
-  CoatAdamWArgs args_ = {.param = Meta({300}, DType::kF32),
-                         .grad = Meta({300}, DType::kBF16),
-                         .exp_avg = Moment(3),
-                         .exp_avg_sq = Moment(3),
+  CoatAdamWTensor tensor_ = {.param = Meta({300}, DType::kF32),
+                             .grad = Meta({300}, DType::kBF16),
+                             .exp_avg = Moment(3),
+                             .exp_avg_sq = Moment(3)};
+  CoatAdamWArgs args_ = {.tensors = {&tensor_, 1},
                          .settings = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8}};
   std::string Error() { return ErrorFrom(CoatAdamW, args_); }
 };
 
 TEST_F(CoatAdamWErrorsTest, AcceptsEitherFormatAndNoExpansion) {
   EXPECT_NO_THROW(CoatAdamW(ctx_, args_));
-  args_.exp_avg_sq.codes = Meta({300}, DType::kE5M2);
-  args_.exp_avg.exponent = {};
+  tensor_.exp_avg_sq.codes = Meta({300}, DType::kE5M2);
+  tensor_.exp_avg.exponent = {};
   EXPECT_NO_THROW(CoatAdamW(ctx_, args_));
+}
+
+TEST_F(CoatAdamWErrorsTest, RefusesTensorsInDifferentFormats) {
+  CoatAdamWTensor tensors[] = {tensor_, tensor_};
+  args_.tensors = tensors;
+  EXPECT_NO_THROW(CoatAdamW(ctx_, args_));
+  tensors[1].exp_avg_sq.codes = Meta({300}, DType::kE5M2);
+  ExpectParts(Error(), {"CoatAdamW tensors[1] exp_avg_sq codes", "e5m2", "e4m3"});
+  tensors[1] = tensor_;
+  tensors[1].exp_avg.exponent = {};
+  ExpectParts(Error(), {"CoatAdamW tensors[1] exp_avg", "not expanded", "tensors[0]"});
 }
 
 TEST_F(CoatAdamWErrorsTest, RefusesGroupsThatAreNoMultipleOf32UpTo256) {
@@ -122,19 +144,19 @@ TEST_F(CoatAdamWErrorsTest, RefusesGroupsThatAreNoMultipleOf32UpTo256) {
 
 TEST_F(CoatAdamWErrorsTest, RefusesMetadataForOtherGroups) {
   args_.group = 64;
-  ExpectParts(Error(), {"CoatAdamW exp_avg absmax", "[3] f32", "[5] f32"});
+  ExpectParts(Error(), {"CoatAdamW tensors[0] exp_avg absmax", "[3] f32", "[5] f32"});
   args_.group = 128;
-  args_.exp_avg_sq.exponent = Meta({2}, DType::kF32);
-  ExpectParts(Error(), {"CoatAdamW exp_avg_sq exponent", "[2] f32", "[3] f32"});
+  tensor_.exp_avg_sq.exponent = Meta({2}, DType::kF32);
+  ExpectParts(Error(), {"CoatAdamW tensors[0] exp_avg_sq exponent", "[2] f32", "[3] f32"});
 }
 
 TEST_F(CoatAdamWErrorsTest, RefusesMomentsThatAreNotFp8) {
-  args_.exp_avg.codes = Meta({300}, DType::kF32);
-  ExpectParts(Error(), {"CoatAdamW exp_avg codes", "f32", "fp8"});
-  args_.exp_avg.codes = {};
-  ExpectParts(Error(), {"CoatAdamW exp_avg codes", "fp8"});
-  args_.exp_avg.codes = Meta({299}, DType::kE4M3);
-  ExpectParts(Error(), {"CoatAdamW exp_avg codes", "[299] e4m3", "[300] e4m3"});
+  tensor_.exp_avg.codes = Meta({300}, DType::kF32);
+  ExpectParts(Error(), {"CoatAdamW tensors[0] exp_avg codes", "f32", "fp8"});
+  tensor_.exp_avg.codes = {};
+  ExpectParts(Error(), {"CoatAdamW tensors[0] exp_avg codes", "fp8"});
+  tensor_.exp_avg.codes = Meta({299}, DType::kE4M3);
+  ExpectParts(Error(), {"CoatAdamW tensors[0] exp_avg codes", "[299] e4m3", "[300] e4m3"});
 }
 
 TEST_F(CoatAdamWErrorsTest, RefusesAnExpandMinThatMakesNoSteps) {
@@ -146,10 +168,12 @@ TEST_F(CoatAdamWErrorsTest, RefusesAnExpandMinThatMakesNoSteps) {
 }
 
 TEST_F(OptimizerOpErrorsTest, NormsAndStatisticsRefuseCodesAndOtherOutputs) {
-  EXPECT_NO_THROW(L2Norm(ctx_, {.x = Meta({2, 3}, DType::kBF16), .norm = kOne}));
-  ExpectParts(ErrorFrom(L2Norm, {.x = Meta({2, 3}, DType::kE5M2), .norm = kOne}), {"L2Norm x", "e5m2", "f32 or bf16"});
-  ExpectParts(ErrorFrom(L2Norm, {.x = Meta({2, 3}, DType::kF32), .norm = Meta({2}, DType::kF32)}),
-              {"L2Norm norm", "[2] f32", "[1] f32"});
+  ConstTensorView x = Meta({2, 3}, DType::kBF16);
+  EXPECT_NO_THROW(L2Norms(ctx_, {.tensors = {&x, 1}, .norms = kOne}));
+  ExpectParts(ErrorFrom(L2Norms, {.tensors = {&x, 1}, .norms = Meta({2}, DType::kF32)}),
+              {"L2Norms norms", "[2] f32", "[1] f32"});
+  x = Meta({2, 3}, DType::kE5M2);
+  ExpectParts(ErrorFrom(L2Norms, {.tensors = {&x, 1}, .norms = kOne}), {"L2Norms tensors[0]", "e5m2", "f32 or bf16"});
   EXPECT_NO_THROW(Statistics(ctx_, {.x = Meta({2}, DType::kF32), .statistics = Meta({4}, DType::kF32)}));
   ExpectParts(ErrorFrom(Statistics, {.x = Meta({0}, DType::kF32), .statistics = Meta({4}, DType::kF32)}),
               {"Statistics x", "[0] f32", "at least one element"});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace coat::cpu {
 
@@ -22,7 +23,8 @@ void TotalNorm(Context&, const TotalNormArgs& args) {
     const double norm = args.norms.As<float>()[i];
     sum += norm * norm;
   }
-  *args.total_norm.As<float>() = static_cast<float>(std::sqrt(sum));
+  const bool nan = std::isnan(sum);
+  *args.total_norm.As<float>() = nan ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(std::sqrt(sum));
 }
 
 void ClipCoefficients(Context&, const ClipCoefficientsArgs& args) {

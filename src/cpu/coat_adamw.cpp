@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <bit>
 
-#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
 #include "numerics/expansion.h"
+#include "ops/visit.h"
 
 namespace coat::cpu {
 
@@ -84,30 +84,34 @@ void UpdateGroup(AdamWScalars scalars, float grad_scale, std::int64_t count, con
   }
 }
 
-}  // namespace
-
-void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
-  const AdamWScalars scalars(args.settings);
-  const float grad_scale = args.grad_scale ? *args.grad_scale.As<float>() : 1.0f;
+void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, const CoatAdamWTensor& tensor) {
+  const AdamWScalars scalars(args.settings, tensor.weight_decay);
+  const float grad_scale = tensor.grad_scale ? *tensor.grad_scale.As<float>() : 1.0f;
   const auto expand_min = static_cast<float>(args.expand_min);
-  const std::int64_t elements = args.param.elements();
+  const std::int64_t elements = tensor.param.elements();
   const std::int64_t groups = (elements + args.group - 1) / args.group;
-  VisitPlain(args.grad.dtype(), [&]<class T>() {
+  VisitPlain(tensor.grad.dtype(), [&]<class T>() {
     ctx.ParallelBlocks(groups, kElements / args.group, [&](std::int64_t first, std::int64_t last) {
       alignas(64) float exp_avg[kLargestGroup];
       alignas(64) float exp_avg_sq[kLargestGroup];
       for (std::int64_t group = first; group < last; ++group) {
         const std::int64_t begin = group * args.group;
         const Span span = {begin, std::min(args.group, elements - begin), group};
-        Decode(args.exp_avg, span, exp_avg);
-        Decode(args.exp_avg_sq, span, exp_avg_sq);
-        UpdateGroup(scalars, grad_scale, span.count, args.grad.As<T>() + begin, args.param.As<float>() + begin, exp_avg,
-                    exp_avg_sq);
-        Encode(args.exp_avg, span, expand_min, exp_avg);
-        Encode(args.exp_avg_sq, span, expand_min, exp_avg_sq);
+        Decode(tensor.exp_avg, span, exp_avg);
+        Decode(tensor.exp_avg_sq, span, exp_avg_sq);
+        UpdateGroup(scalars, grad_scale, span.count, tensor.grad.As<T>() + begin, tensor.param.As<float>() + begin,
+                    exp_avg, exp_avg_sq);
+        Encode(tensor.exp_avg, span, expand_min, exp_avg);
+        Encode(tensor.exp_avg_sq, span, expand_min, exp_avg_sq);
       }
     });
   });
+}
+
+}  // namespace
+
+void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
+  for (const CoatAdamWTensor& tensor : args.tensors) UpdateTensor(ctx, args, tensor);
 }
 
 }  // namespace coat::cpu

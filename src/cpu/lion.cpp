@@ -1,7 +1,7 @@
 #include "ops/lion.h"
 
-#include "ops/visit.h"
 #include "numerics/bfloat16.h"
+#include "ops/visit.h"
 
 namespace coat::cpu {
 
@@ -26,14 +26,16 @@ void UpdateElements(LionWScalars scalars, float grad_scale, bool selective, std:
 }  // namespace
 
 void LionW(Context& ctx, const LionWArgs& args) {
-  const LionWScalars scalars(args.settings);
-  const float grad_scale = args.grad_scale ? *args.grad_scale.As<float>() : 1.0f;
-  VisitPlain(args.grad.dtype(), [&]<class T>() {
-    ctx.ParallelBlocks(args.param.elements(), kElements, [&](std::int64_t begin, std::int64_t end) {
-      UpdateElements(scalars, grad_scale, args.selective, end - begin, args.grad.As<T>() + begin,
-                     args.param.As<float>() + begin, args.exp_avg.As<float>() + begin);
+  for (const LionWTensor& tensor : args.tensors) {
+    const LionWScalars scalars(args.settings, tensor.weight_decay);
+    const float grad_scale = tensor.grad_scale ? *tensor.grad_scale.As<float>() : 1.0f;
+    VisitPlain(tensor.grad.dtype(), [&]<class T>() {
+      ctx.ParallelBlocks(tensor.param.elements(), kElements, [&](std::int64_t begin, std::int64_t end) {
+        UpdateElements(scalars, grad_scale, args.selective, end - begin, tensor.grad.As<T>() + begin,
+                       tensor.param.As<float>() + begin, tensor.exp_avg.As<float>() + begin);
+      });
     });
-  });
+  }
 }
 
 }  // namespace coat::cpu

@@ -4,9 +4,9 @@
 #include <bit>
 #include <cmath>
 
-#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
+#include "ops/visit.h"
 
 namespace coat::cpu {
 
@@ -70,20 +70,24 @@ BlockSums SumsOf(const T* x, std::int64_t count) {
           *std::max_element(largest, largest + kLanes)};
 }
 
-}  // namespace
-
-void L2Norm(Context& ctx, const L2NormArgs& args) {
-  const std::int64_t elements = args.x.elements();
+float NormOf(Context& ctx, ConstTensorView x) {
+  const std::int64_t elements = x.elements();
   const std::int64_t block = BlockOf(elements);
   auto* squares = reinterpret_cast<double*>(ctx.Workspace(0));
-  VisitPlain(args.x.dtype(), [&]<class T>() {
+  VisitPlain(x.dtype(), [&]<class T>() {
     ctx.ParallelBlocks(elements, block, [&](std::int64_t begin, std::int64_t end) {
-      squares[begin / block] = SumOfSquares(args.x.As<T>() + begin, end - begin);
+      squares[begin / block] = SumOfSquares(x.As<T>() + begin, end - begin);
     });
   });
   double sum = 0.0;
   for (std::int64_t i = 0; i * block < elements; ++i) sum += squares[i];
-  *args.norm.As<float>() = static_cast<float>(std::sqrt(sum));
+  return static_cast<float>(std::sqrt(sum));
+}
+
+}  // namespace
+
+void L2Norms(Context& ctx, const L2NormsArgs& args) {
+  for (std::size_t i = 0; i < args.tensors.size(); ++i) args.norms.As<float>()[i] = NormOf(ctx, args.tensors[i]);
 }
 
 void Statistics(Context& ctx, const StatisticsArgs& args) {

@@ -18,13 +18,12 @@ constexpr double WholePower(double base, std::int64_t n) {
   return power;
 }
 
-/// What a user sets, per step.
+/// What a user sets, per step. The weight decay is a parameter's own.
 struct AdamWSettings {
   double learning_rate = 0.0;
   double beta1 = 0.0;
   double beta2 = 0.0;
   double eps = 0.0;
-  double weight_decay = 0.0;
   std::int64_t step = 1;  // 1 at the first update
 };
 
@@ -40,8 +39,8 @@ struct AdamWScalars {
   float root_correction = 1.0f;  // sqrt(1 - beta2^step)
 
   constexpr AdamWScalars() = default;
-  explicit AdamWScalars(const AdamWSettings& settings)
-      : decay(static_cast<float>(settings.learning_rate * settings.weight_decay)),
+  AdamWScalars(const AdamWSettings& settings, double weight_decay)
+      : decay(static_cast<float>(settings.learning_rate * weight_decay)),
         beta1(static_cast<float>(settings.beta1)),
         one_minus_beta1(static_cast<float>(1.0 - settings.beta1)),
         beta2(static_cast<float>(settings.beta2)),
@@ -79,7 +78,6 @@ struct LionWSettings {
   double learning_rate = 0.0;
   double beta1 = 0.0;
   double beta2 = 0.0;
-  double weight_decay = 0.0;
 };
 
 struct LionWScalars {
@@ -91,8 +89,8 @@ struct LionWScalars {
   float learning_rate = 0.0f;
 
   constexpr LionWScalars() = default;
-  explicit LionWScalars(const LionWSettings& settings)
-      : decay(static_cast<float>(settings.learning_rate * settings.weight_decay)),
+  LionWScalars(const LionWSettings& settings, double weight_decay)
+      : decay(static_cast<float>(settings.learning_rate * weight_decay)),
         beta1(static_cast<float>(settings.beta1)),
         one_minus_beta1(static_cast<float>(1.0 - settings.beta1)),
         beta2(static_cast<float>(settings.beta2)),

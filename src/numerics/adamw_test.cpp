@@ -8,8 +8,8 @@
 namespace coat {
 namespace {
 
-constexpr AdamWSettings kSettings = {
-    .learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .step = 1};
+constexpr AdamWSettings kSettings = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = 1};
+constexpr double kWeightDecay = 0.1;
 
 /// The element formula in double, written in COAT's form: the decay inside the update.
 struct Reference {
@@ -22,7 +22,7 @@ struct Reference {
     exp_avg_sq = s.beta2 * exp_avg_sq + (1.0 - s.beta2) * grad * grad;
     const double root = std::sqrt(exp_avg_sq) / std::sqrt(1.0 - std::pow(s.beta2, static_cast<double>(s.step)));
     const double correction = 1.0 - std::pow(s.beta1, static_cast<double>(s.step));
-    param -= s.learning_rate * (exp_avg / ((root + s.eps) * correction) + s.weight_decay * param);
+    param -= s.learning_rate * (exp_avg / ((root + s.eps) * correction) + kWeightDecay * param);
   }
 };
 
@@ -44,7 +44,7 @@ TEST(AdamW, FollowsDoublePrecisionOverManySteps) {
       AdamWSettings settings = kSettings;
       settings.step = step;
       const float grad = static_cast<float>(scale * normal(generator));
-      element = AdamWUpdate(AdamWScalars(settings), element, grad);
+      element = AdamWUpdate(AdamWScalars(settings, kWeightDecay), element, grad);
       reference.Step(settings, grad);
       // A step's error is some roundings of values up to 0.5 + lr; 300 of them add up.
       ASSERT_NEAR(element.param, reference.param, 3e-8 * step + 1e-7) << "step " << step << ", scale " << scale;
@@ -55,12 +55,12 @@ TEST(AdamW, FollowsDoublePrecisionOverManySteps) {
 }
 
 TEST(AdamW, FirstStepIsAlmostTheSignOfTheGradient) {
-  const AdamWElement element = AdamWUpdate(AdamWScalars(kSettings), {0.0f, 0.0f, 0.0f}, -0.03f);
+  const AdamWElement element = AdamWUpdate(AdamWScalars(kSettings, kWeightDecay), {0.0f, 0.0f, 0.0f}, -0.03f);
   EXPECT_NEAR(element.param, 1e-3, 1e-9);
 }
 
 TEST(AdamW, DecaysAParameterWithoutGradient) {
-  const AdamWElement element = AdamWUpdate(AdamWScalars(kSettings), {2.0f, 0.0f, 0.0f}, 0.0f);
+  const AdamWElement element = AdamWUpdate(AdamWScalars(kSettings, kWeightDecay), {2.0f, 0.0f, 0.0f}, 0.0f);
   EXPECT_EQ(element.param, 2.0f - 2e-4f);
   EXPECT_EQ(element.exp_avg, 0.0f);
   EXPECT_EQ(element.exp_avg_sq, 0.0f);
@@ -72,7 +72,8 @@ TEST(AdamW, DecaysAsMuchAsIsAskedOverManySteps) {
   for (int i = 0; i < 100; ++i) {
     const float start = 1.0f + 0.01f * static_cast<float>(i);
     AdamWElement element{start, 0.0f, 0.0f};
-    for (int step = 0; step < kSteps; ++step) element = AdamWUpdate(AdamWScalars(kSettings), element, 0.0f);
+    for (int step = 0; step < kSteps; ++step)
+      element = AdamWUpdate(AdamWScalars(kSettings, kWeightDecay), element, 0.0f);
     mean_error += 0.01 * (element.param / (start * std::pow(1.0 - 1e-4, kSteps)) - 1.0);
   }
   // Multiplying by 1 - 1e-4 in float32 would be off by 1.7e-8 a step, 3.3e-5 in all.
@@ -85,7 +86,7 @@ TEST(AdamW, KeepsTheMomentsFiniteForEveryFiniteGradient) {
   for (int step = 1; step <= 5; ++step) {
     AdamWSettings settings = kSettings;
     settings.step = step;
-    element = AdamWUpdate(AdamWScalars(settings), element, kLargest);
+    element = AdamWUpdate(AdamWScalars(settings, kWeightDecay), element, kLargest);
     EXPECT_TRUE(std::isfinite(element.exp_avg));
     EXPECT_TRUE(std::isfinite(element.exp_avg_sq));
     EXPECT_TRUE(std::isfinite(element.param));
@@ -93,7 +94,7 @@ TEST(AdamW, KeepsTheMomentsFiniteForEveryFiniteGradient) {
 }
 
 TEST(LionW, IsAsComputedByHand) {
-  const LionWScalars scalars({.learning_rate = 0.25, .beta1 = 0.5, .beta2 = 0.75, .weight_decay = 0.5});
+  const LionWScalars scalars({.learning_rate = 0.25, .beta1 = 0.5, .beta2 = 0.75}, 0.5);
   // u = 0.5 * 4 + 0.5 * (-8) = -2; p = 2 * (1 - 0.125) + 0.25; m = 0.75 * 4 + 0.25 * (-8) = 1.
   const LionWElement down = LionWUpdate(scalars, {2.0f, 4.0f}, -8.0f);
   EXPECT_EQ(down.param, 2.0f);

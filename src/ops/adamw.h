@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "base/context.h"
@@ -8,24 +9,33 @@
 
 namespace coat {
 
-struct AdamWArgs {
+/// One parameter of an update.
+struct AdamWTensor {
   TensorView param;                 // [...] f32, updated
   ConstTensorView grad;             // of param's shape, f32 or bf16, finite
   TensorView exp_avg;               // of param's shape, f32, updated
   TensorView exp_avg_sq;            // of param's shape, f32, updated
   ConstTensorView grad_scale = {};  // [1] f32, by which the gradient is multiplied; 1 when it is missing
-  AdamWSettings settings;           // eps > 0, step >= 1
-  bool selective = false;           // leave alone the elements whose gradient, after the scale, is 0
+  double weight_decay = 0.0;
 };
 
-/// One AdamW update of a tensor: AdamWUpdate of numerics/adamw.h on each element.
+struct AdamWArgs {
+  std::span<const AdamWTensor> tensors;  // apart in memory
+  AdamWSettings settings;                // eps >= 2^-126, step >= 1
+  bool selective = false;                // leave alone the elements whose gradient, after the scale, is 0
+};
+
+/// One AdamW update of all tensors: AdamWUpdate of numerics/adamw.h on each element.
 ///
 /// Rounding: grad * grad_scale in float32, then as AdamWUpdate. Exactness: bitwise. Throws ArgumentError unless shapes,
 /// types, devices and settings are as above. Source: OLMo's AdamW (torch.optim.AdamW with selective updates).
 void AdamW(Context& ctx, const AdamWArgs& args);
 
-/// Throws ArgumentError unless eps > 0, step >= 1, both betas are in [0, 1) and all numbers are finite.
+/// Throws ArgumentError unless eps >= 2^-126, step >= 1, both betas are in [0, 1) and all numbers are finite.
 void RequireAdamWSettings(std::string_view op, const AdamWSettings& settings);
+
+/// Throws ArgumentError, which begins with `tensor`, unless the weight decay is finite.
+void RequireWeightDecay(std::string_view tensor, double weight_decay);
 
 namespace cpu {
 void AdamW(Context& ctx, const AdamWArgs& args);

@@ -12,7 +12,7 @@ struct TotalNormArgs {
   TensorView total_norm;  // [1] f32, written
 };
 
-/// The L2 norm of all tensors together, from those of each. NaN and infinities stay visible.
+/// The L2 norm of all tensors together, from those of each. Infinities stay visible, and NaN as 0x7fc00000.
 ///
 /// Rounding: in double, in order; the root once to float32. Exactness: bitwise. Throws ArgumentError unless types,
 /// shapes and devices are as above.

@@ -1,5 +1,7 @@
 #include "ops/coat_adamw.h"
 
+#include <fmt/core.h>
+
 #include <string>
 
 #include "base/error.h"
@@ -21,20 +23,36 @@ void RequireMoment(const Context& ctx, const std::string& argument, const Expand
   if (moment.exponent) RequireTensor(ctx, argument + " exponent", moment.exponent, groups, DType::kF32);
 }
 
+/// The same storage as the first tensor's.
+void RequireSameFormat(const std::string& argument, const ExpandedMoment& moment, const ExpandedMoment& first) {
+  COAT_REQUIRE(moment.codes.dtype() == first.codes.dtype(), "{} codes are {}; expected {} as in tensors[0]", argument,
+               NameOf(moment.codes.dtype()), NameOf(first.codes.dtype()));
+  COAT_REQUIRE(static_cast<bool>(moment.exponent) == static_cast<bool>(first.exponent),
+               "{} is {}; expected the opposite, as in tensors[0]", argument,
+               moment.exponent ? "expanded" : "not expanded");
+}
+
 }  // namespace
 
 void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
-  const Shape shape = args.param.shape();
-  RequireTensor(ctx, "CoatAdamW param", args.param, shape, DType::kF32);
-  RequirePlain(ctx, "CoatAdamW grad", args.grad, shape);
   COAT_REQUIRE(args.group >= 32 && args.group <= 256 && args.group % 32 == 0,
                "CoatAdamW group is {}; expected a multiple of 32 from 32 to 256", args.group);
   COAT_REQUIRE(args.expand_min >= 1 && args.expand_min <= 1 << 20, "CoatAdamW expand_min is {}; expected 1 to {}",
                args.expand_min, 1 << 20);
-  RequireMoment(ctx, "CoatAdamW exp_avg", args.exp_avg, shape, args.group);
-  RequireMoment(ctx, "CoatAdamW exp_avg_sq", args.exp_avg_sq, shape, args.group);
-  if (args.grad_scale) RequireTensor(ctx, "CoatAdamW grad_scale", args.grad_scale, {1}, DType::kF32);
   RequireAdamWSettings("CoatAdamW", args.settings);
+  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
+    const CoatAdamWTensor& tensor = args.tensors[i];
+    const std::string name = fmt::format("CoatAdamW tensors[{}]", i);
+    const Shape shape = tensor.param.shape();
+    RequireTensor(ctx, name + " param", tensor.param, shape, DType::kF32);
+    RequirePlain(ctx, name + " grad", tensor.grad, shape);
+    RequireMoment(ctx, name + " exp_avg", tensor.exp_avg, shape, args.group);
+    RequireMoment(ctx, name + " exp_avg_sq", tensor.exp_avg_sq, shape, args.group);
+    RequireSameFormat(name + " exp_avg", tensor.exp_avg, args.tensors[0].exp_avg);
+    RequireSameFormat(name + " exp_avg_sq", tensor.exp_avg_sq, args.tensors[0].exp_avg_sq);
+    if (tensor.grad_scale) RequireTensor(ctx, name + " grad_scale", tensor.grad_scale, {1}, DType::kF32);
+    RequireWeightDecay(name, tensor.weight_decay);
+  }
   COAT_DISPATCH(CoatAdamW, ctx, args);
 }
 

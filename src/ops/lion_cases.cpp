@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ops/format_reference.h"
@@ -13,7 +14,8 @@ namespace coat {
 
 namespace {
 
-constexpr LionWSettings kSettings = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .weight_decay = 0.1};
+constexpr LionWSettings kSettings = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.99};
+constexpr double kWeightDecay = 0.1;
 
 struct LionWShape {
   Shape shape;
@@ -21,53 +23,74 @@ struct LionWShape {
   Data data = Data::kNormal;
   bool selective = false;
   bool perf = false;
+  std::int64_t second = -1;  // elements of a second tensor without weight decay; none if negative
+
+  std::vector<Shape> Shapes() const {
+    return second < 0 ? std::vector<Shape>{shape} : std::vector<Shape>{shape, {second}};
+  }
 };
 
+std::string NameOf(const char* operand, std::size_t tensor) {
+  return fmt::format("{}.{}", operand, tensor);
+}
+
 /// Element by element in double.
-void CheckElements(const LionWShape& shape, const Operands& before, const Operands& after, Checker& checker) {
+void CheckElements(const LionWShape& shape, std::size_t t, const Operands& before, const Operands& after,
+                   Checker& checker) {
+  const ConstTensorView old_p = before[NameOf("param", t)], grads = before[NameOf("grad", t)];
+  const ConstTensorView old_m = before[NameOf("exp_avg", t)];
+  const ConstTensorView got_p = after[NameOf("param", t)], got_m = after[NameOf("exp_avg", t)];
+  const double weight_decay = t == 0 ? kWeightDecay : 0.0;
   const double scale = ValueAt(before["grad_scale"], 0);
-  for (std::int64_t i = 0; i < shape.shape.elements(); ++i) {
-    const double p = ValueAt(before["param"], i);
-    const double m = ValueAt(before["exp_avg"], i);
-    const double g = ValueAt(before["grad"], i) * scale;
+  for (std::int64_t i = 0; i < grads.elements(); ++i) {
+    const double p = ValueAt(old_p, i);
+    const double m = ValueAt(old_m, i);
+    const double g = ValueAt(grads, i) * scale;
     if (shape.selective && g == 0.0) {
-      checker.Near("unchanged param", i, ValueAt(after["param"], i), p, 0.0);
-      checker.Near("unchanged exp_avg", i, ValueAt(after["exp_avg"], i), m, 0.0);
+      checker.Near("unchanged param", i, ValueAt(got_p, i), p, 0.0);
+      checker.Near("unchanged exp_avg", i, ValueAt(got_m, i), m, 0.0);
       continue;
     }
     const double direction = kSettings.beta1 * m + (1.0 - kSettings.beta1) * g;
     const double sign = direction > 0.0 ? 1.0 : (direction < 0.0 ? -1.0 : 0.0);
     const double error = 5 * kFloatRoundoff * (std::abs(m) + std::abs(g)) + 0x1p-148;
-    const double new_p = p * (1.0 - kSettings.learning_rate * kSettings.weight_decay) - kSettings.learning_rate * sign;
+    const double new_p = p * (1.0 - kSettings.learning_rate * weight_decay) - kSettings.learning_rate * sign;
     // Where the direction is within its error of 0, any sign is right.
     const double slack = std::abs(direction) <= error ? 2.0 * kSettings.learning_rate : 0.0;
-    checker.Near("param", i, ValueAt(after["param"], i), new_p, 4 * kFloatRoundoff * (std::abs(p) + 1e-3) + slack);
-    checker.Near("exp_avg", i, ValueAt(after["exp_avg"], i), kSettings.beta2 * m + (1.0 - kSettings.beta2) * g, error);
+    checker.Near("param", i, ValueAt(got_p, i), new_p, 4 * kFloatRoundoff * (std::abs(p) + 1e-3) + slack);
+    checker.Near("exp_avg", i, ValueAt(got_m, i), kSettings.beta2 * m + (1.0 - kSettings.beta2) * g, error);
   }
 }
 
 OpCase CaseOf(const LionWShape& shape) {
   OpCase op;
-  op.name = fmt::format("LionW/{},grad={},{}{}", shape.shape.ToString(), NameOf(shape.grad), NameOf(shape.data),
-                        shape.selective ? ",selective" : "");
+  op.name = fmt::format("LionW/{}{},grad={},{}{}", shape.shape.ToString(),
+                        shape.second < 0 ? "" : fmt::format(" and {}", shape.second), NameOf(shape.grad),
+                        NameOf(shape.data), shape.selective ? ",selective" : "");
   op.make = [shape](std::uint64_t seed) {
     Operands operands;
-    operands.InOut("param", shape.shape, DType::kF32, seed);
-    operands.Input("grad", shape.shape, shape.grad, seed, shape.data);
-    operands.InOut("exp_avg", shape.shape, DType::kF32, seed, shape.data);
+    const std::vector<Shape> shapes = shape.Shapes();
+    for (std::size_t t = 0; t < shapes.size(); ++t) {
+      operands.InOut(NameOf("param", t), shapes[t], DType::kF32, seed);
+      operands.Input(NameOf("grad", t), shapes[t], shape.grad, seed, shape.data);
+      operands.InOut(NameOf("exp_avg", t), shapes[t], DType::kF32, seed, shape.data);
+    }
     operands.Input("grad_scale", {1}, DType::kF32, seed).As<float>()[0] = 0.3f;
     return operands;
   };
   op.call = [shape](Context& ctx, const Operands& operands) {
-    LionW(ctx, {.param = operands["param"],
-                .grad = operands["grad"],
-                .exp_avg = operands["exp_avg"],
-                .grad_scale = operands["grad_scale"],
-                .settings = kSettings,
-                .selective = shape.selective});
+    std::vector<LionWTensor> tensors;
+    for (std::size_t t = 0; t < shape.Shapes().size(); ++t) {
+      tensors.push_back({.param = operands[NameOf("param", t)],
+                         .grad = operands[NameOf("grad", t)],
+                         .exp_avg = operands[NameOf("exp_avg", t)],
+                         .grad_scale = operands["grad_scale"],
+                         .weight_decay = t == 0 ? kWeightDecay : 0.0});
+    }
+    LionW(ctx, {.tensors = tensors, .settings = kSettings, .selective = shape.selective});
   };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
-    CheckElements(shape, before, after, checker);
+    for (std::size_t t = 0; t < shape.Shapes().size(); ++t) CheckElements(shape, t, before, after, checker);
   };
   op.bitwise = true;
   if (shape.perf) op.bytes = static_cast<double>(shape.shape.elements() * (2 * 8 + SizeOf(shape.grad)));
@@ -84,6 +107,7 @@ std::vector<OpCase> LionWCases() {
       {.shape = {997}, .data = Data::kHuge},
       {.shape = {997}, .data = Data::kZeroGroups},
       {.shape = {33, 1009}, .grad = DType::kBF16, .data = Data::kZeroGroups, .selective = true},
+      {.shape = {3, 2048}, .second = 1021},
       {.shape = {1024, 1024}, .perf = true},
   };
   std::vector<OpCase> cases;

@@ -1,15 +1,19 @@
 #include "ops/statistics.h"
 
+#include <fmt/core.h>
+
 #include "base/error.h"
 #include "ops/checks.h"
 #include "ops/dispatch.h"
 
 namespace coat {
 
-void L2Norm(Context& ctx, const L2NormArgs& args) {
-  RequirePlain(ctx, "L2Norm x", args.x, args.x.shape());
-  RequireTensor(ctx, "L2Norm norm", args.norm, {1}, DType::kF32);
-  COAT_DISPATCH(L2Norm, ctx, args);
+void L2Norms(Context& ctx, const L2NormsArgs& args) {
+  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
+    RequirePlain(ctx, fmt::format("L2Norms tensors[{}]", i), args.tensors[i], args.tensors[i].shape());
+  }
+  RequireTensor(ctx, "L2Norms norms", args.norms, {static_cast<std::int64_t>(args.tensors.size())}, DType::kF32);
+  COAT_DISPATCH(L2Norms, ctx, args);
 }
 
 void Statistics(Context& ctx, const StatisticsArgs& args) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "numerics/bfloat16.h"
@@ -38,16 +39,13 @@ void Put(TensorView x, std::int64_t i, float value) {
   if (x.dtype() == DType::kBF16) x.As<BFloat16>()[i] = ToBFloat16(value);
 }
 
-Operands MakeOperands(const InputShape& shape, std::string_view output, std::int64_t count, std::uint64_t seed) {
-  Operands operands;
-  const TensorView x = operands.Input("x", shape.shape, shape.x, seed, shape.data);
+void AddInput(Operands& operands, const std::string& name, const InputShape& shape, std::uint64_t seed) {
+  const TensorView x = operands.Input(name, shape.shape, shape.x, seed, shape.data);
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   if (shape.special == Special::kNaN || shape.special == Special::kBoth) Put(x, shape.at, nan);
   if (shape.special == Special::kInfinity) Put(x, shape.at, -infinity);
   if (shape.special == Special::kBoth) Put(x, (shape.at + 1) % x.elements(), infinity);
-  operands.Output(output, {count}, DType::kF32);
-  return operands;
 }
 
 struct Exact {
@@ -78,23 +76,43 @@ Exact ExactOf(ConstTensorView x) {
   return exact;
 }
 
-OpCase NormCase(const InputShape& shape) {
+/// The norms of tensors of these kinds, in one call.
+OpCase NormsCase(const std::string& name, const std::vector<InputShape>& shapes) {
   OpCase op;
-  op.name = "L2Norm/" + shape.Name();
-  op.make = [shape](std::uint64_t seed) { return MakeOperands(shape, "norm", 1, seed); };
-  op.call = [](Context& ctx, const Operands& operands) { L2Norm(ctx, {.x = operands["x"], .norm = operands["norm"]}); };
-  op.check = [](const Operands& before, const Operands& after, Checker& checker) {
-    const double exact = ExactOf(before["x"]).norm;
-    checker.Near("norm", 0, ValueAt(after["norm"], 0), exact, 2.0 * HalfUlp(DType::kF32, exact));
+  op.name = "L2Norms/" + name;
+  op.make = [shapes](std::uint64_t seed) {
+    Operands operands;
+    for (std::size_t t = 0; t < shapes.size(); ++t) AddInput(operands, fmt::format("x.{}", t), shapes[t], seed);
+    operands.Output("norms", {static_cast<std::int64_t>(shapes.size())}, DType::kF32);
+    return operands;
   };
-  if (shape.perf) op.bytes = static_cast<double>(shape.shape.elements() * SizeOf(shape.x));
+  op.call = [count = shapes.size()](Context& ctx, const Operands& operands) {
+    std::vector<ConstTensorView> tensors;
+    for (std::size_t t = 0; t < count; ++t) tensors.push_back(operands[fmt::format("x.{}", t)]);
+    L2Norms(ctx, {.tensors = tensors, .norms = operands["norms"]});
+  };
+  op.check = [count = shapes.size()](const Operands& before, const Operands& after, Checker& checker) {
+    for (std::size_t t = 0; t < count; ++t) {
+      const double exact = ExactOf(before[fmt::format("x.{}", t)]).norm;
+      const auto index = static_cast<std::int64_t>(t);
+      checker.Near("norm", index, ValueAt(after["norms"], index), exact, 2.0 * HalfUlp(DType::kF32, exact));
+    }
+  };
+  for (const InputShape& shape : shapes) {
+    if (shape.perf) op.bytes += static_cast<double>(shape.shape.elements() * SizeOf(shape.x));
+  }
   return op;
 }
 
 OpCase StatisticsCase(const InputShape& shape) {
   OpCase op;
   op.name = "Statistics/" + shape.Name();
-  op.make = [shape](std::uint64_t seed) { return MakeOperands(shape, "statistics", 4, seed); };
+  op.make = [shape](std::uint64_t seed) {
+    Operands operands;
+    AddInput(operands, "x", shape, seed);
+    operands.Output("statistics", {4}, DType::kF32);
+    return operands;
+  };
   op.call = [](Context& ctx, const Operands& operands) {
     Statistics(ctx, {.x = operands["x"], .statistics = operands["statistics"]});
   };
@@ -133,11 +151,20 @@ std::vector<OpCase> StatisticsCases() {
       {.shape = {1024, 1024}, .x = kBF16, .perf = true},
   };
   std::vector<OpCase> cases;
+  std::vector<InputShape> all;
   for (const InputShape& shape : shapes) {
-    cases.push_back(NormCase(shape));
+    cases.push_back(NormsCase(shape.Name(), {shape}));
     cases.push_back(StatisticsCase(shape));
+    all.push_back(shape);
+    if (all.size() % 4 == 0) all.push_back({.shape = {0}});
   }
-  cases.push_back(NormCase({.shape = {0}}));
+  cases.push_back(NormsCase("all of these", all));
+  std::vector<InputShape> many;
+  for (std::int64_t t = 0; t < 700; ++t) {
+    many.push_back({.shape = {t * 41 % 1000}, .x = t % 3 == 0 ? kBF16 : DType::kF32});
+  }
+  cases.push_back(NormsCase("700 tensors", many));
+  cases.push_back(NormsCase("no elements", {{.shape = {0}}}));
   return cases;
 }
 

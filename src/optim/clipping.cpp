@@ -1,11 +1,22 @@
 #include "optim/clipping.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/clip.h"
 #include "ops/statistics.h"
 
 namespace coat {
+
+namespace {
+
+std::vector<float> Downloaded(const Context& ctx, ConstTensorView x) {
+  std::vector<float> values(static_cast<std::size_t>(x.elements()));
+  ctx.Download(x, values.data());
+  return values;
+}
+
+}  // namespace
 
 GradientClipping::GradientClipping(std::span<const Parameter> parameters, double beta)
     : parameters_(parameters), beta_(beta) {}
@@ -19,37 +30,36 @@ void GradientClipping::LayOut(Arena& metadata) {
 }
 
 ClippingResult GradientClipping::Measure(Context& ctx, const ClippingLimits& limits) {
-  const auto count = static_cast<std::int64_t>(parameters_.size());
-  for (std::int64_t i = 0; i < count; ++i) {
-    L2Norm(ctx, {.x = parameters_[static_cast<std::size_t>(i)].grad, .norm = norms_.Rows(i, 1)});
-  }
+  std::vector<ConstTensorView> gradients;
+  for (const Parameter& parameter : parameters_) gradients.push_back(parameter.grad);
+  L2Norms(ctx, {.tensors = gradients, .norms = norms_});
   TotalNorm(ctx, {.norms = norms_, .total_norm = total_norm_});
   ClippingResult result;
   if (ctx.device() == DeviceKind::kMeta) return result;
-  result.total_norm = *total_norm_.As<float>();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double norm = norms_.As<float>()[i];
-    result.norms.push_back(norm);
-    if (!std::isfinite(norm) && result.first_non_finite.empty()) {
-      result.first_non_finite = parameters_[static_cast<std::size_t>(i)].name;
-    }
+  const std::vector<float> norms = Downloaded(ctx, norms_);
+  result.norms.assign(norms.begin(), norms.end());
+  result.total_norm = Downloaded(ctx, total_norm_)[0];
+  for (std::size_t i = 0; i < norms.size(); ++i) {
+    if (std::isfinite(norms[i])) continue;
+    result.first_non_finite = parameters_[i].name;
+    return result;
   }
-  if (!result.first_non_finite.empty()) return result;
   if (limits.max_norm_ratio) {
     AdaptiveClipCoefficients(ctx, {.norms = norms_,
                                    .norm_averages = averages_,
                                    .coefficients = coefficients_,
                                    .max_norm_ratio = static_cast<float>(*limits.max_norm_ratio),
                                    .beta = static_cast<float>(beta_)});
-    result.averages.assign(averages_.As<float>(), averages_.As<float>() + count);
+    const std::vector<float> averages = Downloaded(ctx, averages_);
+    result.averages.assign(averages.begin(), averages.end());
   } else {
     ClipCoefficients(ctx, {.total_norm = total_norm_,
                            .coefficients = coefficients_,
                            .max_norm = limits.max_norm ? static_cast<float>(*limits.max_norm) : INFINITY});
   }
-  std::int64_t clipped = 0;
-  for (std::int64_t i = 0; i < count; ++i) clipped += coefficients_.As<float>()[i] < 1.0f ? 1 : 0;
-  result.clipping_rate = static_cast<double>(clipped) / static_cast<double>(count);
+  const std::vector<float> coefficients = Downloaded(ctx, coefficients_);
+  const auto clipped = std::count_if(coefficients.begin(), coefficients.end(), [](float c) { return c < 1.0f; });
+  result.clipping_rate = static_cast<double>(clipped) / static_cast<double>(coefficients.size());
   return result;
 }
 

@@ -26,12 +26,11 @@ std::vector<Decayed> WithDecay(const OptimizerConfig& config, std::span<const Pa
   return decayed;
 }
 
-AdamWSettings SettingsOf(const OptimizerConfig& config, double weight_decay, const UpdateScalars& scalars) {
+AdamWSettings SettingsOf(const OptimizerConfig& config, const UpdateScalars& scalars) {
   return {.learning_rate = scalars.learning_rate,
           .beta1 = config.betas[0],
           .beta2 = config.betas[1],
           .eps = config.eps,
-          .weight_decay = weight_decay,
           .step = scalars.step};
 }
 
@@ -50,16 +49,17 @@ class PlainAdamW : public Optimizer {
   }
 
   void Update(Context& ctx, const UpdateScalars& scalars) override {
+    std::vector<AdamWTensor> tensors;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const Parameter& parameter = *parameters_[i].parameter;
-      AdamW(ctx, {.param = parameter.value,
-                  .grad = parameter.grad,
-                  .exp_avg = states_[i].exp_avg,
-                  .exp_avg_sq = states_[i].exp_avg_sq,
-                  .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
-                  .settings = SettingsOf(config_, parameters_[i].weight_decay, scalars),
-                  .selective = config_.selective_updates});
+      tensors.push_back({.param = parameter.value,
+                         .grad = parameter.grad,
+                         .exp_avg = states_[i].exp_avg,
+                         .exp_avg_sq = states_[i].exp_avg_sq,
+                         .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
+                         .weight_decay = parameters_[i].weight_decay});
     }
+    AdamW(ctx, {.tensors = tensors, .settings = SettingsOf(config_, scalars), .selective = config_.selective_updates});
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
@@ -94,18 +94,19 @@ class PlainLionW : public Optimizer {
   }
 
   void Update(Context& ctx, const UpdateScalars& scalars) override {
+    std::vector<LionWTensor> tensors;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const Parameter& parameter = *parameters_[i].parameter;
-      LionW(ctx, {.param = parameter.value,
-                  .grad = parameter.grad,
-                  .exp_avg = moments_[i],
-                  .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
-                  .settings = {.learning_rate = scalars.learning_rate,
-                               .beta1 = config_.betas[0],
-                               .beta2 = config_.betas[1],
-                               .weight_decay = parameters_[i].weight_decay},
-                  .selective = config_.selective_updates});
+      tensors.push_back({.param = parameter.value,
+                         .grad = parameter.grad,
+                         .exp_avg = moments_[i],
+                         .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
+                         .weight_decay = parameters_[i].weight_decay});
     }
+    LionW(ctx,
+          {.tensors = tensors,
+           .settings = {.learning_rate = scalars.learning_rate, .beta1 = config_.betas[0], .beta2 = config_.betas[1]},
+           .selective = config_.selective_updates});
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
@@ -138,17 +139,20 @@ class Fp8AdamW : public Optimizer {
   }
 
   void Update(Context& ctx, const UpdateScalars& scalars) override {
+    std::vector<CoatAdamWTensor> tensors;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const Parameter& parameter = *parameters_[i].parameter;
-      CoatAdamW(ctx, {.param = parameter.value,
-                      .grad = parameter.grad,
-                      .exp_avg = states_[i].exp_avg,
-                      .exp_avg_sq = states_[i].exp_avg_sq,
-                      .group = quantize_.qgroup_size,
-                      .expand_min = quantize_.expand_min,
-                      .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
-                      .settings = SettingsOf(config_, parameters_[i].weight_decay, scalars)});
+      tensors.push_back({.param = parameter.value,
+                         .grad = parameter.grad,
+                         .exp_avg = states_[i].exp_avg,
+                         .exp_avg_sq = states_[i].exp_avg_sq,
+                         .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
+                         .weight_decay = parameters_[i].weight_decay});
     }
+    CoatAdamW(ctx, {.tensors = tensors,
+                    .group = quantize_.qgroup_size,
+                    .expand_min = quantize_.expand_min,
+                    .settings = SettingsOf(config_, scalars)});
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {

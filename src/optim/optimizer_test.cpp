@@ -137,12 +137,8 @@ TEST(Optimizer, UpdatesEachParameterWithItsOwnDecayAndGradientScale) {
   training.Step(1);
   for (std::size_t p = 0; p < 3; ++p) {
     const Parameter& parameter = training.parameters.all()[p];
-    const AdamWScalars scalars({.learning_rate = 1e-3,
-                                .beta1 = 0.9,
-                                .beta2 = 0.95,
-                                .eps = 1e-8,
-                                .weight_decay = parameter.kind == ParameterKind::kEmbedding ? 0.0 : 0.1,
-                                .step = 1});
+    const AdamWScalars scalars({.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = 1},
+                               parameter.kind == ParameterKind::kEmbedding ? 0.0 : 0.1);
     for (std::int64_t i = 0; i < parameter.shape.elements(); ++i) {
       const float grad = parameter.grad.As<float>()[i] * training.grad_scale[p];
       const AdamWElement expected = AdamWUpdate(scalars, {before[p][static_cast<std::size_t>(i)], 0.0f, 0.0f}, grad);

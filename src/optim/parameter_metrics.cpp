@@ -18,8 +18,10 @@ std::vector<ParameterMetrics::Metric> ParameterMetrics::Measure(Context& ctx) co
     Statistics(ctx, {.x = x, .statistics = statistics_});
     if (ctx.device() == DeviceKind::kMeta) return;
     constexpr std::string_view kNames[] = {"min", "max", "avg", "norm"};
+    float values[4];
+    ctx.Download(statistics_, values);
     for (int i = 0; i < 4; ++i) {
-      metrics.push_back({fmt::format("{}/{}.{}", kind, parameter, kNames[i]), statistics_.As<float>()[i]});
+      metrics.push_back({fmt::format("{}/{}.{}", kind, parameter, kNames[i]), values[i]});
     }
   };
   for (const Parameter& parameter : parameters_) {
