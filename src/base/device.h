@@ -40,6 +40,13 @@ class Device {
   virtual void Synchronize() = 0;
   /// Runs `work`, which only calls ops and Copy, as Context::Recorded describes.
   virtual void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) = 0;
+
+  /// What has been measured to choose among algorithms that give different bits, as text; empty if nothing has. A run
+  /// that imports it takes the same algorithms.
+  virtual std::string ExportTuning() const = 0;
+  /// Takes what ExportTuning gave; before the first step, since algorithms that have run are kept. Returns "" or, if
+  /// the text is another device's or another version's and is ignored, why. Throws IoError if it is damaged.
+  virtual std::string ImportTuning(std::string_view text) = 0;
 };
 
 }  // namespace coat

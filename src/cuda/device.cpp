@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "cuda/cublaslt.h"
+#include "cuda/gemm_plans.h"
 #include "cuda/has_kernels.h"
 
 namespace coat::cuda {
@@ -58,7 +60,10 @@ CudaStatus CheckCudaDevice(int ordinal) {
         "this build has no kernels for {}: it was built for {}; configure with "
         "-DCOAT_CUDA_ARCHITECTURES={}{}, or use --device=cpu",
         status.name, COAT_CUDA_ARCHITECTURES, properties.major, properties.minor);
+    return status;
   }
+  status.reason = CublasLtProblem();
+  status.usable = status.reason.empty();
   return status;
 }
 
@@ -190,6 +195,15 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
     recording.graph = nullptr;
   }
   COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, 0));
+}
+
+std::string CudaDevice::ExportTuning() const {
+  const auto plans = parts_.find(std::type_index(typeid(GemmPlans)));
+  return plans == parts_.end() ? "" : static_cast<const GemmPlans*>(plans->second.get())->Export();
+}
+
+std::string CudaDevice::ImportTuning(std::string_view text) {
+  return text.empty() ? "" : Get<GemmPlans>().Import(text);
 }
 
 void CudaDevice::DropRecordings() noexcept {

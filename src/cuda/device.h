@@ -43,6 +43,8 @@ class CudaDevice final : public Device {
   void Copy(const void* from, void* to, std::int64_t bytes) override;
   void Synchronize() override;
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) override;
+  std::string ExportTuning() const override;
+  std::string ImportTuning(std::string_view text) override;
 
   const CudaOptions& options() const { return options_; }
   cudaStream_t stream() const { return stream_; }

@@ -14,7 +14,7 @@ namespace coat::cuda {
 enum class GemmMode : std::uint8_t {
   kAuto,  // FP8 where the device has FP8 tensor cores that our formats need, else bf16
   kFp8,   // FP8; an error where the device has none
-  kBf16,  // bf16 on decoded operands: the memory of FP8, the speed of bf16
+  kBf16,  // bf16 on operands that are decoded in the workspace, which grows to hold the two of a product; any shape
 };
 
 struct CudaOptions {

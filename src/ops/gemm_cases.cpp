@@ -24,6 +24,7 @@ struct GemmSetup {
   DType d = DType::kF32;
   GemmLayout layout = GemmLayout::kNT;
   bool accumulate = false;
+  bool fast_accumulation = false;
   Data a_data = Data::kNormal;
   Data b_data = Data::kNormal;
   Special special = Special::kNone;
@@ -35,9 +36,9 @@ struct GemmSetup {
   std::string Name() const {
     constexpr std::string_view kLayouts[] = {"NT", "NN", "TN"};
     constexpr std::string_view kSpecials[] = {"", ",nan", ",infinity"};
-    return fmt::format("Gemm{}/{}x{}->{}{},M={},N={},K={},{}x{}{}", kLayouts[static_cast<int>(layout)], a.ToString(),
-                       b.ToString(), NameOf(d), accumulate ? "+=" : "", m, n, k, NameOf(a_data), NameOf(b_data),
-                       kSpecials[static_cast<int>(special)]);
+    return fmt::format("Gemm{}/{}x{}->{}{}{},M={},N={},K={},{}x{}{}", kLayouts[static_cast<int>(layout)], a.ToString(),
+                       b.ToString(), NameOf(d), accumulate ? "+=" : "", fast_accumulation ? ",fast" : "", m, n, k,
+                       NameOf(a_data), NameOf(b_data), kSpecials[static_cast<int>(special)]);
   }
 };
 
@@ -113,10 +114,17 @@ double UnderflowBound(const GemmSetup& setup, const Operands& after, double magn
   return bound;
 }
 
+/// What the sums of FP8 tensor cores may lose of products whose magnitudes add up to `magnitude`.
+double TensorCoreBound(const GemmSetup& setup, double magnitude) {
+  const std::int64_t together = setup.fast_accumulation ? setup.k : std::min<std::int64_t>(setup.k, 128);
+  return (33.0 / 32.0 * static_cast<double>(together) + 1.0) * 0x1p-13 * magnitude;
+}
+
 void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& after, Checker& checker) {
   const std::vector<double> a = RowsOfK(OperandOf(after, "a", setup.a), setup.layout == GemmLayout::kTN, setup.k);
   const std::vector<double> b = RowsOfK(OperandOf(after, "b", setup.b), setup.layout != GemmLayout::kNT, setup.k);
   const TensorView d = after["d"];
+  const bool cut = checker.device() == DeviceKind::kCuda && IsFp8(setup.a.dtype);
   // An odd step, so that rows of every place in a tile come up.
   const std::int64_t step = setup.perf ? 97 : 1;
   for (std::int64_t row = 0; row < setup.m; row += step) {
@@ -129,6 +137,7 @@ void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& a
         sum += x[i] * y[i];
         magnitude += std::abs(x[i] * y[i]);
       }
+      const double products = magnitude;
       const std::int64_t index = row * setup.n + column;
       if (setup.accumulate) {
         sum += ValueAt(before["d"], index);
@@ -140,8 +149,9 @@ void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& a
       } else if (setup.WholeNumbers()) {
         checker.Near("d", index, got, RoundedTo(setup.d, sum), 0.0);
       } else {
-        const double bound = static_cast<double>(setup.k + 2) * kFloatRoundoff * magnitude + HalfUlp(setup.d, sum) +
-                             UnderflowBound(setup, after, magnitude);
+        double bound = static_cast<double>(setup.k + 2) * kFloatRoundoff * magnitude + HalfUlp(setup.d, sum) +
+                       UnderflowBound(setup, after, magnitude);
+        if (cut) bound += TensorCoreBound(setup, products);
         checker.Near("d", index, got, sum, bound);
       }
     }
@@ -169,7 +179,8 @@ OpCase GemmCase(const GemmSetup& setup) {
                .b = OperandOf(o, "b", setup.b),
                .d = o["d"],
                .layout = setup.layout,
-               .accumulate = setup.accumulate});
+               .accumulate = setup.accumulate,
+               .fast_accumulation = setup.fast_accumulation});
   };
   result.check = [setup](const Operands& before, const Operands& after, Checker& checker) {
     CheckGemm(setup, before, after, checker);
@@ -219,6 +230,12 @@ constexpr GemmShape kShapes[] = {{1, 1, 1},       {1, 1, 1025},    {1, 513, 7}, 
 constexpr GemmShape kShapesBy128[] = {{1, 128, 128},    {63, 128, 256},  {65, 256, 1024}, {129, 384, 128},
                                       {127, 128, 1152}, {513, 640, 128}, {9, 128, 2176}};
 
+/// Sizes that FP8 tensor cores take: around those of their tiles (64 to 256), with many and with few rows.
+constexpr GemmShape kTensorCoreShapes[] = {{1, 16, 16},     {17, 48, 80},    {64, 144, 272},  {250, 112, 1040},
+                                           {256, 256, 256}, {333, 272, 464}, {1024, 32, 4112}};
+constexpr GemmShape kTensorCoreShapesBy128[] = {{4, 128, 128},   {60, 256, 384},   {128, 128, 512},
+                                                {132, 384, 640}, {256, 256, 1152}, {516, 128, 4224}};
+
 void AddShapes(const Row& row, const std::vector<GemmLayout>& layouts, std::vector<OpCase>& cases) {
   const bool by_128 = row.a.scaling == Scaling::kGroup;
   std::vector<GemmShape> shapes(std::begin(kShapes), std::end(kShapes));
@@ -250,7 +267,9 @@ void AddData(const Row& row, const std::vector<GemmLayout>& layouts, std::vector
                                          {Data::kIntegers, Data::kIntegers}};
   for (const GemmLayout layout : layouts) {
     for (const DType d : row.d) {
-      GemmSetup setup = {.m = 67, .n = 128, .k = 1152, .a = row.a, .b = row.b, .d = d, .layout = layout};
+      // Four rows at a time are what FP8 tensor cores take with scales of groups.
+      const std::int64_t m = row.a.scaling == Scaling::kGroup ? 68 : 67;
+      GemmSetup setup = {.m = m, .n = 128, .k = 1152, .a = row.a, .b = row.b, .d = d, .layout = layout};
       for (const auto& [a_data, b_data] : kinds) {
         setup.a_data = a_data;
         setup.b_data = b_data;
@@ -263,6 +282,30 @@ void AddData(const Row& row, const std::vector<GemmLayout>& layouts, std::vector
       for (const Special special : {Special::kNaN, Special::kInfinity}) {
         setup.special = special;
         cases.push_back(GemmCase(setup));
+      }
+    }
+  }
+}
+
+/// Products of FP8 operands, in shapes that tensor cores take; those with one scale a tensor with fast sums too.
+void AddTensorCoreShapes(const Row& row, std::vector<OpCase>& cases) {
+  const bool by_128 = row.a.scaling == Scaling::kGroup;
+  std::vector<GemmShape> shapes(std::begin(kTensorCoreShapes), std::end(kTensorCoreShapes));
+  if (by_128) shapes.assign(std::begin(kTensorCoreShapesBy128), std::end(kTensorCoreShapesBy128));
+  for (const GemmShape& shape : shapes) {
+    for (const DType d : row.d) {
+      for (const bool accumulate : {false, true}) {
+        for (const bool fast : {false, true}) {
+          if (fast && by_128) continue;
+          cases.push_back(GemmCase({.m = shape.m,
+                                    .n = shape.n,
+                                    .k = shape.k,
+                                    .a = row.a,
+                                    .b = row.b,
+                                    .d = d,
+                                    .accumulate = accumulate,
+                                    .fast_accumulation = fast}));
+        }
       }
     }
   }
@@ -307,6 +350,7 @@ std::vector<OpCase> GemmCases() {
   }
   for (const Row& row : Fp8Rows()) {
     AddShapes(row, {GemmLayout::kNT}, cases);
+    AddTensorCoreShapes(row, cases);
     AddData(row, {GemmLayout::kNT}, cases);
   }
   AddPerfCases(cases);

@@ -90,9 +90,12 @@ double ValueAt(const ConstQuantizedView& x, std::int64_t row, std::int64_t colum
 /// the smallest subnormal.
 double HalfUlp(DType dtype, double value);
 
-/// Collects what differs; a test prints it.
+/// Collects what differs; a test prints it. `device` is where the op has run, for contracts whose bounds depend on it.
 class Checker {
  public:
+  explicit Checker(DeviceKind device = DeviceKind::kCpu) : device_(device) {}
+
+  DeviceKind device() const { return device_; }
   /// |got - exact| <= bound; two NaNs agree, as do two infinities of one sign.
   void Near(std::string_view what, std::int64_t index, double got, double exact, double bound);
   /// The same bytes.
@@ -108,6 +111,7 @@ class Checker {
  private:
   void Fail(const std::string& line);
 
+  DeviceKind device_;
   std::int64_t checked_ = 0;
   std::int64_t failed_ = 0;
   std::string report_;

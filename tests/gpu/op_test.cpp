@@ -67,7 +67,7 @@ TEST_P(GpuOpTest, AgreesWithTheContract) {
     EXPECT_NE(std::string_view(refusal.what()).find("multiple"), std::string_view::npos) << refusal.what();
     return;
   }
-  Checker checker;
+  Checker checker(DeviceKind::kCuda);
   op.check(before, *after, checker);
   if (op.bitwise) {
     const Operands on_cpu = before.Clone();

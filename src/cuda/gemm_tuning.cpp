@@ -1,0 +1,101 @@
+#include "cuda/gemm_tuning.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace coat::cuda {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kHexDigits = 16;  // of a word
+
+std::string ToHex(const std::array<std::uint64_t, 8>& words) {
+  std::string text;
+  for (const std::uint64_t word : words) text += fmt::format("{:016x}", word);
+  return text;
+}
+
+std::array<std::uint64_t, 8> FromHex(const std::string& text) {
+  std::array<std::uint64_t, 8> words = {};
+  bool good = text.size() == words.size() * kHexDigits;
+  for (std::size_t i = 0; good && i < words.size(); ++i) {
+    const char* begin = text.data() + i * kHexDigits;
+    const auto [end, error] = std::from_chars(begin, begin + kHexDigits, words[i], 16);
+    good = error == std::errc() && end == begin + kHexDigits;
+  }
+  if (!good) throw IoError(fmt::format("tuned products: `{}` is not an algorithm of 128 hexadecimal digits", text));
+  return words;
+}
+
+}  // namespace
+
+std::string ProductKey::ToString() const {
+  constexpr std::string_view kLayouts[] = {"NT", "NN", "TN"};
+  return fmt::format("{}x{}x{} {} {} {}{} {}{}{} {},{},{}", shape.m, shape.n, shape.k, a.ToString(), b.ToString(),
+                     NameOf(d), accumulate ? "+=" : "", kLayouts[static_cast<int>(layout)],
+                     fast_accumulation ? " fast" : "", device_factors ? " factors" : "", alignments[0], alignments[1],
+                     alignments[2]);
+}
+
+int AlignmentOf(const void* address) {
+  const auto value = reinterpret_cast<std::uintptr_t>(address);
+  for (const int alignment : {256, 16, 8, 4, 2}) {
+    if (value % static_cast<unsigned>(alignment) == 0) return alignment;
+  }
+  return 1;
+}
+
+Choice Choose(std::span<const TimedAlgorithm> timed) {
+  constexpr double kGain = 0.03;
+  constexpr double kMilliseconds = 0.005;
+  Choice choice;
+  std::size_t fastest = 0;
+  for (std::size_t i = 1; i < timed.size(); ++i) {
+    const double time = timed[i].milliseconds;
+    if (time < timed[fastest].milliseconds) fastest = i;
+    if (timed[i].bits == timed[0].bits && time < timed[choice.reference].milliseconds) choice.reference = i;
+  }
+  const double reference = timed[choice.reference].milliseconds;
+  const double gain = reference - timed[fastest].milliseconds;
+  choice.taken = gain > kGain * reference && gain > kMilliseconds ? fastest : choice.reference;
+  return choice;
+}
+
+std::string ToJson(const Tuning& tuning) {
+  Json products = Json::object();
+  for (const auto& [key, product] : tuning.products) {
+    products[key] = {{"algorithm", ToHex(product.algorithm)},
+                     {"scales_by_row", product.scales_by_row},
+                     {"milliseconds", product.milliseconds},
+                     {"reference_milliseconds", product.reference_milliseconds},
+                     {"algorithms", product.algorithms}};
+  }
+  return Json{{"device", tuning.device}, {"cublaslt", tuning.library}, {"products", products}}.dump(1);
+}
+
+Tuning TuningFromJson(std::string_view text) {
+  Tuning tuning;
+  try {
+    const Json json = Json::parse(text);
+    tuning.device = json.at("device").get<std::string>();
+    tuning.library = json.at("cublaslt").get<std::uint64_t>();
+    for (const auto& [key, product] : json.at("products").items()) {
+      tuning.products[key] = {.algorithm = FromHex(product.at("algorithm").get<std::string>()),
+                              .scales_by_row = product.at("scales_by_row").get<bool>(),
+                              .milliseconds = product.at("milliseconds").get<double>(),
+                              .reference_milliseconds = product.at("reference_milliseconds").get<double>(),
+                              .algorithms = product.at("algorithms").get<int>()};
+    }
+  } catch (const Json::exception& error) {
+    throw IoError(fmt::format("tuned products are not as this program writes them: {}", error.what()));
+  }
+  return tuning;
+}
+
+}  // namespace coat::cuda
