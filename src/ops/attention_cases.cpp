@@ -34,6 +34,12 @@ struct AttentionShape {
   }
 };
 
+/// What rounding each probability or gradient of a score to bf16 may cost, relative to what it weighs: twice half an
+/// ulp, for backends that multiply them on tensor cores.
+double WeightRounding(const AttentionShape& shape, const Checker& checker) {
+  return shape.dtype == DType::kBF16 && checker.device() == DeviceKind::kCuda ? 2.0 * 0x1p-9 : 0.0;
+}
+
 /// A matrix of doubles.
 struct Matrix {
   std::int64_t columns = 0;
@@ -123,9 +129,13 @@ void CheckForward(const AttentionShape& shape, const Operands& before, const Ope
                      unit + 4.0 * HalfUlp(DType::kF32, exact_lse));
         for (std::int64_t c = 0; c < shape.head_size; ++c) {
           double largest_value = 0.0;
-          for (std::int64_t j = 0; j <= i; ++j) largest_value = std::max(largest_value, std::abs(exact.v[j][c]));
-          const double error =
-              std::min(unit, 2.0 + kEpsilon * length) * largest_value + HalfUlp(DType::kF32, 0.0) * length;
+          double weighted = 0.0;
+          for (std::int64_t j = 0; j <= i; ++j) {
+            largest_value = std::max(largest_value, std::abs(exact.v[j][c]));
+            weighted += exact.probabilities[i][j] * std::abs(exact.v[j][c]);
+          }
+          const double error = std::min(unit, 2.0 + kEpsilon * length) * largest_value +
+                               WeightRounding(shape, checker) * weighted + HalfUlp(DType::kF32, 0.0) * length;
           const std::int64_t index = ((b * shape.positions + i) * shape.heads + h) * shape.head_size + c;
           checker.Near("out", index, ValueAt(after["out"], index), exact.out[i][c],
                        error + HalfUlp(shape.dtype, std::abs(exact.out[i][c]) + error));
@@ -148,7 +158,10 @@ OpCase ForwardCase(const AttentionShape& shape) {
     Operands operands;
     const TensorView qkv = operands.Input("qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
     if (shape.nan_query >= 0) {
-      qkv.As<float>()[shape.nan_query * shape.width()] = std::numeric_limits<float>::quiet_NaN();
+      const std::int64_t index = shape.nan_query * shape.width();
+      const float nan = std::numeric_limits<float>::quiet_NaN();
+      if (shape.dtype == DType::kF32) qkv.As<float>()[index] = nan;
+      if (shape.dtype == DType::kBF16) qkv.As<BFloat16>()[index] = ToBFloat16(nan);
     }
     operands.Output("out", {shape.tokens(), shape.heads * shape.head_size}, shape.dtype);
     operands.Output("lse", {shape.sequences, shape.heads, shape.positions}, DType::kF32);
@@ -172,12 +185,16 @@ OpCase ForwardCase(const AttentionShape& shape) {
 ///
 /// The errors are the first-order effects of each rounding: a score by (K + 2) roundings of its terms, lse by one, a
 /// probability by both, by the subtraction and by Exp; d_out v by K roundings; sum(d_out out) by K and by out's own;
-/// the sums over positions (and the heads of a group) by one a term. A probability is at most 1, whatever its error.
+/// the sums over positions (and the heads of a group) by one a term; a weight by WeightRounding. A probability is at
+/// most 1, whatever its error.
 struct Gradients {
   Matrix exact, bound;
+  double weight_rounding;
 
-  Gradients(const AttentionShape& shape, const Operands& operands)
-      : exact(shape.tokens(), shape.width()), bound(shape.tokens(), shape.width()) {
+  Gradients(const AttentionShape& shape, const Operands& operands, const Checker& checker)
+      : exact(shape.tokens(), shape.width()),
+        bound(shape.tokens(), shape.width()),
+        weight_rounding(WeightRounding(shape, checker)) {
     for (std::int64_t b = 0; b < shape.sequences; ++b) {
       for (std::int64_t h = 0; h < shape.heads; ++h) AddHead(shape, operands, b, h);
     }
@@ -223,7 +240,8 @@ struct Gradients {
   /// Adds factor * term, a term that is off by up to `error` and goes through one rounding a summand.
   void Add(std::int64_t row, std::int64_t column, double factor, double term, double error, double summands) {
     exact[row][column] += factor * term;
-    bound[row][column] += std::abs(factor) * (error + 0.5 * kEpsilon * summands * (std::abs(term) + error));
+    bound[row][column] +=
+        std::abs(factor) * (error + (0.5 * kEpsilon * summands + weight_rounding) * (std::abs(term) + error));
   }
 };
 
@@ -270,7 +288,7 @@ OpCase BackwardCase(const AttentionShape& shape) {
                             .kv_heads = shape.kv_heads});
   };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
-    const Gradients gradients(shape, before);
+    const Gradients gradients(shape, before, checker);
     for (std::int64_t i = 0; i < shape.tokens() * shape.width(); ++i) {
       const auto index = static_cast<std::size_t>(i);
       const double exact = gradients.exact.values[index];
@@ -319,7 +337,7 @@ OpCase DerivativeCase(const AttentionShape& shape) {
       return total;
     };
     const std::vector<double> derivative = ComplexStepGradient(qkv, objective);
-    const Gradients gradients(shape, before);
+    const Gradients gradients(shape, before, checker);
     for (std::size_t i = 0; i < derivative.size(); ++i) {
       checker.Near("the reference's d_qkv", static_cast<std::int64_t>(i), gradients.exact.values[i], derivative[i],
                    1e-12 * (1.0 + std::abs(derivative[i])));
@@ -382,13 +400,23 @@ std::vector<OpCase> AttentionCases() {
        .kv_heads = 2,
        .head_size = 16,
        .data = Data::kHeavyTails},
+      // Scores of 10^9: only where recomputed probabilities are kept from exceeding 1, so not a multiple of 8.
       {.dtype = kBF16,
        .sequences = 1,
        .positions = 70,
        .heads = 2,
        .kv_heads = 2,
-       .head_size = 16,
+       .head_size = 12,
        .data = Data::kHeavyTails},
+      // Fused kernels on tensor cores, around their tiles of 64 and 128 positions.
+      {.dtype = kBF16, .sequences = 2, .positions = 1, .heads = 4, .kv_heads = 2, .head_size = 64},
+      {.dtype = kBF16, .sequences = 3, .positions = 2, .heads = 2, .kv_heads = 1, .head_size = 8},
+      {.dtype = kBF16, .sequences = 2, .positions = 63, .heads = 4, .kv_heads = 2, .head_size = 128},
+      {.dtype = kBF16, .sequences = 2, .positions = 128, .heads = 2, .kv_heads = 2, .head_size = 64},
+      {.dtype = kBF16, .sequences = 2, .positions = 257, .heads = 4, .kv_heads = 1, .head_size = 64},
+      {.dtype = kBF16, .sequences = 1, .positions = 257, .heads = 2, .kv_heads = 2, .head_size = 128},
+      {.dtype = kBF16, .sequences = 1, .positions = 129, .heads = 2, .kv_heads = 1, .head_size = 72},
+      {.dtype = kBF16, .sequences = 1, .positions = 130, .heads = 2, .kv_heads = 1, .head_size = 256},
       {.dtype = kBF16, .sequences = 8, .positions = 256, .heads = 4, .kv_heads = 4, .head_size = 64},
   };
   std::vector<OpCase> cases;
@@ -398,6 +426,8 @@ std::vector<OpCase> AttentionCases() {
   }
   cases.push_back(ForwardCase(
       {.dtype = kF32, .sequences = 1, .positions = 70, .heads = 2, .kv_heads = 2, .head_size = 8, .nan_query = 66}));
+  cases.push_back(ForwardCase(
+      {.dtype = kBF16, .sequences = 2, .positions = 70, .heads = 2, .kv_heads = 1, .head_size = 64, .nan_query = 66}));
   cases.push_back(
       DerivativeCase({.dtype = kF32, .sequences = 2, .positions = 5, .heads = 4, .kv_heads = 2, .head_size = 3}));
   return cases;
