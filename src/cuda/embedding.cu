@@ -86,30 +86,29 @@ __global__ void __launch_bounds__(kRowBlockThreads) RunsKernel(BackwardOperands<
     float sum[kVector];
 #pragma unroll
     for (int c = 0; c < kVector; ++c) sum[c] = kNothing;
-    bool more = true;
-    for (std::int64_t i = first; more; i += kRowsAtOnce) {
-      Packed<X, kVector> terms[kRowsAtOnce];
-      std::int64_t positions[kRowsAtOnce];
-      bool in_run[kRowsAtOnce];
+    int in_run = kRowsAtOnce;
+    for (std::int64_t i = first; in_run == kRowsAtOnce; i += kRowsAtOnce) {
+      std::int32_t positions[kRowsAtOnce];
+      in_run = 0;
 #pragma unroll
       for (int r = 0; r < kRowsAtOnce; ++r) {
         const std::int64_t next = i + r < args.count ? i + r : first;
         positions[r] = args.order[next];
-        in_run[r] = i + r < args.count && args.sorted_ids[next] == id;
+        in_run += i + r < args.count && args.sorted_ids[next] == id ? 1 : 0;
+      }
+      Packed<X, kVector> terms[kRowsAtOnce];
+#pragma unroll
+      for (int r = 0; r < kRowsAtOnce; ++r) {
+        if (r < in_run) terms[r] = Packed<X, kVector>::Load(args.d_x + positions[r] * args.columns + column);
       }
 #pragma unroll
       for (int r = 0; r < kRowsAtOnce; ++r) {
-        if (in_run[r]) terms[r] = Packed<X, kVector>::Load(args.d_x + positions[r] * args.columns + column);
-      }
-#pragma unroll
-      for (int r = 0; r < kRowsAtOnce; ++r) {
-        if (!in_run[r]) continue;
+        if (r >= in_run) continue;
         float values[kVector];
         terms[r].Unpack(values);
 #pragma unroll
         for (int c = 0; c < kVector; ++c) sum[c] += values[c];
       }
-      more = in_run[kRowsAtOnce - 1];
     }
     float result[kVector];
     before.Unpack(result);

@@ -7,6 +7,7 @@
 #include <cuda_fp8.h>
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "numerics/bfloat16.h"
@@ -112,8 +113,9 @@ __device__ inline void Decode(const Codes<kCount>& codes, float (&x)[kCount]) {
 
 /// Two floats rounded to bfloat16 as ToBFloat16 does, the first in the low half.
 __device__ inline std::uint32_t RoundToBFloat16Pair(float first, float second) {
-  const __nv_bfloat162_raw pair = __floats2bfloat162_rn(first, second);
-  const std::uint32_t rounded = pair.x | static_cast<std::uint32_t>(pair.y) << 16;
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+  std::uint32_t rounded;  // read as a whole: put together from its halves it would take more instructions
+  std::memcpy(&rounded, &pair, sizeof(rounded));
   // Rounding keeps signs, but a NaN's is lost: signs are put in again, which changes nothing else.
   const std::uint32_t signs = __byte_perm(__float_as_uint(first), __float_as_uint(second), 0x7632) & 0x80008000u;
   return rounded | signs;

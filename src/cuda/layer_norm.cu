@@ -184,9 +184,6 @@ constexpr int kVectorsAtOnce = 4;
 /// any width and alignment, 1. The first thread writes the scale.
 template <class T, class F, int kVector>
 __global__ void __launch_bounds__(kRowBlockThreads) NormalizeQuantizeKernel(NormalizeOperands<T> args) {
-  const float scale = ScaleFromAbsMax<F>(*args.absmax);
-  const float reciprocal = 1.0f / scale;
-  if (blockIdx.x == 0 && threadIdx.x == 0 && threadIdx.y == 0) *args.scale = scale;
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= args.rows) return;
   const float mean = args.mean[row];
@@ -200,6 +197,10 @@ __global__ void __launch_bounds__(kRowBlockThreads) NormalizeQuantizeKernel(Norm
     for (int v = 0; v < kVectorsAtOnce; ++v) {
       if (begin + v * step < args.width) packed[v] = Packed<T, kVector>::Load(x + begin + v * step);
     }
+    // Here and not before the loop, so that the divisions do not hold up the loads.
+    const float scale = ScaleFromAbsMax<F>(*args.absmax);
+    const float reciprocal = 1.0f / scale;
+    if (blockIdx.x == 0 && threadIdx.y == 0 && begin == 0) *args.scale = scale;
 #pragma unroll
     for (int v = 0; v < kVectorsAtOnce; ++v) {
       if (begin + v * step >= args.width) continue;
