@@ -1,6 +1,11 @@
 #!/bin/bash
-# Installs what building, testing and the quickstart need, on Debian 12. Asks nothing; does nothing if all is there.
+# Installs what building, testing and the quickstart need, on Debian 12; where there is nvcc, also fetches the headers of
+# cudnn-frontend into .cache. Asks nothing; does nothing if all is there.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+frontend=nvidia-cudnn-frontend==1.32.0
+frontend_dir=.cache/cudnn_frontend
 
 packages=(
   build-essential cmake ninja-build git
@@ -16,18 +21,50 @@ fail() {
   exit 1
 }
 
+# Whether the CUDA backend will be built and lacks the headers of cudnn-frontend.
+needs_frontend() {
+  command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] || return 1
+  local folder
+  for folder in "${COAT_CUDNN_FRONTEND_INCLUDE:-}" $frontend_dir/include /usr/include /usr/local/include \
+      /usr/local/cuda/include; do
+    [ ! -e "$folder/cudnn_frontend.h" ] || return 1
+  done
+}
+
+# From the Python package, whose wheel is an archive with the headers in include/.
+fetch_frontend() {
+  local temporary=$frontend_dir.partial
+  echo "Fetching the headers of $frontend"
+  rm -rf $temporary
+  mkdir -p $temporary
+  if python3 -m pip download -q --disable-pip-version-check --no-deps --dest $temporary "$frontend" &&
+      python3 -m zipfile -e $temporary/*.whl $temporary && [ -e $temporary/include/cudnn_frontend.h ]; then
+    rm -rf $frontend_dir
+    mkdir $frontend_dir
+    mv $temporary/include $frontend_dir/include
+  else
+    echo "install_packages: the CUDA backend needs the headers of $frontend, and pip does not fetch them; configure with" \
+      "-DCOAT_CUDA=OFF, or set COAT_CUDNN_FRONTEND_INCLUDE to the folder of cudnn_frontend.h" >&2
+  fi
+  rm -rf $temporary
+}
+
+if needs_frontend && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
 missing=("${packages[@]}")
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || fail "this system has no apt-get"
 missing=()
 for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
-[ ${#missing[@]} -eq 0 ] && exit 0
-
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || fail "not root, and there is no sudo"
-  as_root=(sudo)
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "not root, and there is no sudo"
+    as_root=(sudo)
+  fi
+  echo "Installing ${missing[*]}"
+  apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
+  "${apt[@]}" update || fail "apt-get update failed"
+  "${apt[@]}" install --no-install-recommends "${missing[@]}" || fail "apt-get install failed"
 fi
-echo "Installing ${missing[*]}"
-apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
-"${apt[@]}" update || fail "apt-get update failed"
-"${apt[@]}" install --no-install-recommends "${missing[@]}" || fail "apt-get install failed"
+
+# A failure is no failure of this script: whether the CUDA backend is wanted is decided when CMake configures.
+if needs_frontend; then fetch_frontend; fi
