@@ -52,8 +52,13 @@ std::string Describe(const AttentionExtents& x) {
 
 void Require(fe::error_t status, std::string_view what, const AttentionExtents& extents) {
   if (status.is_good()) return;
-  throw Error(fmt::format("cuDNN {}.{}.{}: {} ({}): {}", cudnnGetVersion() / 10000, cudnnGetVersion() / 100 % 100,
-                          cudnnGetVersion() % 100, what, Describe(extents), status.get_message()));
+  const std::string message = status.get_message();
+  const bool lacks_compiler = message.find("PREREQUISITE_MISSING") != std::string::npos;
+  throw Error(fmt::format("cuDNN {}.{}.{}: {} ({}): {}{}", cudnnGetVersion() / 10000, cudnnGetVersion() / 100 % 100,
+                          cudnnGetVersion() % 100, what, Describe(extents), message,
+                          lacks_compiler ? "; cuDNN compiles its kernels with libnvrtc.so.13: install the CUDA 13 "
+                                           "toolkit, or add libnvrtc's folder to LD_LIBRARY_PATH"
+                                         : ""));
 }
 
 void Require(cudnnStatus_t status, std::string_view what) {
