@@ -48,6 +48,12 @@ TEST(ShippedConfigs, AreAllThere) {
                        "reproduce/OLMo-7B-reproduce",
                        "reproduce/OLMo-7B-reproduce-MemBench",
                        "reproduce/OLMo-7B-reproduce-SpeedBench",
+                       "text/text-bf16",
+                       "text/text-coat-activation",
+                       "text/text-coat-both",
+                       "text/text-coat-optimizer",
+                       "text/text-fp8deepseek",
+                       "text/text-fp8linear",
                        "tiny/tiny-bf16",
                        "tiny/tiny-coat-activation",
                        "tiny/tiny-coat-both",
@@ -84,7 +90,7 @@ TEST(ShippedConfigs, DoWhatTheirNamesSay) {
     const bool optimizer = both || has("Optimizer") || has("optimizer");
     std::optional<QuantizeModel> recipe;
     if (activation) recipe = QuantizeModel::kCoatReal;
-    if (has("PerTensor") || has("tiny-fp8linear")) recipe = QuantizeModel::kFp8Linear;
+    if (has("PerTensor") || has("-fp8linear")) recipe = QuantizeModel::kFp8Linear;
     if (has("DeepSeek") || has("deepseek")) recipe = QuantizeModel::kFp8DeepSeek;
     EXPECT_EQ(config.quantize_model.use_quantize_model, recipe);
     EXPECT_EQ(config.quantize_optimizer.use_quantize_optimizer.has_value(), optimizer);
@@ -130,6 +136,9 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
       EXPECT_EQ(config.max_duration, (Duration{2'000'000'000'000, Duration::Unit::kTokens}));
       EXPECT_EQ(config.scheduler.name, SchedulerName::kLinearWithWarmup);
       EXPECT_EQ(config.scheduler.grad_clip_warmup_factor, 10.0);
+    } else if (name.find("text") != std::string::npos) {
+      EXPECT_EQ(parameters, 8 * (4 * 640 * 640 + 3 * 640 * 2560) + 16384 * 640);
+      continue;
     } else {
       EXPECT_EQ(parameters, 3 * (4 * 256 * 256 + 3 * 256 * 512) + 384 * 256);
       continue;
