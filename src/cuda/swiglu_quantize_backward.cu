@@ -104,14 +104,14 @@ struct PatchRow {
   BFloat16 scale_of_up, scale_of_gate;
 };
 
+/// The inputs whose first element is `half_at` in a matrix [N, F], `up_at` in the first half of a matrix [N, 2F].
 template <class T>
-__device__ PatchRow<T> LoadPatchRow(const Inputs<T>& in, std::int64_t row, std::int64_t column) {
+__device__ PatchRow<T> LoadPatchRow(const Inputs<T>& in, std::int64_t half_at, std::int64_t up_at, bool inside) {
   PatchRow<T> patch;
-  if (row >= in.rows || column >= in.width) return patch;
-  const std::int64_t up_at = row * 2 * in.width + column;
+  if (!inside) return patch;
   patch.up = LoadCodes<kPatch>(in.codes + up_at);
   patch.gate = LoadCodes<kPatch>(in.codes + up_at + in.width);
-  patch.d_product = Packed<T, kPatch>::Load(in.d_product + row * in.width + column);
+  patch.d_product = Packed<T, kPatch>::Load(in.d_product + half_at);
   patch.scale_of_up = in.scales[up_at >> in.group_shift];
   patch.scale_of_gate = in.scales[(up_at + in.width) >> in.group_shift];
   return patch;
@@ -136,10 +136,10 @@ __global__ void __launch_bounds__(kThreads, 3)
   const float reciprocal_t = std::is_same_v<Gradient, GradientT> ? reciprocal : 1.0f / scale_t;
   const float reciprocal_of_product = 1.0f / scale_of_product;
 
-  const std::int64_t tiles_of_row = (in.width + kTileColumns - 1) / kTileColumns;
-  const std::int64_t tile = gridDim.x - 1 - blockIdx.x;
-  const std::int64_t tile_row = tile / tiles_of_row * kTileRows;
-  const std::int64_t tile_column = tile % tiles_of_row * kTileColumns;
+  const auto tiles_of_row = max(static_cast<unsigned>((in.width + kTileColumns - 1) / kTileColumns), 1u);
+  const unsigned tile = gridDim.x - 1 - blockIdx.x;
+  const std::int64_t tile_row = std::int64_t{tile / tiles_of_row} * kTileRows;
+  const std::int64_t tile_column = std::int64_t{tile % tiles_of_row} * kTileColumns;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int patch_column = (warp % kWarpsOfRow * kLanesOfRow + lane % kLanesOfRow) * kPatch;
@@ -148,9 +148,14 @@ __global__ void __launch_bounds__(kThreads, 3)
   for (int round = 0; round < kRounds; ++round) {
     const int warp_row = warp / kWarpsOfRow + round * (kWarps / kWarpsOfRow);
     const std::int64_t row = tile_row + warp_row * kWarpRows + lane / kLanesOfRow * kPatchRows;
+    const std::int64_t half_at = row * in.width + column;
+    const std::int64_t up_at = half_at + row * in.width;
+    const std::int64_t rows_inside = column < in.width ? in.rows - row : 0;
     PatchRow<T> patch[kPatchRows];
 #pragma unroll
-    for (int r = 0; r < kPatchRows; ++r) patch[r] = LoadPatchRow(in, row + r, column);
+    for (int r = 0; r < kPatchRows; ++r) {
+      patch[r] = LoadPatchRow(in, half_at + r * in.width, up_at + r * 2 * in.width, r < rows_inside);
+    }
     Codes<kPatch> d_up[kPatchRows], d_gate[kPatchRows], product[kPatchRows];
 #pragma unroll
     for (int r = 0; r < kPatchRows; ++r) {
@@ -169,8 +174,8 @@ __global__ void __launch_bounds__(kThreads, 3)
       d_up[r] = EncodeScaled<Gradient>(up, reciprocal);
       d_gate[r] = EncodeScaled<Gradient>(gate, reciprocal);
       product[r] = EncodeScaled<Product>(d_product, reciprocal_of_product);
-      if (row + r < in.rows && column < in.width) {
-        std::uint8_t* target = out.d_up_gate + (row + r) * 2 * in.width + column;
+      if (r < rows_inside) {
+        std::uint8_t* target = out.d_up_gate + up_at + r * 2 * in.width;
         StoreCodes(target, d_up[r]);
         StoreCodes(target + in.width, d_gate[r]);
       }
