@@ -17,7 +17,10 @@ endif()
 
 set(CMAKE_CUDA_COMPILER ${COAT_NVCC})
 set(CMAKE_CUDA_ARCHITECTURES ${COAT_CUDA_ARCHITECTURES})
-# CMake 3.25 does not know CUDA 13's C++20. --expt-relaxed-constexpr: constexpr functions of src/numerics in kernels.
+# CMake 3.25 does not know CUDA 13's C++20: the flag gives it, and the standard of C++ must not be required here too.
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
+# --expt-relaxed-constexpr: constexpr functions of src/numerics in kernels.
 # -fmad=false: a formula has the same value as on the CPU; kernels that may contract write fmaf.
 # FMT_USE_CONSTEXPR: fmt 9 takes itself for C++11 under nvcc.
 string(JOIN " " CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS}" -std=c++20 --expt-relaxed-constexpr -fmad=false -lineinfo -DFMT_USE_CONSTEXPR=1)

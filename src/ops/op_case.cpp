@@ -279,8 +279,9 @@ void Checker::Same(std::string_view what, ConstTensorView got, ConstTensorView e
   }
   const std::int64_t size = SizeOf(got.dtype());
   for (std::int64_t i = 0; i < got.elements(); ++i) {
-    if (std::memcmp(got.As<std::byte>() + i * size, expected.As<std::byte>() + i * size,
-                    static_cast<std::size_t>(size)) != 0) {
+    const bool nans = IsPlain(got.dtype()) && std::isnan(ValueAt(got, i)) && std::isnan(ValueAt(expected, i));
+    if (!nans && std::memcmp(got.As<std::byte>() + i * size, expected.As<std::byte>() + i * size,
+                             static_cast<std::size_t>(size)) != 0) {
       Fail(fmt::format("{}[{}] is {:.9g}; expected the same bytes as {:.9g}", what, i, ValueAt(got, i),
                        ValueAt(expected, i)));
     }

@@ -98,7 +98,7 @@ class Checker {
   DeviceKind device() const { return device_; }
   /// |got - exact| <= bound; two NaNs agree, as do two infinities of one sign.
   void Near(std::string_view what, std::int64_t index, double got, double exact, double bound);
-  /// The same bytes.
+  /// The same bytes; any two NaNs of a plain type, whose bits processors choose, are the same.
   void Same(std::string_view what, ConstTensorView got, ConstTensorView expected);
   /// A condition with its description.
   void True(std::string_view what, bool condition);
