@@ -40,7 +40,7 @@ class GoldenOlmo : public testing::Test {
       : golden_(std::string(COAT_SOURCE_DIR) + "/tests/golden/olmo_tiny.safetensors"),
         ctx_(DeviceKind::kCpu, 2),
         arenas_{Bound("masters"), Bound("gradients"), Bound("weights"), Bound("saved"), Bound("scratch")},
-        model_(TinyOlmo(), PlainRecipe(DType::kF32, DType::kF32, false)) {
+        model_(TinyOlmo(), PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone)) {
     model_.LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
     for (const Parameter& parameter : model_.parameters()) {
       const std::span<const std::byte> bytes = golden_.Bytes(parameter.name);

@@ -13,7 +13,7 @@ namespace coat {
 namespace {
 
 Recipe Float32() {
-  return PlainRecipe(DType::kF32, DType::kF32, false);
+  return PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone);
 }
 
 TrainConfig ConfigOf(std::optional<QuantizeModel> recipe) {
@@ -127,15 +127,18 @@ TEST_P(RecipeTest, StaysCloseToFloat32) {
 TEST_P(RecipeTest, KeepsOrRemakesWeightsWithTheSameResult) {
   TrainConfig config = Config();
   SmallModel cached(SmallModel::Config(), MakeRecipe(config));
-  config.quantize_model.weight_memory_efficient = true;
-  SmallModel remade(SmallModel::Config(), MakeRecipe(config));
-  EXPECT_EQ(cached.ForwardBackward(), remade.ForwardBackward());
-  for (std::size_t p = 0; p < cached.model.parameters().size(); ++p) {
-    const Parameter& parameter = cached.model.parameters()[p];
-    EXPECT_EQ(std::memcmp(parameter.grad.data(), remade.model.parameters()[p].grad.data(),
-                          static_cast<std::size_t>(parameter.grad.bytes())),
-              0)
-        << parameter.name;
+  const double loss = cached.ForwardBackward();
+  for (const WeightCache kept : {WeightCache::kNone, WeightCache::kCodes}) {
+    config.quantize_model.weight_cache = kept;
+    SmallModel remade(SmallModel::Config(), MakeRecipe(config));
+    EXPECT_EQ(loss, remade.ForwardBackward());
+    for (std::size_t p = 0; p < cached.model.parameters().size(); ++p) {
+      const Parameter& parameter = cached.model.parameters()[p];
+      EXPECT_EQ(std::memcmp(parameter.grad.data(), remade.model.parameters()[p].grad.data(),
+                            static_cast<std::size_t>(parameter.grad.bytes())),
+                0)
+          << parameter.name << " with " << NameOf(kept);
+    }
   }
 }
 

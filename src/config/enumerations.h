@@ -209,6 +209,12 @@ constexpr EnumNames<FastAccumulation, 3> NamesOf(FastAccumulation) {
            {FastAccumulation::kAll, "all"}}};
 }
 
+/// What is kept of a weight over a step, besides its float32 master and largest magnitude.
+enum class WeightCache { kNone, kCodes, kBoth };
+constexpr EnumNames<WeightCache, 3> NamesOf(WeightCache) {
+  return {{{WeightCache::kNone, "none"}, {WeightCache::kCodes, "codes"}, {WeightCache::kBoth, "both"}}};
+}
+
 enum class Fp8Format { kE4M3, kE5M2 };
 constexpr EnumNames<Fp8Format, 2> NamesOf(Fp8Format) {
   return {{{Fp8Format::kE4M3, "E4M3"}, {Fp8Format::kE5M2, "E5M2"}}};

@@ -16,6 +16,10 @@ OperandFormats QuantizeModelConfig::Formats() const {
   return formats;
 }
 
+WeightCache QuantizeModelConfig::CachedWeights() const {
+  return weight_cache.value_or(weight_memory_efficient ? WeightCache::kNone : WeightCache::kBoth);
+}
+
 FastAccumulation QuantizeModelConfig::FastProducts() const {
   const bool blocks = use_quantize_model == QuantizeModel::kFp8DeepSeek;
   return fast_accumulation.value_or(blocks ? FastAccumulation::kNone : FastAccumulation::kForwardAndInputGradient);

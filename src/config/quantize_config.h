@@ -26,6 +26,7 @@ struct QuantizeModelConfig {
   std::optional<QuantizeModel> use_quantize_model = std::nullopt;
   std::int64_t group_size = 16;
   bool weight_memory_efficient = false;
+  std::optional<WeightCache> weight_cache = std::nullopt;  // coat's own key
   std::optional<Fp8Format> fabit = std::nullopt;
   std::optional<Fp8Format> fwbit = std::nullopt;
   std::optional<Fp8Format> fobit = std::nullopt;
@@ -47,6 +48,8 @@ struct QuantizeModelConfig {
   /// What each bit key means: itself or, where null, the recipe's default (coat_real and fp8linear: E4M3 forward and
   /// E5M2 backward; fp8deepseek: E4M3 throughout).
   OperandFormats Formats() const;
+  /// What weight_cache means: itself or, where null, what weight_memory_efficient says: none or both.
+  WeightCache CachedWeights() const;
   /// What fast_accumulation means: itself or, where null, the recipe's default (fp8deepseek: none, else
   /// forward_and_input_gradient).
   FastAccumulation FastProducts() const;
@@ -64,6 +67,10 @@ struct QuantizeModelConfig {
     visit("babit", self.babit, Honored("backward: gradients inside a block"));
     visit("bwbit", self.bwbit, Honored("backward: gradients as the weight gradient is made with them"));
     visit("bobit", self.bobit, Honored("backward: gradients that enter a block or a linear layer"));
+    visit("weight_cache", self.weight_cache,
+          Honored("what is kept of a weight over a step: nothing (none: it is quantized at each use), its FP8 codes "
+                  "(codes: transposed at each use in backward) or all operands (both); null: none with "
+                  "weight_memory_efficient, else both. Same results; 0, 1 or 2 bytes a parameter; not a key of OLMo"));
     visit("fast_accumulation", self.fast_accumulation,
           Honored("FP8 products that may sum with about 14 bits between products, 10 to 25 % faster on Hopper and "
                   "without effect elsewhere; null: forward_and_input_gradient, or none with fp8deepseek; not a key of "

@@ -100,17 +100,16 @@ Olmo::BlockSaved Olmo::LayOutBlock(std::size_t layer, Shape stream, std::int64_t
   return kept;
 }
 
-NormSaved Olmo::LayOutFinalNorm(Shape stream, Arena& saved) const {
+NormSaved Olmo::LayOutFinalNorm(Shape stream, Arena& scratch) const {
   NormSaved kept;
-  kept.y = AsPlain(saved.Tensor("ln_f", stream, recipe_.compute));
-  kept.rstd = saved.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
+  kept.y = AsPlain(scratch.Tensor("ln_f", stream, recipe_.compute));
+  kept.rstd = scratch.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
   return kept;
 }
 
 void Olmo::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const {
   const Shape stream = {sequences * length, config_.d_model};
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) LayOutBlock(layer, stream, sequences, saved);
-  LayOutFinalNorm(stream, saved);
 }
 
 void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
@@ -119,37 +118,34 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   const Shape stream = StreamShape(batch.ids);
   const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, stream[0] / batch.sequences);
   std::vector<BlockSaved> kept;
-  NormSaved final_norm;
   // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
   std::deque<Arena::Scope> parts;
-
-  {
-    const Arena::Scope forward(scratch);
-    const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
-    const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
-    EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
-    for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-      parts.emplace_back(saved);
-      const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, stream, batch.sequences, saved));
-      const Arena::Scope until_recomputed(saved);
-      const Block::Saved all = block.input ? LayOutAll(layer, stream, batch.sequences, saved) : block.all;
-      blocks_[layer].Forward(ctx, x, branch, layer > 0, table, all, scratch, block.input);
-    }
-    parts.emplace_back(saved);
-    final_norm = LayOutFinalNorm(stream, saved);
-    final_norm_.Forward(ctx, x, branch, final_norm, scratch);
-  }
 
   ResidualGradient d_x;
   d_x.d_x = scratch.Tensor("d_x", stream, recipe_.compute);
   if (recipe_.PerTensor()) d_x.absmax = scratch.Tensor("d_x.absmax", {1}, DType::kF32);
   {
-    const Arena::Scope head(scratch);
+    // The final norm's output is of no use to the blocks' backward, so it lies in scratch memory.
+    const Arena::Scope until_blocks(scratch);
+    const NormSaved final_norm = LayOutFinalNorm(stream, scratch);
+    {
+      const Arena::Scope forward(scratch);
+      const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
+      const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
+      EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
+      for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+        parts.emplace_back(saved);
+        const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, stream, batch.sequences, saved));
+        const Arena::Scope until_recomputed(saved);
+        const Block::Saved all = block.input ? LayOutAll(layer, stream, batch.sequences, saved) : block.all;
+        blocks_[layer].Forward(ctx, x, branch, layer > 0, table, all, scratch, block.input);
+      }
+      final_norm_.Forward(ctx, x, branch, final_norm, scratch);
+    }
     const TensorView d_normed = scratch.Tensor("d_ln_f", stream, recipe_.compute);
     head_.ForwardBackward(ctx, final_norm.y.codes, batch.terms, d_normed, scratch);
     final_norm_.Backward(ctx, final_norm, d_normed, d_x, /*overwrite=*/true);
   }
-  parts.pop_back();
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     Block::Saved all = kept[layer].all;
     if (kept[layer].input) {

@@ -79,7 +79,7 @@ class Olmo {
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
   Block::Saved LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
   BlockSaved LayOutBlock(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
-  NormSaved LayOutFinalNorm(Shape stream, Arena& saved) const;
+  NormSaved LayOutFinalNorm(Shape stream, Arena& scratch) const;
   /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
   void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,
                      Arena& scratch);

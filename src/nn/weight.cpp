@@ -8,9 +8,10 @@ namespace coat {
 void Weight::LayOut(const Parameter& parameter, Arena& weights) {
   parameter_ = parameter;
   if (format_.scaling == Scaling::kTensor) absmax_ = weights.Tensor(parameter.name + ".absmax", {1}, DType::kF32);
-  if (!cached_ || IsMaster()) return;
+  const bool fp8 = format_.scaling != Scaling::kNone;
+  if (cache_ == WeightCache::kBoth ? IsMaster() : cache_ == WeightCache::kNone || !fp8) return;
   w_ = weights.Quantized(parameter.name + ".operand", parameter.shape, format_);
-  if (format_.scaling != Scaling::kNone) {
+  if (fp8 && cache_ == WeightCache::kBoth) {
     w_t_ = weights.Quantized(parameter.name + ".operand_t", TransposedShape(), format_);
   }
 }
@@ -30,7 +31,7 @@ void Weight::Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t
 
 ConstQuantizedView Weight::ForOutput(Context& ctx, Arena& scratch) const {
   if (IsMaster()) return AsPlain(ConstTensorView(parameter_.value));
-  if (cached_) return w_;
+  if (w_) return w_;
   const QuantizedView w = scratch.Quantized("weight", parameter_.shape, format_);
   Make(ctx, w, {});
   return w;
@@ -38,8 +39,12 @@ ConstQuantizedView Weight::ForOutput(Context& ctx, Arena& scratch) const {
 
 ConstQuantizedView Weight::ForInputGradient(Context& ctx, Arena& scratch) const {
   if (format_.scaling == Scaling::kNone) return ForOutput(ctx, scratch);
-  if (cached_) return w_t_;
+  if (w_t_) return w_t_;
   const QuantizedView w_t = scratch.Quantized("weight_t", TransposedShape(), format_);
+  if (w_ && format_.scaling == Scaling::kTensor) {
+    TransposeCodes(ctx, {.x = w_.codes, .y = w_t.codes});
+    return {w_t.codes, w_.scales, format_};
+  }
   Make(ctx, {}, w_t);
   return w_t;
 }

@@ -12,14 +12,14 @@ namespace coat {
 
 /// A parameter in the forms in which matrix products take it (COAT's weight cache).
 ///
-/// Refresh runs at the first micro-batch of a step, when the master has changed. With Recipe::cache_weights the
-/// operands are then made and kept; without, only the largest magnitude is, and each use makes its operand in scratch
-/// memory. Both give the same operands, bit for bit. Owns nothing: the master is the parameter's, the rest lies in
+/// Refresh runs at the first micro-batch of a step, when the master has changed. It makes what Recipe::weight_cache
+/// keeps: both operands, one, or only the largest magnitude; each use makes what is missing in scratch memory. All give
+/// the same operands, bit for bit. Owns nothing: the master is the parameter's, the rest lies in
 /// arenas.
 class Weight {
  public:
   /// `format` is Recipe::weight for a linear layer, or plain.
-  Weight(const Recipe& recipe, Format format) : format_(format), cached_(recipe.cache_weights) {}
+  Weight(const Recipe& recipe, Format format) : format_(format), cache_(recipe.weight_cache) {}
 
   /// Takes the parameter, whose value must stay where it is, and lays out what is kept over a step.
   void LayOut(const Parameter& parameter, Arena& weights);
@@ -37,11 +37,11 @@ class Weight {
   void Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t) const;
 
   Format format_;
-  bool cached_;
+  WeightCache cache_;
   Parameter parameter_;
   TensorView absmax_;  // [1] f32, for per-tensor formats
-  QuantizedView w_;    // [out, in], if cached
-  QuantizedView w_t_;  // [in, out], if cached and FP8
+  QuantizedView w_;    // [out, in], if kept
+  QuantizedView w_t_;  // [in, out], if kept and FP8
 };
 
 }  // namespace coat

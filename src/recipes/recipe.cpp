@@ -67,7 +67,7 @@ bool Recipe::Recomputes(std::int64_t layer) const {
   throw ArgumentError("checkpointing inside a block (fine_grained) is not implemented");
 }
 
-Recipe PlainRecipe(DType compute, DType gradient, bool cache_weights) {
+Recipe PlainRecipe(DType compute, DType gradient, WeightCache weight_cache) {
   const Format plain = Format::Plain(compute);
   return {.name = compute == DType::kF32 ? "f32" : "bf16",
           .compute = compute,
@@ -80,13 +80,13 @@ Recipe PlainRecipe(DType compute, DType gradient, bool cache_weights) {
           .inner_gradient = plain,
           .outer_gradient = plain,
           .gradient_t = plain,
-          .cache_weights = cache_weights};
+          .weight_cache = weight_cache};
 }
 
 Recipe MakeRecipe(const TrainConfig& config) {
   const QuantizeModelConfig& quantize = config.quantize_model;
   const DType compute = config.precision == Precision::kFp32 ? DType::kF32 : DType::kBF16;
-  Recipe recipe = PlainRecipe(compute, GradientType(config), !quantize.weight_memory_efficient);
+  Recipe recipe = PlainRecipe(compute, GradientType(config), quantize.CachedWeights());
   recipe.checkpointing = config.activation_checkpointing;
   if (!quantize.use_quantize_model) return recipe;
   const OperandFormats formats = quantize.Formats();

@@ -28,7 +28,7 @@ struct Recipe {
   bool fast_forward = false;          // GemmArgs::fast_accumulation of the forward product
   bool fast_input_gradient = false;   // of the input's gradient
   bool fast_weight_gradient = false;  // of the weight's gradient, whose inner extent is all tokens
-  bool cache_weights = true;          // keep the weights' operands over a step; false: make them at each use
+  WeightCache weight_cache = WeightCache::kBoth;  // which of the weights' operands are kept over a step
   std::optional<ActivationCheckpointing> checkpointing = std::nullopt;  // which blocks keep their input only
 
   /// Whether products take FP8 operands.
@@ -42,8 +42,8 @@ struct Recipe {
   bool Recomputes(std::int64_t layer) const;
 };
 
-/// The recipe without FP8: everything in `compute`. Weights' operands are made at each use unless `cache_weights`.
-Recipe PlainRecipe(DType compute, DType gradient, bool cache_weights);
+/// The recipe without FP8: everything in `compute`. A weight has one operand then, which kNone makes at each use.
+Recipe PlainRecipe(DType compute, DType gradient, WeightCache weight_cache);
 
 /// The recipe of a validated configuration: quantize_model, precision, gradient_precision (float32 under fp32) and
 /// activation_checkpointing.

@@ -20,7 +20,7 @@ TEST(Recipe, OfCoatKeepsNormsPerTensorAndTheMlpInGroups) {
   EXPECT_EQ(recipe.kept_norm, Format::PerTensor(DType::kE4M3));
   EXPECT_EQ(recipe.kept_up_gate, Format::PerGroup(DType::kE5M2, 32));
   EXPECT_EQ(recipe.inner_gradient, Format::PerTensor(DType::kE5M2));
-  EXPECT_TRUE(recipe.cache_weights);
+  EXPECT_EQ(recipe.weight_cache, WeightCache::kBoth);
   EXPECT_TRUE(recipe.KeepsGroups());
 }
 
@@ -38,7 +38,7 @@ TEST(Recipe, GivesEachBitKeyItsOwnTensor) {
   EXPECT_EQ(recipe.outer_gradient.dtype, DType::kE5M2);
   EXPECT_EQ(recipe.gradient_t.dtype, DType::kE4M3);
   EXPECT_EQ(recipe.kept_norm, Format::Plain(DType::kBF16));
-  EXPECT_FALSE(recipe.cache_weights);
+  EXPECT_EQ(recipe.weight_cache, WeightCache::kNone);
 }
 
 TEST(Recipe, SumsFastWhereAsked) {
@@ -52,7 +52,7 @@ TEST(Recipe, SumsFastWhereAsked) {
   EXPECT_FALSE(MakeRecipe(config).fast_forward);
   EXPECT_FALSE(MakeRecipe(config).fast_input_gradient);
   EXPECT_FALSE(MakeRecipe(WithRecipe(QuantizeModel::kFp8DeepSeek)).fast_forward);
-  EXPECT_FALSE(PlainRecipe(DType::kBF16, DType::kF32, true).fast_forward);
+  EXPECT_FALSE(PlainRecipe(DType::kBF16, DType::kF32, WeightCache::kBoth).fast_forward);
 }
 
 TEST(Recipe, OfDeepSeekScalesByBlocksInFloat32) {

@@ -96,7 +96,7 @@ Engine::Engine(const TrainConfig& config, Context ctx, const std::function<RunAr
   model_->LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
   if (!config.evaluators.empty()) {
     evaluation_model_ =
-        std::make_unique<Olmo>(config.model, PlainRecipe(recipe.compute, recipe.gradient, /*cache_weights=*/false));
+        std::make_unique<Olmo>(config.model, PlainRecipe(recipe.compute, recipe.gradient, WeightCache::kNone));
     evaluation_model_->ShareParameters(ctx_, *model_, arenas_.weights);
   }
   optimizer_ = MakeOptimizer(config.optimizer, config.quantize_optimizer, model_->parameters());
