@@ -109,10 +109,20 @@ void LoadFile(const Context& ctx, const CheckpointReader& reader, std::string_vi
 void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
   SaveFile(engine.context(), kModelFile, ParametersOf(engine), writer);
   SaveFile(engine.context(), kOptimizerFile, OptimizerStateOf(engine), writer);
+  if (const std::shared_ptr<Device>& device = engine.context().backend()) {
+    const std::string tuning = device->ExportTuning();
+    if (!tuning.empty()) writer.AddFile(std::string(kTuningFile), tuning);
+  }
 }
 
 void LoadParameters(const CheckpointReader& reader, const Engine& engine) {
   LoadFile(engine.context(), reader, kModelFile, ParametersOf(engine), ": the checkpoint is of another model");
+}
+
+std::string LoadTuning(const CheckpointReader& reader, const Engine& engine) {
+  const std::string file(kTuningFile);
+  if (!engine.context().backend() || !reader.Contains(file)) return "";
+  return engine.context().backend()->ImportTuning(reader.ReadFile(file));
 }
 
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {

@@ -12,8 +12,10 @@ namespace coat {
 /// The files of a run's checkpoint: parameters and optimizer state under their names, FP8 as F8_E4M3 and F8_E5M2.
 inline constexpr std::string_view kModelFile = "model.safetensors";
 inline constexpr std::string_view kOptimizerFile = "optim.safetensors";
+/// On a GPU: which algorithms of matrix products were found fastest. A run that goes on takes the same, to the bit.
+inline constexpr std::string_view kTuningFile = "tuning.json";
 
-/// Adds parameters and optimizer state to a checkpoint that is being written.
+/// Adds parameters, optimizer state and the device's tuning to a checkpoint that is being written.
 void SaveTensors(const Engine& engine, CheckpointWriter& writer);
 
 /// Reads the parameters of a checkpoint into the engine.
@@ -23,5 +25,9 @@ void LoadParameters(const CheckpointReader& reader, const Engine& engine);
 
 /// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it.
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine);
+
+/// Takes the checkpoint's tuning if it has one and the engine's device has a use for it. Returns "" or why it was not
+/// taken: the run then chooses anew and may differ in the last bits. Throws IoError if the file is damaged.
+std::string LoadTuning(const CheckpointReader& reader, const Engine& engine);
 
 }  // namespace coat

@@ -111,14 +111,16 @@ class Trainer {
     described_memory_ = true;
     const std::shared_ptr<Device>& device = engine_.context().backend();
     if (!device) return;
+    console_.Info(kLogger, fmt::format("Matrix products: {}", device->DescribeTuning()));
     const Device::Memory memory = device->ReadMemory();
     const std::int64_t in_use = memory.total_bytes - memory.free_bytes;
     const std::int64_t arenas = engine_.Used().Total();
     const std::int64_t workspace = device->workspace_bytes();
-    console_.Info(kLogger, fmt::format("GPU memory, as the driver reports it: {} of {} in use: {} arenas, {} workspace, "
-                                       "{} CUDA context, libraries and other processes",
-                                       InBinaryUnits(in_use), InBinaryUnits(memory.total_bytes), InBinaryUnits(arenas),
-                                       InBinaryUnits(workspace), InBinaryUnits(in_use - arenas - workspace)));
+    console_.Info(kLogger,
+                  fmt::format("GPU memory, as the driver reports it: {} of {} in use: {} arenas, {} workspace, "
+                              "{} CUDA context, libraries and other processes",
+                              InBinaryUnits(in_use), InBinaryUnits(memory.total_bytes), InBinaryUnits(arenas),
+                              InBinaryUnits(workspace), InBinaryUnits(in_use - arenas - workspace)));
   }
 
   std::int64_t TokensPerStep() const { return config_.global_train_batch_size * config_.model.max_sequence_length; }
@@ -143,6 +145,12 @@ class Trainer {
   void Load(const std::string& path) {
     const CheckpointReader reader(path);
     LoadParameters(reader, engine_);
+    if (const std::string reason = LoadTuning(reader, engine_); !reason.empty()) {
+      console_.Warn(kLogger,
+                    fmt::format("{}: the choice of matrix products is not taken over: {}; losses may differ in "
+                                "the last bits from those of a run without a stop",
+                                path, reason));
+    }
     if (!config_.reset_optimizer_state) LoadOptimizerState(reader, engine_);
     if (!config_.reset_trainer_state) {
       const std::map<std::string, double> fresh = state_.extra;
