@@ -1,6 +1,6 @@
 // Times the ops of a training step on the GPU, one by one, at the sizes of OLMo-1B with 8 sequences of 2048 tokens.
 //
-//   build/release/bench/kernel_bench [NAME]        only the ops whose name contains NAME
+//   build/release/bench/kernel_bench [NAME] [--fast_attention]        only the ops whose name contains NAME
 //
 // An op is recorded as one graph of 12 calls that take turns on three sets of operands, so that nothing stays in the
 // cache; the time is the median of 9 replays. Bytes are what an op cannot do without: inputs once, outputs once, twice
@@ -17,8 +17,10 @@
 
 #include "base/arena.h"
 #include "cuda/open_device.h"
+#include "ops/adamw.h"
 #include "ops/attention.h"
 #include "ops/cast.h"
+#include "ops/coat_adamw.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/fill_normal.h"
@@ -47,12 +49,16 @@ const Format kGradient = Format::PerTensor(DType::kE5M2);
 /// The device, memory for operands, and the copy bandwidth that shares are of.
 class Bench {
  public:
-  explicit Bench(std::string filter)
-      : filter_(std::move(filter)), arena_(Arena::Bound("operands", ctx, std::int64_t{24} << 30)) {
+  Bench(std::string filter, const cuda::CudaOptions& options)
+      : ctx(cuda::OpenCudaDevice(options)),
+        filter_(std::move(filter)),
+        arena_(Arena::Bound("operands", ctx, std::int64_t{40} << 30)) {
     const Arena::Scope scope(arena_);
     const TensorView from = Normal({1 << 28});
     const TensorView to = arena_.Tensor("to", {1 << 28}, DType::kF32);
-    copy_bandwidth_ = 2.0 * static_cast<double>(from.bytes()) / Seconds("copy", [&](int) { ctx.Copy(from, to); });
+    copy_bandwidth_ = 2.0 * static_cast<double>(from.bytes()) / Median([&] {
+                        for (int i = 0; i < kCalls; ++i) ctx.Copy(from, to);
+                      });
     fmt::print("{}: a copy of 1 GiB moves {:.2f} TB/s, read and written\n", ctx.backend()->Name(),
                copy_bandwidth_ * 1e-12);
     fmt::print("{:44} {:>10} {:>10} {:>9} {:>7}\n", "op", "us", "MB", "TB/s", "share");
@@ -61,8 +67,8 @@ class Bench {
   /// Operands of an op for one set: `make` lays them out and gives the call.
   using Make = std::function<std::function<void()>()>;
 
-  void Bytes(const std::string& name, double bytes, const Make& make) {
-    const double seconds = Time(name, make);
+  void Bytes(const std::string& name, double bytes, const Make& make, int sets = kSets) {
+    const double seconds = Time(name, make, sets);
     if (seconds == 0.0) return;
     fmt::print("{:44} {:10.1f} {:10.1f} {:9.2f} {:6.1f}%\n", name, seconds * 1e6, bytes * 1e-6, bytes / seconds * 1e-12,
                100.0 * bytes / seconds / copy_bandwidth_);
@@ -104,25 +110,32 @@ class Bench {
     return codes;
   }
 
-  Context ctx = Context(cuda::OpenCudaDevice({}));
+  Context ctx;
 
  private:
-  double Time(const std::string& name, const Make& make) {
+  double Time(const std::string& name, const Make& make, int set_count = kSets) {
     if (name.find(filter_) == std::string::npos) return 0.0;
     const Arena::Scope scope(arena_);
     std::vector<std::function<void()>> sets;
-    for (int set = 0; set < kSets; ++set) sets.push_back(make());
-    return Seconds(name, [&](int call) { sets[static_cast<std::size_t>(call % kSets)](); });
+    for (int set = 0; set < set_count; ++set) sets.push_back(make());
+    return Seconds(name, [&](int call) { sets[static_cast<std::size_t>(call % set_count)](); });
   }
 
-  double Seconds(const std::string& name, const std::function<void(int)>& call) {
+  double Seconds(const std::string& name, const std::function<void(int)>& call) const {
+    return Median([&] {
+      ctx.Recorded(name, 0, [&] {
+        for (int i = 0; i < kCalls; ++i) call(i);
+      });
+    });
+  }
+
+  /// Of one of the kCalls calls that `work` makes; the first two runs, of which the second records, do not count.
+  double Median(const std::function<void()>& work) const {
     std::vector<double> seconds;
     for (int replay = 0; replay < kReplays + 2; ++replay) {
       ctx.Synchronize();
       const auto start = std::chrono::steady_clock::now();
-      ctx.Recorded(name, 0, [&] {
-        for (int i = 0; i < kCalls; ++i) call(i);
-      });
+      work();
       ctx.Synchronize();
       if (replay >= 2) {
         seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / kCalls);
@@ -348,6 +361,63 @@ void Ends(Bench& b) {
   });
 }
 
+/// All parameters of OLMo-1B in one call: far more than a cache holds, so one set of operands is enough.
+void Optimizers(Bench& b) {
+  std::vector<Shape> shapes = {{kVocabulary, kModel}};
+  for (int layer = 0; layer < 16; ++layer) {
+    shapes.insert(shapes.end(), {{3 * kModel, kModel}, {kModel, kModel}, {2 * kHidden, kModel}, {kModel, kHidden}});
+  }
+  double parameters = 0.0;
+  for (const Shape& shape : shapes) parameters += static_cast<double>(shape.elements());
+  const AdamWSettings settings = {.learning_rate = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = 10};
+  constexpr std::int64_t kGroup = 128;
+  for (const DType gradient : {DType::kBF16, DType::kF32}) {
+    const double of_gradient = static_cast<double>(SizeOf(gradient));
+    const auto moment = [&](const Shape& shape) {
+      const Shape groups = {shape.elements() / kGroup};
+      return ExpandedMoment{b.Tensor(shape, DType::kE4M3), b.Tensor(groups, DType::kF32),
+                            b.Tensor(groups, DType::kF32)};
+    };
+    b.Bytes(
+        fmt::format("CoatAdamW, gradients {}", NameOf(gradient)), (12.0 + of_gradient + 32.0 / kGroup) * parameters,
+        [&] {
+          std::vector<CoatAdamWTensor> tensors;
+          for (const Shape& shape : shapes) {
+            tensors.push_back({.param = b.Normal(shape, DType::kF32, 0.02f),
+                               .grad = b.Normal(shape, gradient, 1e-3f),
+                               .exp_avg = moment(shape),
+                               .exp_avg_sq = moment(shape),
+                               .weight_decay = 0.1});
+          }
+          return [=, &b] { CoatAdamW(b.ctx, {.tensors = tensors, .group = kGroup, .settings = settings}); };
+        },
+        1);
+    b.Bytes(
+        fmt::format("AdamW, gradients {}", NameOf(gradient)), (24.0 + of_gradient) * parameters,
+        [&] {
+          std::vector<AdamWTensor> tensors;
+          for (const Shape& shape : shapes) {
+            tensors.push_back({.param = b.Normal(shape, DType::kF32, 0.02f),
+                               .grad = b.Normal(shape, gradient, 1e-3f),
+                               .exp_avg = b.Tensor(shape, DType::kF32),
+                               .exp_avg_sq = b.Tensor(shape, DType::kF32),
+                               .weight_decay = 0.1});
+          }
+          return [=, &b] { AdamW(b.ctx, {.tensors = tensors, .settings = settings}); };
+        },
+        1);
+    b.Bytes(
+        fmt::format("L2Norms, gradients {}", NameOf(gradient)), of_gradient * parameters,
+        [&] {
+          std::vector<ConstTensorView> gradients;
+          for (const Shape& shape : shapes) gradients.push_back(b.Normal(shape, gradient, 1e-3f));
+          const TensorView norms = b.Tensor({static_cast<std::int64_t>(shapes.size())}, DType::kF32);
+          return [=, &b] { L2Norms(b.ctx, {.tensors = gradients, .norms = norms}); };
+        },
+        1);
+  }
+}
+
 struct Product {
   std::string name;
   std::int64_t m, n, k;
@@ -424,12 +494,23 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "kernel_bench: {}\n", status.reason);
     return 1;
   }
-  coat::Bench bench(argc > 1 ? argv[1] : "");
+  coat::cuda::CudaOptions options;
+  std::string filter;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--fast_attention") {
+      options.deterministic_attention = false;
+    } else {
+      filter = argument;
+    }
+  }
+  coat::Bench bench(filter, options);
   coat::Norms(bench);
   coat::Quantization(bench);
   coat::Mlp(bench);
   coat::AttentionOps(bench);
   coat::Ends(bench);
+  coat::Optimizers(bench);
   coat::Products(bench);
   return 0;
 }
