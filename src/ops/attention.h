@@ -26,9 +26,8 @@ struct AttentionForwardArgs {
 /// reach the 255 positions before it. Rounding: operands exact, scores, softmax and sums in float32, one rounding to
 /// out's type. Exactness: bound: with S the largest sum of |q k| / sqrt(K) of a query and U = (T + (K + 2) S + 16)
 /// eps_f32, out is within U max|v| plus half an ulp, lse within U + 2 ulp. For bf16, a backend may round probabilities
-/// to bf16 and err twice as much as that costs: 2^-8 sum(p |v|) more. Repeats bit for bit on one machine, for any
-/// number of threads. Throws ArgumentError unless shapes, types and devices are as above, B T = N, Hk divides H and K
-/// is in [1, kMaxHeadSize].
+/// to bf16 and err by 2^-8 sum(p |v|) more. Repeats bit for bit on one machine, for any number of threads. Throws
+/// ArgumentError unless shapes, types and devices are as above, B T = N, Hk divides H and K is in [1, kMaxHeadSize].
 void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
 
 struct AttentionBackwardArgs {
@@ -45,11 +44,12 @@ struct AttentionBackwardArgs {
 ///
 /// Rounding: float32 within, one rounding to d_qkv's type; that of `out` enters through sum(d_out out). Exactness:
 /// bound: the first-order propagation of these roundings (attention_cases.cpp). For bf16, a backend may round
-/// probabilities, gradients of scores and what each query head adds to a key to bf16, and err by 2^-8 of every term
-/// more; and it need not keep the recomputed probabilities from exceeding 1, which they do by the rounding of a score:
-/// much where scores are beyond 10^5. The query heads that share a key head are summed in a fixed order, so the result
-/// repeats bit for bit (on CUDA devices as long as CudaOptions.deterministic_attention is set). Throws ArgumentError as
-/// the forward op.
+/// probabilities and gradients of scores to bf16, and err by 2^-8 of every term more; where query heads share a key
+/// head, it may round what each of them adds to a key and a value to bf16, and err by half an ulp of each more; and it
+/// need not keep the recomputed probabilities from exceeding 1, which they do by the rounding of a score: much where
+/// scores are beyond 10^5. The query heads that share a key head are summed in a fixed order, so the result repeats bit
+/// for bit (on CUDA devices as long as CudaOptions.deterministic_attention is set). Throws ArgumentError as the forward
+/// op.
 void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
 
 namespace cpu {

@@ -34,10 +34,10 @@ struct AttentionShape {
   }
 };
 
-/// What rounding each probability or gradient of a score to bf16 may cost, relative to what it weighs: twice half an
-/// ulp, for backends that multiply them on tensor cores.
+/// What one rounding of a probability or of a score's gradient to bf16 may cost, relative to what it weighs, on
+/// backends that multiply them on tensor cores: half of the last of 8 significant bits, at a power of two.
 double WeightRounding(const AttentionShape& shape, const Checker& checker) {
-  return shape.dtype == DType::kBF16 && checker.device() == DeviceKind::kCuda ? 2.0 * 0x1p-9 : 0.0;
+  return shape.dtype == DType::kBF16 && checker.device() == DeviceKind::kCuda ? 0x1p-8 : 0.0;
 }
 
 /// A matrix of doubles.
@@ -185,16 +185,22 @@ OpCase ForwardCase(const AttentionShape& shape) {
 ///
 /// The errors are the first-order effects of each rounding: a score by (K + 2) roundings of its terms, lse by one, a
 /// probability by both, by the subtraction and by Exp; d_out v by K roundings; sum(d_out out) by K and by out's own;
-/// the sums over positions (and the heads of a group) by one a term; a weight by WeightRounding. A probability is at
-/// most 1, whatever its error.
+/// the sums over positions (and the heads of a group) by one a term. A probability is at most 1, whatever its error.
+///
+/// Backends on tensor cores compute dV = P^T dO, dK = dS^T Q and dQ = dS K from P and dS in bf16: every term errs by
+/// WeightRounding more. dS itself comes from P, dO V^T and sum(dO O) in float32. Where G query heads share a key head,
+/// dK and dV are those sums for each query head, in bf16, and then the sums of G of them: half an ulp of each of the G
+/// is added, which is not small next to dK and dV where one head dominates or two cancel.
 struct Gradients {
   Matrix exact, bound;
   double weight_rounding;
+  bool rounds_heads;
 
   Gradients(const AttentionShape& shape, const Operands& operands, const Checker& checker)
       : exact(shape.tokens(), shape.width()),
         bound(shape.tokens(), shape.width()),
-        weight_rounding(WeightRounding(shape, checker)) {
+        weight_rounding(WeightRounding(shape, checker)),
+        rounds_heads(weight_rounding > 0.0 && shape.heads > shape.kv_heads) {
     for (std::int64_t b = 0; b < shape.sequences; ++b) {
       for (std::int64_t h = 0; h < shape.heads; ++h) AddHead(shape, operands, b, h);
     }
@@ -205,9 +211,7 @@ struct Gradients {
     const std::int64_t size = shape.head_size;
     const ExactHead forward(shape, operands["qkv"], sequence, head);
     const Matrix d_out = HeadOf(shape, operands["d_out"], sequence, head * size);
-    const std::int64_t query_column = head * size;
-    const std::int64_t key_column = (shape.heads + ExactHead::KvHead(shape, head)) * size;
-    const std::int64_t value_column = key_column + shape.kv_heads * size;
+    HeadSums own(shape);
     const double terms = static_cast<double>(shape.positions * (shape.heads / shape.kv_heads) + 2);
     const auto roundings = static_cast<double>(size);
     for (std::int64_t i = 0; i < shape.positions; ++i) {
@@ -229,19 +233,47 @@ struct Gradients {
         const double d_s_error = p_error * std::abs(d_p - delta) +
                                  (p + p_error) * (d_p_error + delta_error + 2.0 * kUnit * std::abs(d_p - delta));
         for (std::int64_t c = 0; c < size; ++c) {
-          Add(sequence * shape.positions + i, query_column + c, shape.scale() * forward.k[j][c], d_s, d_s_error, terms);
-          Add(sequence * shape.positions + j, key_column + c, shape.scale() * forward.q[i][c], d_s, d_s_error, terms);
-          Add(sequence * shape.positions + j, value_column + c, d_out[i][c], p, p_error, terms);
+          const double roundings_of_term = kUnit * terms + weight_rounding;
+          own.Add(i, c, shape.scale() * forward.k[j][c], d_s, d_s_error, roundings_of_term);
+          own.Add(j, size + c, shape.scale() * forward.q[i][c], d_s, d_s_error, roundings_of_term);
+          own.Add(j, 2 * size + c, d_out[i][c], p, p_error, roundings_of_term);
         }
       }
     }
+    const std::int64_t kv_head = ExactHead::KvHead(shape, head);
+    const std::int64_t first_row = sequence * shape.positions;
+    AddColumns(own, 0, first_row, head * size, size, false);
+    AddColumns(own, size, first_row, (shape.heads + kv_head) * size, size, rounds_heads);
+    AddColumns(own, 2 * size, first_row, (shape.heads + shape.kv_heads + kv_head) * size, size, rounds_heads);
   }
 
-  /// Adds factor * term, a term that is off by up to `error` and goes through one rounding a summand.
-  void Add(std::int64_t row, std::int64_t column, double factor, double term, double error, double summands) {
-    exact[row][column] += factor * term;
-    bound[row][column] +=
-        std::abs(factor) * (error + (0.5 * kEpsilon * summands + weight_rounding) * (std::abs(term) + error));
+ private:
+  /// What one query head adds to the gradients of its query, its key and its value: 3 K columns.
+  struct HeadSums {
+    Matrix exact, bound;
+
+    explicit HeadSums(const AttentionShape& shape)
+        : exact(shape.positions, 3 * shape.head_size), bound(shape.positions, 3 * shape.head_size) {}
+
+    /// Adds factor * term, a term that is off by up to `error` and goes through roundings that cost up to `relative`.
+    void Add(std::int64_t row, std::int64_t column, double factor, double term, double error, double relative) {
+      exact[row][column] += factor * term;
+      bound[row][column] += std::abs(factor) * (error + relative * (std::abs(term) + error));
+    }
+  };
+
+  /// Adds `count` columns from `begin` on to those from `column` on in the rows from `first_row` on.
+  void AddColumns(const HeadSums& own, std::int64_t begin, std::int64_t first_row, std::int64_t column,
+                  std::int64_t count, bool rounded) {
+    const auto rows = static_cast<std::int64_t>(own.exact.values.size()) / own.exact.columns;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t c = 0; c < count; ++c) {
+        const double sum = own.exact[row][begin + c];
+        const double error = own.bound[row][begin + c];
+        exact[first_row + row][column + c] += sum;
+        bound[first_row + row][column + c] += error + (rounded ? HalfUlp(DType::kBF16, std::abs(sum) + error) : 0.0);
+      }
+    }
   }
 };
 
