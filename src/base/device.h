@@ -45,8 +45,11 @@ class Device {
   /// that imports it takes the same algorithms.
   virtual std::string ExportTuning() const = 0;
   /// Takes what ExportTuning gave; before the first step, since algorithms that have run are kept. Returns "" or, if
-  /// the text is another device's or another version's and is ignored, why. Throws IoError if it is damaged.
+  /// the text is another device's or another version's and is ignored, why. Throws IoError if it is damaged. What turns
+  /// out not to run is measured anew; DescribeTuning says so.
   virtual std::string ImportTuning(std::string_view text) = 0;
+  /// What has been measured and chosen so far, in a line for people; empty if nothing has.
+  virtual std::string DescribeTuning() const = 0;
 };
 
 }  // namespace coat

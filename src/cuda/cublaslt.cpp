@@ -56,7 +56,6 @@ Library Load() {
   COAT_FIND(MatmulPreferenceDestroy);
   COAT_FIND(MatmulPreferenceSetAttribute);
   COAT_FIND(MatmulAlgoGetHeuristic);
-  COAT_FIND(MatmulAlgoCheck);
 #undef COAT_FIND
   return result;
 }

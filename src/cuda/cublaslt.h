@@ -27,7 +27,6 @@ struct CublasLt {
   decltype(&cublasLtMatmulPreferenceDestroy) MatmulPreferenceDestroy = nullptr;
   decltype(&cublasLtMatmulPreferenceSetAttribute) MatmulPreferenceSetAttribute = nullptr;
   decltype(&cublasLtMatmulAlgoGetHeuristic) MatmulAlgoGetHeuristic = nullptr;
-  decltype(&cublasLtMatmulAlgoCheck) MatmulAlgoCheck = nullptr;
 };
 
 /// Why the library cannot be used, and what to do; empty if it can.

@@ -206,6 +206,11 @@ std::string CudaDevice::ImportTuning(std::string_view text) {
   return text.empty() ? "" : Get<GemmPlans>().Import(text);
 }
 
+std::string CudaDevice::DescribeTuning() const {
+  const auto plans = parts_.find(std::type_index(typeid(GemmPlans)));
+  return plans == parts_.end() ? "" : static_cast<const GemmPlans*>(plans->second.get())->Describe();
+}
+
 void CudaDevice::DropRecordings() noexcept {
   cudaStreamSynchronize(stream_);
   for (auto& [name, recording] : recordings_) {

@@ -45,6 +45,7 @@ class CudaDevice final : public Device {
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) override;
   std::string ExportTuning() const override;
   std::string ImportTuning(std::string_view text) override;
+  std::string DescribeTuning() const override;
 
   const CudaOptions& options() const { return options_; }
   cudaStream_t stream() const { return stream_; }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "cuda/gemm_prepare.h"
@@ -19,6 +21,7 @@ constexpr std::int64_t kHashBytes = 256;            // behind them
 constexpr int kMostAlgorithms = 24;                 // of a scale mode
 constexpr int kRounds = 5;                          // of timing
 constexpr double kHopeless = 1.5;                   // times the fastest: not timed again
+constexpr std::int64_t kHeadroom = 512 << 20;       // that trials leave of the memory: kernels are loaded into it
 
 ProductKey KeyOf(const GemmArgs& args, bool device_factors) {
   const bool per_tensor = args.a.format.scaling == Scaling::kTensor;
@@ -62,19 +65,44 @@ class Stopwatch {
   cudaEvent_t end_ = nullptr;
 };
 
-/// Holds the bytes of d on the host while algorithms run on it, and puts them back: a sum must not be lost.
-class SavedTensor {
+/// Where algorithms on trial write. A sum must not be lost: instead of a d that holds one they write to memory of the
+/// same size and alignment or, if there is too little, to d itself while its bytes are kept on the host.
+class TrialResult {
  public:
-  SavedTensor(CudaDevice& device, const TensorView& d)
-      : device_(device), d_(d), bytes_(new std::byte[static_cast<std::size_t>(d.bytes())]) {
-    device_.Download(d_.data(), bytes_.get(), d_.bytes());
+  TrialResult(CudaDevice& device, const GemmArgs& args) : device_(device), d_(args.d), trial_(args.d) {
+    if (!args.accumulate) return;
+    if (device_.ReadMemory().free_bytes >= d_.bytes() + kHeadroom) Allocate();
+    if (block_ != nullptr) return;
+    saved_.reset(new std::byte[static_cast<std::size_t>(d_.bytes())]);
+    device_.Download(d_.data(), saved_.get(), d_.bytes());
   }
-  void Restore() { device_.Upload(bytes_.get(), d_.data(), d_.bytes()); }
+  ~TrialResult() { device_.Free(block_); }
+  TrialResult(const TrialResult&) = delete;
+  TrialResult& operator=(const TrialResult&) = delete;
+
+  const TensorView& view() const { return trial_; }
+  /// After the trials: d is as it was if it holds a sum.
+  void PutBack() {
+    if (saved_) device_.Upload(saved_.get(), d_.data(), d_.bytes());
+  }
 
  private:
+  void Allocate() {
+    constexpr int kBlockAlignment = 256;
+    try {
+      block_ = device_.Allocate(d_.bytes() + kBlockAlignment);
+    } catch (const std::bad_alloc&) {
+      return;  // in pieces, perhaps
+    }
+    const int alignment = AlignmentOf(d_.data());
+    trial_ = TensorView(block_ + alignment % kBlockAlignment, d_.shape(), d_.dtype(), d_.device());
+  }
+
   CudaDevice& device_;
   TensorView d_;
-  std::unique_ptr<std::byte[]> bytes_;
+  TensorView trial_;
+  std::byte* block_ = nullptr;
+  std::unique_ptr<std::byte[]> saved_;
 };
 
 }  // namespace
@@ -93,12 +121,8 @@ void GemmPlans::Multiply(const GemmArgs& args, const float* factors) {
   const std::string key = KeyOf(args, factors != nullptr).ToString();
   auto found = plans_.find(key);
   if (found == plans_.end()) {
-    const auto imported = tuning_.products.find(key);
-    found = plans_
-                .emplace(key, imported == tuning_.products.end()
-                                  ? Tune(args, factors, key)
-                                  : MakeImportedPlan(args, factors != nullptr, key, imported->second))
-                .first;
+    if (RunImported(args, factors, key)) return;
+    found = plans_.emplace(key, Tune(args, factors, key)).first;
   }
   const cublasStatus_t status = Run(args, factors, found->second);
   if (status != CUBLAS_STATUS_SUCCESS) {
@@ -120,6 +144,12 @@ std::string GemmPlans::Import(std::string_view json) {
   }
   tuning_.products.merge(imported.products);
   return "";
+}
+
+std::string GemmPlans::Describe() const {
+  TuningReport report = {.products = {}, .imported = imported_, .seconds = seconds_, .refused = refused_};
+  for (const auto& [key, plan] : plans_) report.products.emplace(key, tuning_.products.at(key));
+  return coat::cuda::Describe(report);
 }
 
 GemmPlans::Plan GemmPlans::MakePlan(const GemmArgs& args, bool device_factors, ScaleMode mode) const {
@@ -150,41 +180,44 @@ GemmPlans::Plan GemmPlans::MakePlan(const GemmArgs& args, bool device_factors, S
   return plan;
 }
 
-GemmPlans::Plan GemmPlans::MakeImportedPlan(const GemmArgs& args, bool device_factors, const std::string& key,
-                                            const TunedProduct& tuned) {
+bool GemmPlans::RunImported(const GemmArgs& args, const float* factors, const std::string& key) {
+  const auto imported = tuning_.products.find(key);
+  if (imported == tuning_.products.end()) return false;
+  const TunedProduct& tuned = imported->second;
   const ScaleMode mode =
       tuned.scales_by_row ? ScaleMode::kRows : ScaleModesOf(args, device_.compute_capability()).front();
-  Plan plan = MakePlan(args, device_factors, mode);
+  Plan plan = MakePlan(args, factors != nullptr, mode);
   static_assert(sizeof(plan.algorithm) == sizeof(tuned.algorithm));
   std::memcpy(&plan.algorithm, tuned.algorithm.data(), sizeof(plan.algorithm));
-  cublasLtMatmulHeuristicResult_t result = {};
-  const cublasStatus_t status =
-      LoadCublasLt().MatmulAlgoCheck(handle_.get(), plan.product.get(), plan.first.get(), plan.second.get(),
-                                     plan.result.get(), plan.result.get(), &plan.algorithm, &result);
-  if (status != CUBLAS_STATUS_SUCCESS || result.workspaceSize > kAlgorithmBytes) {
-    throw Error(fmt::format("cuBLASLt does not take the imported algorithm of the product {}: {}", key,
-                            LoadCublasLt().GetStatusString(status)));
+  // The run is the test: cublasLtMatmulAlgoCheck refuses scales of blocks whose pointers are not set.
+  const cublasStatus_t status = Run(args, factors, plan);
+  if (status != CUBLAS_STATUS_SUCCESS) {
+    cudaGetLastError();  // the error is handled
+    refused_.push_back(fmt::format("{}: {}", key, LoadCublasLt().GetStatusString(status)));
+    return false;
   }
-  return plan;
+  plans_.emplace(key, std::move(plan));
+  ++imported_;
+  return true;
 }
 
-GemmPlans::Plan GemmPlans::Tune(const GemmArgs& args, const float* factors, const std::string& key) {
+GemmPlans::Plan GemmPlans::Tune(const GemmArgs& to_run, const float* factors, const std::string& key) {
   if (device_.recording()) {
     throw Error(fmt::format("the product {} is recorded before it has run once: its algorithms cannot be timed", key));
   }
+  const auto begin = std::chrono::steady_clock::now();
+  TrialResult result(device_, to_run);
+  GemmArgs args = to_run;
+  args.d = result.view();
   std::vector<Plan> plans;
   std::vector<Candidate> candidates;
   for (const ScaleMode mode : ScaleModesOf(args, device_.compute_capability())) {
     plans.push_back(MakePlan(args, factors != nullptr, mode));
     AppendAlgorithms(args, plans.back(), plans.size() - 1, candidates);
   }
-  {
-    std::unique_ptr<SavedTensor> saved;
-    if (args.accumulate) saved = std::make_unique<SavedTensor>(device_, args.d);
-    candidates = Try(args, factors, plans, candidates);
-    if (!candidates.empty()) Time(args, factors, plans, candidates);
-    if (saved) saved->Restore();
-  }
+  candidates = Try(args, factors, plans, candidates);
+  if (!candidates.empty()) Time(args, factors, plans, candidates);
+  result.PutBack();
   if (candidates.empty()) {
     throw Error(
         fmt::format("cuBLASLt {} has no algorithm on {} for the product {} (M x N x K, formats, layout, "
@@ -203,6 +236,7 @@ GemmPlans::Plan GemmPlans::Tune(const GemmArgs& args, const float* factors, cons
   tuned.milliseconds = timed[choice.taken].milliseconds;
   tuned.reference_milliseconds = timed[choice.reference].milliseconds;
   tuned.algorithms = static_cast<int>(timed.size());
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return plan;
 }
 
@@ -218,6 +252,11 @@ void GemmPlans::AppendAlgorithms(const GemmArgs& args, const Plan& plan, std::si
   SetAttribute(limits, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(args.a.codes.data()));
   SetAttribute(limits, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(args.d.data()));
   SetAttribute(limits, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(args.d.data()));
+  if (args.d.dtype() == DType::kBF16) {
+    // Parts of a sum over K are not rounded to d's type before they are added.
+    SetAttribute(limits, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                 static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+  }
   std::array<cublasLtMatmulHeuristicResult_t, kMostAlgorithms> results = {};
   int count = 0;
   const cublasStatus_t status = LoadCublasLt().MatmulAlgoGetHeuristic(

@@ -19,8 +19,8 @@ namespace coat::cuda {
 ///
 /// The first time that a product is asked for, up to 24 algorithms a scale mode run on its operands, are compared bit
 /// by bit and timed (Choose); that waits for the device, so it throws Error while work is recorded. Products that were
-/// imported are not timed. The workspace holds, from its start: what cuBLASLt uses (kAlgorithmBytes), and what the op
-/// prepares (Scratch).
+/// imported are timed only if the library does not take their algorithm. The workspace holds, from its start: what
+/// cuBLASLt uses (kAlgorithmBytes), and what the op prepares (Scratch).
 class GemmPlans {
  public:
   explicit GemmPlans(CudaDevice& device);
@@ -37,6 +37,8 @@ class GemmPlans {
   /// Takes the algorithms of products from what Export wrote, but for those that have run already. Returns why it did
   /// not, if they are another device's or another version's; else "". Throws IoError if the text is damaged.
   std::string Import(std::string_view json);
+  /// See Device::DescribeTuning.
+  std::string Describe() const;
 
  private:
   /// A product as cuBLASLt is asked for it. It thinks in columns, so its first operand is our b, its second our a.
@@ -55,8 +57,10 @@ class GemmPlans {
   };
 
   Plan MakePlan(const GemmArgs& args, bool device_factors, ScaleMode mode) const;
-  Plan MakeImportedPlan(const GemmArgs& args, bool device_factors, const std::string& key, const TunedProduct& tuned);
-  Plan Tune(const GemmArgs& args, const float* factors, const std::string& key);
+  /// Runs the product for the first time, with its imported algorithm. False if there is none, or if the library does
+  /// not take it: then nothing has run.
+  bool RunImported(const GemmArgs& args, const float* factors, const std::string& key);
+  Plan Tune(const GemmArgs& to_run, const float* factors, const std::string& key);
   void AppendAlgorithms(const GemmArgs& args, const Plan& plan, std::size_t index, std::vector<Candidate>& candidates);
   /// Runs each once and again; keeps those that run and repeat themselves.
   std::vector<Candidate> Try(const GemmArgs& args, const float* factors, std::vector<Plan>& plans,
@@ -71,6 +75,9 @@ class GemmPlans {
   CublasLtHandle handle_;
   std::map<std::string, Plan> plans_;
   Tuning tuning_;  // of plans_, and imported
+  int imported_ = 0;
+  double seconds_ = 0.0;
+  std::vector<std::string> refused_;
 };
 
 }  // namespace coat::cuda

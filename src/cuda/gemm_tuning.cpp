@@ -67,6 +67,34 @@ Choice Choose(std::span<const TimedAlgorithm> timed) {
   return choice;
 }
 
+std::string Describe(const TuningReport& report) {
+  if (report.products.empty()) return "";
+  int other_bits = 0;
+  int by_row = 0;
+  double saved = 0.0;
+  double total = 0.0;
+  auto slowest = report.products.begin();
+  for (auto product = report.products.begin(); product != report.products.end(); ++product) {
+    const TunedProduct& tuned = product->second;
+    total += tuned.milliseconds;
+    saved += tuned.reference_milliseconds - tuned.milliseconds;
+    if (tuned.milliseconds < tuned.reference_milliseconds) ++other_bits;
+    if (tuned.scales_by_row) ++by_row;
+    if (tuned.milliseconds > slowest->second.milliseconds) slowest = product;
+  }
+  std::string text = fmt::format("{} matrix products: {} timed in {:.1f} s, {} imported; once each they take {:.2f} ms",
+                                 report.products.size(), static_cast<int>(report.products.size()) - report.imported,
+                                 report.seconds, report.imported, total);
+  if (other_bits > 0) {
+    text += fmt::format("; {} with other bits than the library's first choice, faster by {:.2f} ms", other_bits, saved);
+  }
+  if (by_row > 0) text += fmt::format("; {} with scales by row", by_row);
+  text += fmt::format("; the slowest, {:.2f} ms, is {}", slowest->second.milliseconds, slowest->first);
+  if (!report.refused.empty()) text += "; timed anew, since the library does not take their imported algorithms";
+  for (const std::string& product : report.refused) text += "; " + product;
+  return text;
+}
+
 std::string ToJson(const Tuning& tuning) {
   Json products = Json::object();
   for (const auto& [key, product] : tuning.products) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ops/gemm.h"
 
@@ -68,6 +69,17 @@ struct Tuning {
 
   bool operator==(const Tuning&) const = default;
 };
+
+/// What a device has done for the choice of algorithms so far.
+struct TuningReport {
+  std::map<std::string, TunedProduct> products;  // that have run, by ProductKey::ToString
+  int imported = 0;                              // of them; the others were timed
+  double seconds = 0.0;                          // that timing took
+  std::vector<std::string> refused;              // imported but not taken by the library: "product: why"
+};
+
+/// In a line for people: "12 matrix products: 10 timed in 2.4 s, 2 imported; ...". Empty without products.
+std::string Describe(const TuningReport& report);
 
 std::string ToJson(const Tuning& tuning);
 /// Throws IoError when `text` is not what ToJson writes.

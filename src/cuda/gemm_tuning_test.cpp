@@ -61,6 +61,24 @@ TEST(Choose, DoesNotTrustDifferencesOfMicroseconds) {
   EXPECT_EQ(Choose(timed).taken, 0u);
 }
 
+TEST(Describe, SumsUpWhatHasRun) {
+  EXPECT_EQ(Describe({}), "");
+  TuningReport report = {.products = {{"a", {.milliseconds = 1.0, .reference_milliseconds = 1.0}}},
+                         .imported = 0,
+                         .seconds = 0.25,
+                         .refused = {}};
+  EXPECT_EQ(Describe(report),
+            "1 matrix products: 1 timed in 0.2 s, 0 imported; once each they take 1.00 ms; the slowest, 1.00 ms, is a");
+  report.products["b"] = {.scales_by_row = true, .milliseconds = 2.0, .reference_milliseconds = 2.5};
+  report.products["c"] = {.milliseconds = 0.5, .reference_milliseconds = 0.5};
+  report.imported = 1;
+  report.refused = {"a: not supported"};
+  EXPECT_EQ(Describe(report),
+            "3 matrix products: 2 timed in 0.2 s, 1 imported; once each they take 3.50 ms; 1 with other bits than the "
+            "library's first choice, faster by 0.50 ms; 1 with scales by row; the slowest, 2.00 ms, is b; timed anew, "
+            "since the library does not take their imported algorithms; a: not supported");
+}
+
 TEST(Tuning, SurvivesBeingText) {
   Tuning tuning = {.device = "NVIDIA H200, 132 multiprocessors", .library = 130100, .products = {}};
   tuning.products[ExampleKey().ToString()] = {.algorithm = {1, 0xffffffffffffffff, 0, 3, 4, 5, 6, 0x8000000000000000},

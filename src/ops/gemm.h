@@ -35,6 +35,9 @@ struct GemmArgs {
 /// 2^-24 (sum|a b| + |d before, if added to|) + half an ulp of d's type, where nothing underflows. Exact on integers
 /// within 2^24.
 ///
+/// With `accumulate` into bf16, another backend may round the product to bf16 before d is added: the bound gains half
+/// an ulp of bf16 of the product, and the sum of integers is that of the rounded product and d, rounded.
+///
 /// FP8 operands on CUDA: tensor cores align 32 products and the sum so far to the largest of them and cut off what lies
 /// below its 14th bit; a sum leaves them after R <= min(K, 128) products, or with fast_accumulation after R = K. Each
 /// of the 33/32 R addends so loses at most 2^-13 of the largest, and the bound gains (33/32 R + 1) 2^-13 sum|a b|. Sums
