@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Compares training runs on byte tokens: compare_runs.py VALIDATION.npy PLOT.png RUN RUN...
+"""Compares training runs: compare_runs.py [--bytes VALIDATION.npy] PLOT.png RUN RUN...
 
-A RUN is a save folder with metrics.jsonl, and plan.json by `coat plan --json`. Prints a table; gnuplot draws the losses.
+A RUN is a save folder with metrics.jsonl, and plan.json by `coat plan --json`. Prints a table; gnuplot draws the losses
+and, below, how far each run's training loss is from the first run's. --bytes: the tokens are bytes, so that losses are
+bits per byte as well, beside what the byte frequencies of the validation file alone give.
 """
 import array
 import collections
@@ -51,8 +53,9 @@ def print_table(runs, entropy):
     row("", [run.name for run in runs])
     row(f"training loss, last {LAST} logged (nats)", [f"{run.final(TRAIN, LAST):.4f}" for run in runs])
     row("validation loss (nats)", [f"{run.final(VALIDATION):.4f}" for run in runs])
-    row("validation loss (bits per byte)", [f"{run.final(VALIDATION) / math.log(2):.4f}" for run in runs])
-    row("  byte frequencies alone", [f"{entropy:.4f}"] * len(runs))
+    if entropy is not None:
+        row("validation loss (bits per byte)", [f"{run.final(VALIDATION) / math.log(2):.4f}" for run in runs])
+        row("  byte frequencies alone", [f"{entropy:.4f}"] * len(runs))
     row("optimizer state (bytes)", [f"{state(run):,}" for run in runs])
     row("saved activations (bytes)", [f"{run.bytes['saved']:,}" for run in runs])
     row("tokens/s, median", [f"{statistics.median(v for _, v in run.series(SPEED)):,.0f}" for run in runs])
@@ -63,23 +66,43 @@ def print_table(runs, entropy):
               f" optimizer state x{state(run) / state(first):.2f}, activations x{run.bytes['saved'] / first.bytes['saved']:.2f}")
 
 
+def smoothed_gaps(run, first):
+    """Per cent from the first run's training loss, means over LAST logged steps."""
+    gaps = [(step, 100.0 * (loss / reference - 1.0))
+            for (step, loss), (_, reference) in zip(run.series(TRAIN), first.series(TRAIN))]
+    means = [(gaps[i][0], statistics.mean(gap for _, gap in gaps[i - LAST + 1:i + 1])) for i in range(LAST - 1, len(gaps))]
+    return means
+
+
 def plot(runs, path):
-    curves, data = [], []
+    def panel(curves):
+        commands = ["plot " + ", ".join(f"'-' with {style} lc {color} title '{title}'" for style, color, title, _ in curves)]
+        for *_, points in curves:
+            commands += [f"{step} {value}" for step, value in points] + ["e"]
+        return commands
+
+    losses, gaps = [], []
     for color, run in enumerate(runs, 1):
-        for name, style, title in ((TRAIN, "lines lw 1", "training"), (VALIDATION, "linespoints lw 2 pt 7", "validation")):
-            curves.append(f"'-' with {style} lc {color} title '{run.name}, {title}'")
-            data += [f"{step} {value}" for step, value in run.series(name)] + ["e"]
-    script = ["set terminal png size 1000,600", f"set output '{path}'", "set xlabel 'step'", "set ylabel 'loss (nats)'",
-              "set grid", "set key noenhanced", "plot " + ", ".join(curves), *data]
+        losses.append(("lines lw 1", color, f"{run.name}, training", run.series(TRAIN)))
+        losses.append(("linespoints lw 2 pt 7", color, f"{run.name}, validation", run.series(VALIDATION)))
+        gaps.append(("lines lw 2", color, run.name, smoothed_gaps(run, runs[0])))
+    script = ["set terminal png size 1000,1000", f"set output '{path}'", "set multiplot layout 2,1", "set grid",
+              "set key noenhanced", "set ylabel 'loss (nats)'", *panel(losses), "set xlabel 'step'",
+              f"set ylabel 'training loss against {runs[0].name} (%)' noenhanced", *panel(gaps), "unset multiplot"]
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
 
 
 def main():
-    if len(sys.argv) < 4:
+    arguments = sys.argv[1:]
+    entropy = None
+    if len(arguments) > 1 and arguments[0] == "--bytes":
+        entropy = byte_entropy(arguments[1])
+        arguments = arguments[2:]
+    if len(arguments) < 2 or arguments[0].startswith("-"):
         sys.exit(__doc__)
-    validation, picture, *folders = sys.argv[1:]
+    picture, *folders = arguments
     runs = [Run(folder) for folder in folders]
-    print_table(runs, byte_entropy(validation))
+    print_table(runs, entropy)
     plot(runs, picture)
     print(f"\nLosses step by step: {picture}; all numbers: metrics.jsonl in {' and '.join(folders)}")
 

@@ -33,4 +33,4 @@ for config in "${configs[@]}"; do
 done
 
 say "Results"
-scripts/compare_runs.py $out/data/validation.npy $out/losses.png "${configs[@]/#/$out/}"
+scripts/compare_runs.py --bytes $out/data/validation.npy $out/losses.png "${configs[@]/#/$out/}"
