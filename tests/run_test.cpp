@@ -12,12 +12,18 @@
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
+#include "ops/dispatch.h"
 #include "tests/support/coat_process.h"
 
 namespace coat {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// In the process of a command: no GPU is there.
+void HideGpus() {
+  ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
+}
 
 /// A folder with token files and a configuration that trains in a fraction of a second.
 class Run : public testing::Test {
@@ -64,7 +70,13 @@ class Run : public testing::Test {
 
   std::string Save(const std::string& name) const { return folder_.File(name); }
 
+  /// On the CPU: there, runs are compared bit for bit.
   std::vector<std::string> Train(const std::string& save, std::vector<std::string> overrides = {}) const {
+    overrides.insert(overrides.begin(), "--device=cpu");
+    return TrainAnywhere(save, overrides);
+  }
+
+  std::vector<std::string> TrainAnywhere(const std::string& save, const std::vector<std::string>& overrides) const {
     std::vector<std::string> arguments = {"train", config_, "--save_folder=" + Save(save)};
     arguments.insert(arguments.end(), overrides.begin(), overrides.end());
     return arguments;
@@ -275,7 +287,34 @@ TEST_F(Run, WritesNothingInADryRun) {
   EXPECT_FALSE(fs::exists(Save("dry")));
 }
 
+TEST_F(Run, ComputesOnTheCpuWhereThereIsNoGpu) {
+  const Outcome outcome = RunCoat(TrainAnywhere("auto", {"--dry_run", "--threads=1"}), HideGpus);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {" on cpu with 1 threads"});
+  for (const char* choice : {"--device=cpu", "--single.device=cpu"}) {
+    const Outcome chosen = RunCoat(TrainAnywhere("chosen", {"--dry_run", "--threads=1", choice}));
+    EXPECT_EQ(chosen.exit_code, 0) << chosen.err;
+    ExpectParts(chosen.out, {" on cpu with 1 threads\n"});
+  }
+}
+
 // Bad input: one message, nothing overwritten.
+
+TEST_F(Run, RefusesAGpuThatIsNotThere) {
+  for (const char* choice : {"--device=cuda", "--single.device=cuda"}) {
+    ExpectFailure(RunCoat(TrainAnywhere("gpu", {choice}), HideGpus), kWithCuda ? 1 : 2, {"--device=cpu"});
+  }
+  EXPECT_FALSE(fs::exists(Save("gpu")));
+}
+
+TEST_F(Run, RefusesOptionsOfTheOtherDevice) {
+  for (const char* option : {"--gemm=bf16", "--no_cuda_graphs", "--fast_attention"}) {
+    ExpectFailure(RunCoat(Train("other", {option})), 2, {"--gemm, --no_cuda_graphs and --fast_attention"});
+    ExpectFailure(RunCoat(TrainAnywhere("other", {option}), HideGpus), 2, {"are for --device=cuda"});
+  }
+  ExpectFailure(RunCoat(TrainAnywhere("other", {"--device=cuda", "--threads=2"}), HideGpus), 2, {"--device=cpu"});
+  EXPECT_FALSE(fs::exists(Save("other")));
+}
 
 TEST_F(Run, RefusesAFolderThatHoldsARun) {
   ASSERT_EQ(RunCoat(Train("held", {"--stop_at=4"})).exit_code, 0);

@@ -53,6 +53,13 @@ TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
 }
 
+TEST(CommandLine, NamesTheWordsThatAnOptionTakes) {
+  ExpectError(RunCoat({"train", kTinyConfig, "--device=gpu"}), 2, {"--device is gpu; accepted: auto, cpu, cuda"});
+  ExpectError(RunCoat({"train", kTinyConfig, "--gemm=int8"}), 2, {"--gemm is int8; accepted: auto, bf16, fp8"});
+  ExpectError(RunCoat({"train", kTinyConfig, "--device"}), 2, {"--device"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--device=cpu"}), 2, {"device"});
+}
+
 TEST(CommandLine, NamesTheKeyThatAConfigurationGetsWrong) {
   const TempDir folder;
   const std::string path = folder.Write("run.yaml", "run_name: x\nmodel:\n  d_modle: 64\n");
@@ -90,11 +97,17 @@ TEST(CommandLine, PlanPrintsATableOrJson) {
   EXPECT_EQ(json.out.find('\n'), json.out.size() - 1);
 }
 
-TEST(CommandLine, InfoNamesVersionProcessorAndLibraries) {
+TEST(CommandLine, InfoNamesVersionProcessorGpuAndLibraries) {
   const Outcome outcome = RunCoat({"info"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  ExpectParts(outcome.out, {"coat ", "commit ", "backends   cpu", "threads", "GiB", "blas ", "yaml-cpp 0.", "fmt ",
-                            "nlohmann-json 3.", "CLI11 2.", "zlib 1."});
+  ExpectParts(outcome.out, {"coat ", "commit ", "\ngpu        ", "\ncpu        ", "threads", "GiB", "blas ",
+                            "yaml-cpp 0.", "fmt ", "nlohmann-json 3.", "CLI11 2.", "zlib 1."});
+}
+
+TEST(CommandLine, InfoSaysWhyThereIsNoGpu) {
+  const Outcome outcome = RunCoat({"info"}, [] { ::setenv("CUDA_VISIBLE_DEVICES", "", 1); });
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"\ngpu        ", "--device=cpu"});
 }
 
 TEST(CommandLine, TokenizeWritesBothFilesAndReplacesOnlyWhenAsked) {

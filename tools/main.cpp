@@ -38,7 +38,7 @@ coat config --reference. SIGINT (Ctrl-C) and SIGTERM finish the step, save and l
 Examples:
   coat train configs/tiny/tiny-coat-both.yaml
   coat train run.yaml --optimizer.learning_rate=1e-4 --data.paths=[a.npy,b.npy] --evaluators=[] --save_overwrite
-  coat train run.yaml --try_load_latest_save --threads=4)";
+  coat train run.yaml --try_load_latest_save --device=cpu --threads=4)";
 
 constexpr const char* kPlanFooter =
     R"(Bytes by category and the saved activations by kind: for the recipe of the file, for BF16, and for COAT as published.
@@ -215,7 +215,7 @@ Command AddTokenize(CLI::App& coat) {
 }
 
 Command AddInfo(CLI::App& coat) {
-  CLI::App* const app = AddApp(coat, "info", "[OPTIONS]", "Print version, processor and libraries", kInfoFooter);
+  CLI::App* const app = AddApp(coat, "info", "[OPTIONS]", "Print version, GPU, processor and libraries", kInfoFooter);
   return {app, false, [](const std::vector<std::string>&) { return RunInfoCommand(); }};
 }
 

@@ -93,7 +93,7 @@ struct SingleConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("device", self.device, Only("auto, cpu", "device of distributed_strategy single"));
+    visit("device", self.device, Only("auto, cpu, cuda", "device to train on where --device is auto"));
   }
 };
 

@@ -63,7 +63,7 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
       {"data.generate_attention_mask", "true", "false"},
       {"python_profiling", "true", "false"},
       {"torch_profiling", "true", "false"},
-      {"single.device", "mps", "auto, cpu"},
+      {"single.device", "mps", "auto, cpu, cuda"},
   };
   for (const auto& c : cases) {
     const std::string error = ErrorWith({"--" + c[0] + "=" + c[1]});
@@ -80,9 +80,9 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
 }
 
 TEST(Validate, NamesTheFileAndTheLine) {
-  EXPECT_EQ(ErrorWith({}, "\n\ndistributed_strategy: single\nsingle:\n  device: cuda\n"),
-            "x.yaml:11: single.device: cuda cannot be honored by this build; accepted: auto, cpu (device of "
-            "distributed_strategy single)");
+  EXPECT_EQ(ErrorWith({}, "\n\ndistributed_strategy: single\nsingle:\n  device: mps\n"),
+            "x.yaml:11: single.device: mps cannot be honored by this build; accepted: auto, cpu, cuda (device to "
+            "train on where --device is auto)");
   const TrainConfig config = Parse("run_name: x\nprecision: fp32\n");
   EXPECT_EQ(ConfigErrorOf([&] { Validate(config); }),
             "x.yaml: model.rope (not set): the default false cannot be honored by this build; accepted: true (rotary "

@@ -8,7 +8,7 @@ namespace coat {
 namespace {
 
 constexpr const char* kNoBackend =
-    "this build has no CUDA backend; install the CUDA toolkit and configure with -DCOAT_CUDA=ON";
+    "this build has no CUDA backend; install the CUDA toolkit and configure with -DCOAT_CUDA=ON, or use --device=cpu";
 
 bool HasCudaOptions(const cuda::CudaOptions& options) {
   const cuda::CudaOptions defaults;
@@ -26,17 +26,22 @@ ComputeDevice OpenCpu(const DeviceOptions& options, const std::string& reason) {
   return {std::move(context), std::move(description)};
 }
 
+void RequireNoThreads(const DeviceOptions& options) {
+  if (options.threads != 0) throw UsageError("--threads is for --device=cpu, and this run is on the GPU");
+}
+
 }  // namespace
 
 ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
   if constexpr (kWithCuda) {
     if (options.device == DeviceChoice::kCpu) return OpenCpu(options, "");
+    if (options.device == DeviceChoice::kCuda) RequireNoThreads(options);
     const cuda::CudaStatus status = cuda::CheckCudaDevice(options.cuda.ordinal);
     if (!status.usable && !status.present && options.device == DeviceChoice::kAuto) {
       return OpenCpu(options, fmt::format(" ({})", status.reason));
     }
     if (!status.usable) throw Error(status.reason);
-    if (options.threads != 0) throw UsageError("--threads is for --device=cpu, and this run is on the GPU");
+    RequireNoThreads(options);
     const std::shared_ptr<Device> device = cuda::OpenCudaDevice(options.cuda);
     return {Context(device), device->Name()};
   } else {

@@ -31,7 +31,7 @@ RunArenas MeasuringArenas() {
                   "a smaller device_train_microbatch_size shrinks saved and scratch; "
                   "activation_checkpointing: whole_layer and quantize_model.use_quantize_model: coat_real "
                   "shrink saved; quantize_optimizer.use_quantize_optimizer: coat_fp8_adamw shrinks moments; "
-                  "gradient_precision: bf16 shrinks gradients; quantize_model.weight_memory_efficient shrinks "
+                  "gradient_precision: bf16 shrinks gradients; quantize_model.weight_cache: codes or none shrinks "
                   "weights",
                   InBinaryUnits(plan.Total()), found, table));
 }
@@ -50,7 +50,7 @@ RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx) {
     return {bound("masters"),  bound("gradients"), bound("weights"), bound("moments"),
             bound("metadata"), bound("saved"),     bound("batch"),   bound("scratch")};
   } catch (const std::bad_alloc&) {
-    ThrowOutOfMemory(plan, "the system does not give it");
+    ThrowOutOfMemory(plan, ctx.backend() ? "the driver does not give it" : "the system does not give it");
   }
 }
 

@@ -53,6 +53,14 @@ double PeakMemoryMegabytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024.0 / 1e6;
 }
 
+/// The command line's options, with `single.device` where they leave the device open.
+DeviceOptions ForConfig(DeviceOptions options, const TrainConfig& config) {
+  if (options.device != DeviceChoice::kAuto) return options;
+  if (config.single.device == SingleDevice::kCpu) options.device = DeviceChoice::kCpu;
+  if (config.single.device == SingleDevice::kCuda) options.device = DeviceChoice::kCuda;
+  return options;
+}
+
 /// The loop of a run, in OLMo's order: batch, micro-batches, norms and clipping, learning rate, update, metrics,
 /// evaluation, checkpoints.
 class Trainer {
@@ -61,8 +69,8 @@ class Trainer {
       : config_(config),
         console_(DetectConsole(1)),
         dataset_(DatasetOptionsOf(config.model, config.data, "data")),
+        device_(OpenComputeDevice(ForConfig(options.device, config_))),
         folder_(config_, console_),
-        device_(OpenComputeDevice(options.device)),
         engine_(config_, std::move(device_.context)),
         speed_(config.speed_monitor.window_size, TrainingFlopsPerToken(config.model)) {
     for (std::size_t i = 0; i < config_.evaluators.size(); ++i) {
@@ -440,8 +448,8 @@ class Trainer {
   TrainConfig config_;
   Console console_;
   MemMapDataset dataset_;
-  SaveFolder folder_;
   ComputeDevice device_;  // its context is the engine's
+  SaveFolder folder_;
   Engine engine_;
   SpeedMonitor speed_;
   std::vector<Evaluator> evaluators_;
