@@ -16,6 +16,16 @@ void ThrowCudaError(cudaError_t error, const char* call) {
 
 }  // namespace detail
 
+namespace {
+
+constexpr const char* kCpuAdvice = "use --device=cpu to train without";
+
+std::string InGibibytes(std::int64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) * 0x1p-30);
+}
+
+}  // namespace
+
 CudaStatus CheckCudaDevice(int ordinal) {
   CudaStatus status;
   int count = 0;
@@ -37,25 +47,31 @@ CudaStatus CheckCudaDevice(int ordinal) {
         "the driver shows no CUDA device (CUDA_VISIBLE_DEVICES may hide them); use --device=cpu to train without";
     return status;
   }
+  status.present = true;
   if (error != cudaSuccess) {
-    status.reason = fmt::format("CUDA does not start: {} ({})", cudaGetErrorString(error), cudaGetErrorName(error));
+    status.reason =
+        fmt::format("CUDA does not start: {} ({}); {}", cudaGetErrorString(error), cudaGetErrorName(error), kCpuAdvice);
     return status;
   }
   if (ordinal >= count) {
-    status.reason = fmt::format("there is no CUDA device {}: the driver shows {}", ordinal, count);
+    status.reason = fmt::format("there is no CUDA device {}: the driver shows {}; {}", ordinal, count, kCpuAdvice);
     return status;
   }
-  status.present = true;
   cudaDeviceProp properties = {};
   if (const cudaError_t failed = cudaGetDeviceProperties(&properties, ordinal); failed != cudaSuccess) {
-    status.reason =
-        fmt::format("CUDA device {}: {} ({})", ordinal, cudaGetErrorString(failed), cudaGetErrorName(failed));
+    status.reason = fmt::format("CUDA device {}: {} ({}); {}", ordinal, cudaGetErrorString(failed),
+                                cudaGetErrorName(failed), kCpuAdvice);
     return status;
   }
   status.name = fmt::format("{}, compute capability {}.{}, {:.1f} GiB", properties.name, properties.major,
                             properties.minor, static_cast<double>(properties.totalGlobalMem) / (1 << 30));
-  status.usable = HasKernels(ordinal);
-  if (!status.usable) {
+  const KernelsOnDevice kernels = FindKernels(ordinal);
+  if (!kernels.problem.empty()) {
+    status.reason = fmt::format("{} does not start: {}; other processes may hold it or its memory; {}", status.name,
+                                kernels.problem, kCpuAdvice);
+    return status;
+  }
+  if (!kernels.found) {
     status.reason = fmt::format(
         "this build has no kernels for {}: it was built for {}; configure with "
         "-DCOAT_CUDA_ARCHITECTURES={}{}, or use --device=cpu",
@@ -87,7 +103,7 @@ CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
   multiprocessors_ = properties.multiProcessorCount;
   compute_capability_ = 10 * properties.major + properties.minor;
   COAT_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-  workspace_ = Allocate(kWorkspaceBytes);
+  GrowWorkspace(kWorkspaceBytes);
 }
 
 CudaDevice::~CudaDevice() {
@@ -131,9 +147,10 @@ std::byte* CudaDevice::GrowWorkspace(std::int64_t bytes) {
     workspace_ = Allocate(bytes);
   } catch (const std::bad_alloc&) {
     const Memory memory = ReadMemory();
-    throw Error(fmt::format("CUDA: out of memory: the workspace needs {:.2f} GiB, and {:.2f} of {:.2f} GiB are free",
-                            static_cast<double>(bytes) * 0x1p-30, static_cast<double>(memory.free_bytes) * 0x1p-30,
-                            static_cast<double>(memory.total_bytes) * 0x1p-30));
+    throw Error(fmt::format(
+        "CUDA: out of memory: the workspace needs {}, and {} of {} are free; a smaller device_train_microbatch_size or "
+        "activation_checkpointing: whole_layer makes room for it",
+        InGibibytes(bytes), InGibibytes(memory.free_bytes), InGibibytes(memory.total_bytes)));
   }
   workspace_bytes_ = bytes;
   return workspace_;

@@ -87,7 +87,7 @@ class CudaDevice final : public Device {
   int compute_capability_ = 0;
   cudaStream_t stream_ = nullptr;
   std::byte* workspace_ = nullptr;
-  std::int64_t workspace_bytes_ = kWorkspaceBytes;
+  std::int64_t workspace_bytes_ = 0;
   bool recording_ = false;
   std::map<std::string, Recording, std::less<>> recordings_;
   std::map<std::type_index, std::shared_ptr<void>> parts_;

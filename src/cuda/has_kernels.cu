@@ -10,14 +10,23 @@ __global__ void NothingKernel() {}
 
 }  // namespace
 
-bool HasKernels(int ordinal) {
+KernelsOnDevice FindKernels(int ordinal) {
+  KernelsOnDevice result;
   int before = 0;
-  if (cudaGetDevice(&before) != cudaSuccess || cudaSetDevice(ordinal) != cudaSuccess) return false;
+  cudaGetDevice(&before);
+  cudaError_t error = cudaSetDevice(ordinal);
   cudaFuncAttributes attributes = {};
-  const bool found = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&NothingKernel)) == cudaSuccess;
+  if (error == cudaSuccess) {
+    error = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&NothingKernel));
+  }
+  result.found = error == cudaSuccess;
+  const bool are_missing = error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction;
+  if (!result.found && !are_missing) {
+    result.problem = std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+  }
   cudaGetLastError();  // the error is the answer
   cudaSetDevice(before);
-  return found;
+  return result;
 }
 
 }  // namespace coat::cuda

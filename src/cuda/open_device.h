@@ -28,8 +28,8 @@ struct CudaOptions {
 /// that are missing. One sentence that says what to do.
 struct CudaStatus {
   bool usable = false;
-  bool present = false;  // the driver shows the device, usable or not
-  std::string name;      // "NVIDIA H200, compute capability 9.0, 139.8 GiB", if present
+  bool present = false;  // the driver shows a device, or does not start: not to be passed over
+  std::string name;      // "NVIDIA H200, compute capability 9.0, 139.8 GiB", if it starts
   std::string reason;    // empty if usable
 };
 CudaStatus CheckCudaDevice(int ordinal = 0);
