@@ -304,7 +304,7 @@ __global__ void __launch_bounds__(kThreads<kGroups>, kVector ? (kGroups ? 2 : 4)
     if (!same_codes) EncodeByColumn(y_t, patch, factors.columns, codes);
     PutPatch(tile, place.warp_row, place.column, codes);
     __syncthreads();
-    StoreTransposed<kPatch, kColumns, kVector>(tile, tile_row, tile_column, n, width, y_t.codes);
+    StoreTransposed<kPatch, kColumns, kThreads<kGroups>, kVector>(tile, tile_row, tile_column, n, width, y_t.codes);
   }
 }
 

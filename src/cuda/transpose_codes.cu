@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kThreads, kVector ? 8 : 1)
   }
   PutPatch(tile, warp_row, patch_column, codes);
   __syncthreads();
-  StoreTransposed<kPatch, kColumns, kVector>(tile, row, column, n, width, y);
+  StoreTransposed<kPatch, kColumns, kThreads, kVector>(tile, row, column, n, width, y);
 }
 
 }  // namespace

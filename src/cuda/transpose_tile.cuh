@@ -58,21 +58,28 @@ __device__ inline void PutPatch(std::uint32_t* tile, int warp_row, int column, c
   }
 }
 
-/// Writes the tile's columns as rows of y_t [width, n] by all threads of the block: the tile begins at row `row` and
-/// column `column` of x [n, width]. kVector: y_t is aligned to 16 bytes and n a multiple of 16.
-template <int kPatch, int kColumns, bool kVector>
+/// Writes the tile's columns as rows of y_t [width, n] by the kThreads threads of the block: the tile begins at row
+/// `row` and column `column` of x [n, width]. kVector: y_t is aligned to 16 bytes and n a multiple of 16.
+template <int kPatch, int kColumns, int kThreads, bool kVector>
 __device__ inline void StoreTransposed(const std::uint32_t* tile, std::int64_t row, std::int64_t column, std::int64_t n,
                                        std::int64_t width, std::uint8_t* y_t) {
-  for (int i = static_cast<int>(threadIdx.x); i < kColumns * kPieces; i += static_cast<int>(blockDim.x)) {
-    const int tile_column = i / kPieces;
-    const std::int64_t begin = row + i % kPieces * kPiece;
-    if (column + tile_column >= width || begin >= n) continue;
-    const auto* piece = reinterpret_cast<const std::uint8_t*>(tile + PieceAt<kPatch>(tile_column, i % kPieces));
-    std::uint8_t* target = y_t + (column + tile_column) * n + begin;
+  constexpr int kColumnsAtOnce = kThreads / kPieces;
+  static_assert(kThreads % kPieces == 0 && kColumns % kColumnsAtOnce == 0);
+  const int first = static_cast<int>(threadIdx.x) / kPieces;
+  const int piece = static_cast<int>(threadIdx.x) % kPieces;
+  const std::int64_t begin = row + piece * kPiece;
+  if (begin >= n) return;
+  std::uint8_t* const first_target = y_t + (column + first) * n + begin;
+#pragma unroll(kVector ? kColumns / kColumnsAtOnce : 1)
+  for (int i = 0; i < kColumns; i += kColumnsAtOnce) {
+    if (column + first + i >= width) continue;
+    const auto* codes = reinterpret_cast<const std::uint8_t*>(tile + PieceAt<kPatch>(first + i, piece));
+    std::uint8_t* target = first_target + i * n;
     if constexpr (kVector) {
-      StoreCodes(target, LoadCodes<kPiece>(piece));
+      StoreCodes(target, LoadCodes<kPiece>(codes));
     } else {
-      for (int code = 0; code < kPiece && begin + code < n; ++code) target[code] = piece[code];
+#pragma unroll 1
+      for (int code = 0; code < kPiece && begin + code < n; ++code) target[code] = codes[code];
     }
   }
 }
