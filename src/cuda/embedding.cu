@@ -63,7 +63,7 @@ struct BackwardOperands {
 /// What a sum starts with: added to any number it leaves that number, the sign of 0 included.
 constexpr float kNothing = -0.0f;
 /// Rows of a run whose loads a thread has in flight together.
-constexpr int kRowsAtOnce = 8;
+constexpr int kRowsAtOnce = 4;
 /// Longer runs are left to LongRunsKernel, which has more loads in flight.
 constexpr int kLongRun = 32;
 
@@ -71,30 +71,40 @@ constexpr int kLongRun = 32;
 /// position after position. Reads d_x once, and reads and writes once the rows of d_weight whose ids occur. kVector is
 /// 8, and long runs are listed instead; or 1 for any width and alignment and runs of any length.
 template <class X, class W, int kVector>
-__global__ void __launch_bounds__(kRowBlockThreads) RunsKernel(BackwardOperands<X, W> args) {
+__global__ void __launch_bounds__(kRowBlockThreads, kVector == 1     ? 1
+                                                    : sizeof(X) == 2 ? 4
+                                                                     : 3) RunsKernel(BackwardOperands<X, W> args) {
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (first >= args.count) return;
-  const std::int32_t id = args.sorted_ids[first];
-  if (first > 0 && args.sorted_ids[first - 1] == id) return;
-  if (kVector > 1 && first + kLongRun < args.count && args.sorted_ids[first + kLongRun] == id) {
+  // All that may be needed of the sorted positions at once: one wait, then that for the rows.
+  const auto id_at = [&](std::int64_t i) { return args.sorted_ids[i < args.count ? i : args.count - 1]; };
+  const std::int32_t id = id_at(first);
+  const std::int32_t previous = id_at(first > 0 ? first - 1 : 0);
+  const std::int32_t next = id_at(first + 1);
+  const std::int32_t far = id_at(first + kLongRun);
+  const std::int32_t position = args.order[first];
+  if (first > 0 && previous == id) return;
+  if (kVector > 1 && first + kLongRun < args.count && far == id) {
     if (threadIdx.x == 0) args.long_runs[atomicAdd(args.long_run_count, 1)] = static_cast<std::int32_t>(first);
     return;
   }
+  const bool alone = first + 1 == args.count || next != id;  // most are
   for (std::int64_t column = threadIdx.x * kVector; column < args.columns; column += blockDim.x * kVector) {
     W* const row = args.d_weight + id * args.columns + column;
     const auto before = Packed<W, kVector>::Load(row);
     float sum[kVector];
 #pragma unroll
     for (int c = 0; c < kVector; ++c) sum[c] = kNothing;
-    int in_run = kRowsAtOnce;
+    if (alone) Packed<X, kVector>::Load(args.d_x + position * args.columns + column).Unpack(sum);
+    int in_run = alone ? 0 : kRowsAtOnce;
     for (std::int64_t i = first; in_run == kRowsAtOnce; i += kRowsAtOnce) {
       std::int32_t positions[kRowsAtOnce];
       in_run = 0;
 #pragma unroll
       for (int r = 0; r < kRowsAtOnce; ++r) {
-        const std::int64_t next = i + r < args.count ? i + r : first;
-        positions[r] = args.order[next];
-        in_run += i + r < args.count && args.sorted_ids[next] == id ? 1 : 0;
+        const std::int64_t at = i + r < args.count ? i + r : first;
+        positions[r] = args.order[at];
+        in_run += i + r < args.count && args.sorted_ids[at] == id ? 1 : 0;
       }
       Packed<X, kVector> terms[kRowsAtOnce];
 #pragma unroll

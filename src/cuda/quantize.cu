@@ -153,19 +153,21 @@ __device__ void FindMagnitudes(const Patch& patch, const Place& place, bool rows
   }
 }
 
-/// From the magnitudes of runs to the scales and reciprocals of groups. The tile's lines are `line` and on of `lines`
-/// of the output's matrix [lines, extent], its first element is `begin` of each.
-__device__ void ScaleGroups(const Output& out, std::int64_t line, std::int64_t lines, std::int64_t begin,
+/// From the magnitudes of runs to the scales and reciprocals of groups, by the threads from `thread` on. The tile's
+/// lines are `line` and on of `lines` of the output's matrix [lines, extent], its first element is `begin` of each.
+__device__ void ScaleGroups(const Output& out, int thread, std::int64_t line, std::int64_t lines, std::int64_t begin,
                             std::int64_t extent, LineRuns& runs) {
   const int runs_of_group = 1 << (out.group_log2 - kRunLog2);
   const int groups_log2 = kLinesLog2 - out.group_log2;  // of the groups of a line
 #pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x); i < kLines << groups_log2; i += static_cast<int>(blockDim.x)) {
+  for (int i = thread; i < kLines << groups_log2; i += static_cast<int>(blockDim.x)) {
     const int tile_line = i >> groups_log2;
     const int run = (i - (tile_line << groups_log2)) * runs_of_group;
     std::uint32_t magnitude = 0;
-#pragma unroll 1
-    for (int r = run; r < run + runs_of_group; ++r) magnitude = max(magnitude, runs[r][tile_line]);
+#pragma unroll
+    for (int r = 0; r < kRuns; ++r) {
+      if (r < runs_of_group) magnitude = max(magnitude, runs[run + r][tile_line]);
+    }
     const std::int64_t first = begin + run * kRun;
     const std::int64_t index = (line + tile_line) * (extent >> out.group_log2) + (first >> out.group_log2);
     const bool inside = line + tile_line < lines && first < extent;
@@ -212,8 +214,11 @@ __device__ void FindFactors(const Patch& patch, const Place& place, const TilePl
   __syncthreads();
   FindMagnitudes(patch, place, row_groups, column_groups, blocks, memory);
   __syncthreads();
-  if (row_groups) ScaleGroups(y, tile.row, tile.n, tile.column, tile.width, memory.rows);
-  if (column_groups) ScaleGroups(y_t, tile.column, tile.width, tile.row, tile.n, memory.columns);
+  // Where there are few groups, those of rows and of columns go to different threads.
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int opposite = static_cast<int>(blockDim.x) - 1 - thread;
+  if (row_groups) ScaleGroups(y, thread, tile.row, tile.n, tile.column, tile.width, memory.rows);
+  if (column_groups) ScaleGroups(y_t, opposite, tile.column, tile.width, tile.row, tile.n, memory.columns);
   __syncthreads();
   const std::int64_t block_row = tile.row / kLines;
   const std::int64_t block_column = tile.column / kLines;

@@ -17,8 +17,10 @@ namespace coat::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-/// Heads whose loads a thread has in flight together.
-constexpr int kHeadsAtOnce = 2;
+/// Heads whose loads a thread has in flight together: with one head of queries, of keys and of values each, or with
+/// the two that are rotated, all threads have equally many.
+constexpr int kHeadsOfForward = 2;
+constexpr int kHeadsOfBackward = 3;
 
 /// How the threads of a block share its tokens. Both halves of a head are cut into slots of kVector elements; a thread
 /// owns one slot, with its angles, in every `heads`-th head of one token.
@@ -82,7 +84,7 @@ struct Angles {
 /// Calls turn(head, first, angles, a, b) for the slot of every head of this thread's tokens: `first` is the index in
 /// qkv of the slot's first element, a and b are the values there and half a head on. Loads of several heads come before
 /// the first turn, which may overwrite them.
-template <int kVector, class T, class Turn>
+template <int kVector, int kHeadsAtOnce, class T, class Turn>
 __device__ inline void ForEachSlot(const RopeOperands<T>& args, Turn&& turn) {
   const Place place = PlaceOf(args);
   const int half = args.head_size / 2;
@@ -153,7 +155,7 @@ __device__ inline std::uint8_t ClipMaskOf(const float (&values)[8], float clip) 
 template <class T, int kVector, bool kClip>
 __global__ void __launch_bounds__(kThreads) RopeForwardKernel(RopeOperands<T> args) {
   const int half = args.head_size / 2;
-  ForEachSlot<kVector>(
+  ForEachSlot<kVector, kHeadsOfForward>(
       args, [&](int head, std::int64_t first, const Angles<kVector>& angles, float(&a)[kVector], float(&b)[kVector]) {
         if constexpr (kClip) {
           if constexpr (kVector == 8) {
@@ -208,13 +210,13 @@ __device__ inline std::uint32_t LargestOf(const Packed<T, kVector>& packed, std:
   return largest;
 }
 
-/// As RopeForwardKernel. Gradients of values are read for the largest magnitude and written only where they are
-/// clipped.
+/// As RopeForwardKernel, three heads at once. Gradients of values are read for the largest magnitude and written only
+/// where they are clipped.
 template <class T, int kVector, bool kMask>
 __global__ void __launch_bounds__(kThreads) RopeBackwardKernel(RopeOperands<T> args) {
   const int half = args.head_size / 2;
   std::uint32_t largest = 0;
-  ForEachSlot<kVector>(
+  ForEachSlot<kVector, kHeadsOfBackward>(
       args, [&](int head, std::int64_t first, const Angles<kVector>& angles, float(&a)[kVector], float(&b)[kVector]) {
         constexpr unsigned kAll = (1u << kVector) - 1u;
         unsigned kept[2] = {kAll, kAll};
@@ -234,10 +236,10 @@ __global__ void __launch_bounds__(kThreads) RopeBackwardKernel(RopeOperands<T> a
   if (args.absmax != nullptr) ReportAbsMax<kThreads>(largest, args.absmax);
 }
 
-Shares SharesOf(std::int64_t slots, std::int64_t heads) {
+Shares SharesOf(std::int64_t slots, std::int64_t heads, int heads_at_once) {
   Shares shares;
   shares.slots = static_cast<int>(std::min<std::int64_t>(slots, kThreads));
-  const auto wanted = static_cast<std::uint64_t>(std::max<std::int64_t>(heads / kHeadsAtOnce, 1));
+  const auto wanted = static_cast<std::uint64_t>(std::max<std::int64_t>(heads / heads_at_once, 1));
   shares.heads = static_cast<int>(
       std::min(std::bit_floor(wanted), static_cast<std::uint64_t>(kThreads) / static_cast<unsigned>(shares.slots)));
   shares.tokens = kThreads / (shares.slots * shares.heads);
@@ -246,10 +248,10 @@ Shares SharesOf(std::int64_t slots, std::int64_t heads) {
 
 /// Calls launch.template operator()<kVector>(operands, blocks) with the vectors that sizes and addresses allow.
 template <class T, class Launch>
-void WithShares(CudaDevice& device, RopeOperands<T> args, Launch&& launch) {
+void WithShares(CudaDevice& device, int heads_at_once, RopeOperands<T> args, Launch&& launch) {
   const std::int64_t half = args.head_size / 2;
   const bool in_vectors = half % 8 == 0 && IsAligned16(args.qkv) && IsAligned16(args.table);
-  args.shares = SharesOf(in_vectors ? half / 8 : half, args.touched_heads);
+  args.shares = SharesOf(in_vectors ? half / 8 : half, args.touched_heads, heads_at_once);
   // Enough blocks to fill the device several times over, and few enough atomic maxima at their ends.
   const std::int64_t blocks = std::min<std::int64_t>((args.tokens + args.shares.tokens - 1) / args.shares.tokens,
                                                      32 * device.multiprocessors());
@@ -263,7 +265,7 @@ void WithShares(CudaDevice& device, RopeOperands<T> args, Launch&& launch) {
 
 template <class T>
 void Forward(CudaDevice& device, const RopeOperands<T>& operands) {
-  WithShares(device, operands, [&]<int kVector>(const RopeOperands<T>& args, unsigned blocks) {
+  WithShares(device, kHeadsOfForward, operands, [&]<int kVector>(const RopeOperands<T>& args, unsigned blocks) {
     if (args.clip == 0.0f) {
       RopeForwardKernel<T, kVector, false><<<blocks, kThreads, 0, device.stream()>>>(args);
       return;
@@ -279,7 +281,7 @@ void Forward(CudaDevice& device, const RopeOperands<T>& operands) {
 
 template <class T>
 void Backward(CudaDevice& device, const RopeOperands<T>& operands) {
-  WithShares(device, operands, [&]<int kVector>(const RopeOperands<T>& args, unsigned blocks) {
+  WithShares(device, kHeadsOfBackward, operands, [&]<int kVector>(const RopeOperands<T>& args, unsigned blocks) {
     if (args.clip_mask != nullptr) {
       RopeBackwardKernel<T, kVector, true><<<blocks, kThreads, 0, device.stream()>>>(args);
     } else {
