@@ -1,6 +1,6 @@
 // Times whole optimizer steps of configurations, on random tokens: micro-batches, clipping, update.
 //
-//   build/release/bench/step_bench [--benchmark_...] [CONFIG.yaml ...] [--key.path=value ...]
+//   build/release/bench/step_bench [--benchmark_...] [CONFIG.yaml ...] [--key.path=value ...] [--fast_attention]
 //
 // Without files it takes the tiny ones. Runs on the GPU if there is one. Counters: tokens/s; GiB of the memory plan
 // and, on a GPU, in use as the driver reports it; on the CPU blas_share, the part of all threads' time spent in the
@@ -21,8 +21,8 @@
 
 namespace {
 
-void Run(benchmark::State& state, const coat::TrainConfig& config) {
-  coat::ComputeDevice device = coat::OpenComputeDevice({});
+void Run(benchmark::State& state, const coat::TrainConfig& config, const coat::DeviceOptions& options) {
+  coat::ComputeDevice device = coat::OpenComputeDevice(options);
   coat::Engine engine(config, std::move(device.context));
   engine.InitializeParameters(static_cast<std::uint64_t>(config.seed));
   const std::int64_t sequences = config.device_train_microbatch_size;
@@ -75,8 +75,13 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   std::vector<std::string> files;
   std::vector<std::string> overrides;
+  coat::DeviceOptions options;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
+    if (argument == "--fast_attention") {
+      options.cuda.deterministic_attention = false;
+      continue;
+    }
     (argument.starts_with("--") ? overrides : files).push_back(argument);
   }
   if (files.empty()) {
@@ -90,7 +95,7 @@ int main(int argc, char** argv) {
     coat::Validate(config);
     config.evaluators.clear();
     benchmark::RegisterBenchmark(std::filesystem::path(file).stem().c_str(),
-                                 [config](benchmark::State& state) { Run(state, config); })
+                                 [=](benchmark::State& state) { Run(state, config, options); })
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond);
   }
