@@ -85,6 +85,7 @@ constexpr std::string_view kChecks = R"(
 - An FP8 recipe needs `precision: amp_bf16`.
 - `coat_real` and `fp8linear`: `d_model`, the width of queries, keys and values, and the inner MLP width (half of the
   feed-forward width) are multiples of 16; with `coat_real` the inner width is also a multiple of `group_size`.
+  On a GPU the tokens of every micro-batch are a multiple of 16 too, unless `--gemm=bf16` is given.
 - `fp8deepseek`: these widths, and the tokens of every micro-batch, are multiples of 128; `fast_accumulation` is none or null.
 - The bit keys are E4M3 or E5M2. Where one is absent, it is E4M3 for `fabit`, `fwbit`, `fobit`, and for `babit`, `bwbit`,
   `bobit` E5M2 with `coat_real` and `fp8linear`, E4M3 with `fp8deepseek`. No product has two E5M2 operands: output = fabit x

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/error.h"
 
@@ -22,18 +23,37 @@ constexpr const char* kAdvice =
     "install cuDNN 9 for CUDA 13 (with Python's package nvidia-cudnn-cu13, add its folder nvidia/cudnn/lib to "
     "LD_LIBRARY_PATH), or use --device=cpu";
 
-void* OpenLibrary() {
-  void* library = dlopen(kLibrary, RTLD_NOW);
-  if (library == nullptr) {
-    throw coat::Error(fmt::format("attention on CUDA devices needs cuDNN, and {} cannot be loaded ({}): {}", kLibrary,
-                                  dlerror(), kAdvice));
+struct Library {
+  void* handle = nullptr;
+  std::string problem;
+};
+
+Library Open() {
+  Library library;
+  library.handle = dlopen(kLibrary, RTLD_NOW);
+  if (library.handle == nullptr) {
+    library.problem = fmt::format("attention on CUDA devices needs cuDNN, and {} cannot be loaded ({}): {}", kLibrary,
+                                  dlerror(), kAdvice);
+    return library;
+  }
+  void* const get_version = dlsym(library.handle, "cudnnGetVersion");
+  const std::size_t version = get_version == nullptr ? 0 : reinterpret_cast<decltype(&cudnnGetVersion)>(get_version)();
+  if (version < kOldestVersion) {
+    library.problem =
+        fmt::format("cuDNN {}.{}.{} is too old; attention on CUDA devices needs {}.{}: {}", version / 10000,
+                    version / 100 % 100, version % 100, kOldestVersion / 10000, kOldestVersion / 100 % 100, kAdvice);
   }
   return library;
 }
 
+const Library& TheLibrary() {
+  static const Library library = Open();
+  return library;
+}
+
 void* FindSymbol(const char* name) {
-  static void* const library = OpenLibrary();
-  void* symbol = dlsym(library, name);
+  coat::cuda::LoadCudnn();
+  void* symbol = dlsym(TheLibrary().handle, name);
   if (symbol == nullptr) throw coat::Error(fmt::format("{} has no {}: {}", kLibrary, name, kAdvice));
   return symbol;
 }
@@ -49,13 +69,12 @@ auto Find(const char* name) {
 
 namespace coat::cuda {
 
+std::string CudnnProblem() {
+  return TheLibrary().problem;
+}
+
 void LoadCudnn() {
-  const std::size_t version = cudnnGetVersion();
-  if (version < kOldestVersion) {
-    throw Error(fmt::format("cuDNN {}.{}.{} is too old; attention on CUDA devices needs {}.{}: {}", version / 10000,
-                            version / 100 % 100, version % 100, kOldestVersion / 10000, kOldestVersion / 100 % 100,
-                            kAdvice));
-  }
+  if (!TheLibrary().problem.empty()) throw Error(TheLibrary().problem);
 }
 
 }  // namespace coat::cuda

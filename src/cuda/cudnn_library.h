@@ -1,9 +1,13 @@
 #pragma once
 
+#include <string>
+
 namespace coat::cuda {
 
-/// Loads cuDNN, once; its functions may be called from then on. Throws Error that says what to install if there is no
-/// cuDNN or one that is too old.
+/// Why cuDNN cannot be used, and what to do; empty if it can.
+std::string CudnnProblem();
+
+/// Loads cuDNN, once; its functions may be called from then on. Throws Error with CudnnProblem().
 void LoadCudnn();
 
 }  // namespace coat::cuda

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "cuda/cublaslt.h"
+#include "cuda/cudnn_library.h"
 #include "cuda/gemm_plans.h"
 #include "cuda/has_kernels.h"
 
@@ -79,6 +80,7 @@ CudaStatus CheckCudaDevice(int ordinal) {
     return status;
   }
   status.reason = CublasLtProblem();
+  if (status.reason.empty()) status.reason = CudnnProblem();
   status.usable = status.reason.empty();
   return status;
 }
