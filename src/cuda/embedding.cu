@@ -67,13 +67,15 @@ constexpr int kRowsAtOnce = 4;
 /// Longer runs are left to LongRunsKernel, which has more loads in flight.
 constexpr int kLongRun = 32;
 
+/// Blocks of RunsKernel that a multiprocessor holds at least, as far as registers go without a spill.
+template <class X, int kVector>
+constexpr int kBlocksOfRuns = kVector == 1 ? 1 : 8 / static_cast<int>(sizeof(X));
+
 /// Adds the run that starts at a sorted position, if one does, to its row of d_weight: a thread sums kVector columns
 /// position after position. Reads d_x once, and reads and writes once the rows of d_weight whose ids occur. kVector is
 /// 8, and long runs are listed instead; or 1 for any width and alignment and runs of any length.
 template <class X, class W, int kVector>
-__global__ void __launch_bounds__(kRowBlockThreads, kVector == 1     ? 1
-                                                    : sizeof(X) == 2 ? 4
-                                                                     : 3) RunsKernel(BackwardOperands<X, W> args) {
+__global__ void __launch_bounds__(kRowBlockThreads, kBlocksOfRuns<X, kVector>) RunsKernel(BackwardOperands<X, W> args) {
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (first >= args.count) return;
   // All that may be needed of the sorted positions at once: one wait, then that for the rows.
