@@ -128,16 +128,35 @@ class Training {
 
 class GpuEngineTest : public testing::TestWithParam<NamedConfig> {};
 
+/// Losses of the same batches agree, step by step within `of_step` and in means of ten steps within `of_mean`,
+/// relative.
+void ExpectSameLosses(const std::vector<double>& losses, const std::vector<double>& expected, double of_step,
+                      double of_mean) {
+  ASSERT_EQ(losses.size(), expected.size());
+  double gap = 0.0;
+  for (std::size_t step = 0; step < losses.size(); ++step) {
+    const double of_this = losses[step] / expected[step] - 1.0;
+    EXPECT_NEAR(of_this, 0.0, of_step) << "step " << step + 1;
+    gap += of_this / 10.0;
+    if (step % 10 == 9) {
+      EXPECT_NEAR(gap, 0.0, of_mean) << "steps to " << step + 1;
+      gap = 0.0;
+    }
+  }
+}
+
+/// FP8 codes are made of values that differ in their last bits, and some flip to a neighbor, 6 or 12 % away. Over the
+/// 1024 tokens of a step the flips average out to about 1e-3 of the loss; products of the same codes by FP8 and by
+/// bfloat16 tensor cores on one GPU differ by as much. They have no common sign, so the means of ten steps agree
+/// better.
+constexpr double kFlipsOfAStep = 4e-3;
+
 TEST_P(GpuEngineTest, TrainsAsTheCpuDoes) {
   const TrainConfig& config = GetParam().config;
   const std::vector<double> on_cpu = Training(config, Context(DeviceKind::kCpu)).Run(50);
   const std::vector<double> on_gpu = Training(config, OpenGpu()).Run(50);
-  double drift = 0.0;
-  for (std::size_t step = 0; step < on_cpu.size(); ++step) {
-    EXPECT_NEAR(on_gpu[step] / on_cpu[step], 1.0, 1e-3) << "step " << step + 1;
-    if (step >= 40) drift += (on_gpu[step] / on_cpu[step] - 1.0) / 10.0;
-  }
-  EXPECT_NEAR(drift, 0.0, 5e-4);
+  const bool fp8 = config.quantize_model.use_quantize_model.has_value();
+  ExpectSameLosses(on_gpu, on_cpu, fp8 ? kFlipsOfAStep : 1e-3, fp8 ? 1e-3 : 5e-4);
   EXPECT_LT(on_gpu.back(), 0.97 * on_gpu.front()) << "nothing was learned";
 }
 
@@ -208,7 +227,7 @@ TEST(GpuEngine, MultipliesInBf16OnDecodedOperandsLikeFp8) {
   UseCoatActivations(config);
   const std::vector<double> fp8 = Training(config, OpenGpu({.gemm = cuda::GemmMode::kFp8})).Run(20);
   const std::vector<double> bf16 = Training(config, OpenGpu({.gemm = cuda::GemmMode::kBf16})).Run(20);
-  for (std::size_t step = 0; step < fp8.size(); ++step) EXPECT_NEAR(bf16[step] / fp8[step], 1.0, 1e-3) << step;
+  ExpectSameLosses(bf16, fp8, kFlipsOfAStep, 1e-3);
 }
 
 TEST(GpuEngine, SaysBeforeItStartsThatMemoryIsShort) {
