@@ -38,7 +38,6 @@ void Run(benchmark::State& state, const coat::TrainConfig& config, const coat::D
   const auto tokens_per_step = static_cast<double>(tokens) * static_cast<double>(micro_batches);
   std::int64_t step = 0;
   const auto one_step = [&] {
-    engine.ZeroGradients();
     for (std::int64_t i = 0; i < micro_batches; ++i) {
       engine.TrainMicroBatch(ids, labels, sequences, {.loss = 1.0 / tokens_per_step, .z = 0.0}, i == 0);
     }

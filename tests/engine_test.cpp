@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -29,7 +30,6 @@ Tokens RandomTokens(const TrainConfig& config, std::int64_t sequences, unsigned 
 
 void TrainOneStep(Engine& engine, const TrainConfig& config, std::int64_t step) {
   const std::int64_t sequences = config.device_train_microbatch_size;
-  engine.ZeroGradients();
   for (unsigned i = 0; i < 2; ++i) {
     const Tokens tokens = RandomTokens(config, sequences, 2 * static_cast<unsigned>(step) + i);
     engine.TrainMicroBatch(tokens.ids, tokens.labels, sequences, {.loss = 1.0 / 512.0, .z = 1e-7}, i == 0);
@@ -153,12 +153,39 @@ TEST(Engine, RepeatsAStepBitForBit) {
   }
 }
 
+TEST(Engine, StartsGradientsAnewWithTheFirstMicroBatch) {
+  for (const bool tied : {true, false}) {
+    for (const bool coat : {true, false}) {
+      TrainConfig config = TinyConfig();
+      config.model.weight_tying = tied;
+      if (coat) UseCoatActivations(config);
+      const Tokens tokens = RandomTokens(config, 4, 1);
+      Engine fresh(config, Context(DeviceKind::kCpu, 2));
+      Engine used(config, Context(DeviceKind::kCpu, 2));
+      for (Engine* engine : {&fresh, &used}) engine->InitializeParameters(7);
+      for (const Parameter& parameter : used.model().parameters()) {
+        std::fill_n(parameter.grad.As<float>(), parameter.grad.elements(), std::nanf(""));
+      }
+      for (Engine* engine : {&fresh, &used}) {
+        engine->TrainMicroBatch(tokens.ids, tokens.labels, 4, {.loss = 1.0, .z = 0.0}, true);
+        engine->TrainMicroBatch(tokens.ids, tokens.labels, 4, {.loss = 1.0, .z = 0.0}, false);
+      }
+      for (std::size_t p = 0; p < fresh.model().parameters().size(); ++p) {
+        const TensorView grad = fresh.model().parameters()[p].grad;
+        EXPECT_EQ(
+            std::memcmp(grad.data(), used.model().parameters()[p].grad.data(), static_cast<std::size_t>(grad.bytes())),
+            0)
+            << fresh.model().parameters()[p].name;
+      }
+    }
+  }
+}
+
 TEST(Engine, NamesTheFirstGradientThatIsNotFinite) {
   for (const float poison : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
     const TrainConfig config = TinyConfig();
     Engine engine(config, Context(DeviceKind::kCpu, 2));
     engine.InitializeParameters(7);
-    engine.ZeroGradients();
     EXPECT_TRUE(engine.MeasureGradients({}).first_non_finite.empty());
     const Parameter& parameter = engine.model().parameters()[3];
     parameter.grad.As<float>()[5] = poison;
@@ -179,7 +206,6 @@ TEST(Engine, ShowsAWeightThatIsNotFiniteInEveryRecipe) {
     engine.InitializeParameters(7);
     engine.model().parameters()[4].value.As<float>()[11] = std::numeric_limits<float>::infinity();
     const Tokens tokens = RandomTokens(config, 4, 1);
-    engine.ZeroGradients();
     const LossSums sums = engine.TrainMicroBatch(tokens.ids, tokens.labels, 4, {.loss = 1.0, .z = 0.0}, true);
     const ClippingResult result = engine.MeasureGradients({});
     EXPECT_TRUE(!std::isfinite(sums.cross_entropy) || !result.first_non_finite.empty()) << RecipeName(config);

@@ -64,7 +64,6 @@ double FinalLoss(const TrainConfig& config) {
   const double positions = static_cast<double>(2 * sequences * (length - 1));
   double final_loss = 0.0;
   for (std::int64_t step = 1; step <= kSteps; ++step) {
-    engine.ZeroGradients();
     double loss = 0.0;
     for (int micro_batch = 0; micro_batch < 2; ++micro_batch) {
       for (std::size_t i = 0; i < ids.size(); ++i) {

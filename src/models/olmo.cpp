@@ -117,6 +117,8 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   const Arena::Scope scope(scratch);
   const Shape stream = StreamShape(batch.ids);
   const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, stream[0] / batch.sequences);
+  for (Block& block : blocks_) block.AccumulateGradients(batch.accumulate_gradients);
+  head_.AccumulateGradient(batch.accumulate_gradients);
   std::vector<BlockSaved> kept;
   // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
   std::deque<Arena::Scope> parts;
@@ -154,6 +156,10 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     }
     blocks_[layer].Backward(ctx, all, table, d_x, scratch);
     parts.pop_back();
+  }
+  // With weight tying the head has started the embedding's gradient.
+  if (!batch.accumulate_gradients && !config_.weight_tying) {
+    Fill(ctx, {.x = parameters_.front().grad, .value = 0.0f});
   }
   EmbeddingBackward(ctx, {.ids = batch.ids,
                           .d_x = d_x.d_x,

@@ -20,6 +20,7 @@ struct MicroBatch {
   ConstTensorView ids;  // [N] i32
   std::int64_t sequences = 0;
   LossTerms terms;
+  bool accumulate_gradients = true;  // add to the parameters' gradients; false, for the first of a step: write them
 };
 
 /// The trained tensors of an OLMo model in state-dict order, with names, shapes, kinds and initialization; no memory.
@@ -60,7 +61,7 @@ class Olmo {
 
   /// Makes the weights' operands from the masters; before the first micro-batch of a step and before an evaluation.
   void RefreshWeights(Context& ctx);
-  /// Losses of a micro-batch into its terms, and its gradients added to the parameters'.
+  /// Losses of a micro-batch into its terms, and its gradients into the parameters'.
   void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
   /// Losses of a micro-batch. Nothing is kept for backward: a block's activations are in `saved` only while it runs.
   void Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);

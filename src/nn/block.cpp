@@ -18,6 +18,13 @@ void Block::RefreshWeights(Context& ctx) {
   mlp_.down_projection().RefreshWeight(ctx);
 }
 
+void Block::AccumulateGradients(bool accumulate) {
+  before_.projection().AccumulateGradient(accumulate);
+  after_.projection().AccumulateGradient(accumulate);
+  mlp_.up_gate_projection().AccumulateGradient(accumulate);
+  mlp_.down_projection().AccumulateGradient(accumulate);
+}
+
 void Block::Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, ConstTensorView rotary_table,
                     const Saved& saved, Arena& scratch, TensorView input) const {
   const ConstTensorView pending = has_branch ? ConstTensorView(branch) : ConstTensorView();

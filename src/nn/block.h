@@ -38,6 +38,8 @@ class Block {
 
   Saved LayOutSaved(std::int64_t sequences, std::int64_t length, std::int64_t width, Arena& saved) const;
   void RefreshWeights(Context& ctx);
+  /// Whether Backward adds to the weights' gradients or writes them.
+  void AccumulateGradients(bool accumulate);
   /// `has_branch` is false for the first block only; `branch` [N, D] is this block's output on return. `input` [N, D],
   /// where it is given, takes a copy of x with the branch added: all that Recompute needs.
   void Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, ConstTensorView rotary_table,

@@ -54,7 +54,11 @@ void Head::Run(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorVi
     if (!d_x) continue;
     const ConstQuantizedView d_logits = AsPlain(ConstTensorView(logits));
     Gemm(ctx, {.a = d_logits, .b = weight, .d = d_x.Rows(begin, count), .layout = GemmLayout::kNN});
-    Gemm(ctx, {.a = d_logits, .b = rows, .d = weight_.parameter().grad, .layout = GemmLayout::kTN, .accumulate = true});
+    Gemm(ctx, {.a = d_logits,
+               .b = rows,
+               .d = weight_.parameter().grad,
+               .layout = GemmLayout::kTN,
+               .accumulate = begin > 0 || weight_.accumulates()});
   }
 }
 

@@ -27,8 +27,9 @@ class Head {
   /// The weight [E, D]: its own, or the embedding's with weight_tying.
   void LayOut(const Parameter& parameter, Arena& weights) { weight_.LayOut(parameter, weights); }
   void RefreshWeight(Context& ctx) { weight_.Refresh(ctx); }
+  void AccumulateGradient(bool accumulate) { weight_.AccumulateGradient(accumulate); }
 
-  /// Losses of x [N, D]; writes d_x [N, D] and adds to the weight's gradient.
+  /// Losses of x [N, D]; writes d_x [N, D] and adds to the weight's gradient or writes it (AccumulateGradient).
   void ForwardBackward(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorView d_x, Arena& scratch) const;
   /// Losses only.
   void Forward(Context& ctx, ConstTensorView x, const LossTerms& terms, Arena& scratch) const;

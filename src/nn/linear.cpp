@@ -50,8 +50,11 @@ void Linear::BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView
 
 void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const LinearInput& x, Arena& scratch) const {
   if (!recipe_->Fp8()) {
-    Gemm(ctx,
-         {.a = d_y.plain, .b = x.value, .d = weight_.parameter().grad, .layout = GemmLayout::kTN, .accumulate = true});
+    Gemm(ctx, {.a = d_y.plain,
+               .b = x.value,
+               .d = weight_.parameter().grad,
+               .layout = GemmLayout::kTN,
+               .accumulate = weight_.accumulates()});
     return;
   }
   const Arena::Scope scope(scratch);
@@ -69,7 +72,7 @@ void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const Con
   Gemm(ctx, {.a = d_y.transposed,
              .b = x_t,
              .d = weight_.parameter().grad,
-             .accumulate = true,
+             .accumulate = weight_.accumulates(),
              .fast_accumulation = recipe_->fast_weight_gradient});
 }
 

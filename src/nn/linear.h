@@ -36,6 +36,7 @@ class Linear {
 
   void LayOut(const Parameter& parameter, Arena& weights) { weight_.LayOut(parameter, weights); }
   void RefreshWeight(Context& ctx) { weight_.Refresh(ctx); }
+  void AccumulateGradient(bool accumulate) { weight_.AccumulateGradient(accumulate); }
 
   /// y [N, out] of the compute type.
   void Forward(Context& ctx, const LinearInput& x, TensorView y, Arena& scratch) const;
@@ -43,7 +44,7 @@ class Linear {
   GradientOperands PrepareGradient(Context& ctx, ConstTensorView d_y, ConstTensorView absmax, Arena& scratch) const;
   /// d_x [N, in] of the compute type, written.
   void BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView d_x, Arena& scratch) const;
-  /// Adds to the weight's gradient, from the input as kept by forward.
+  /// Adds to the weight's gradient or writes it (AccumulateGradient), from the input as kept by forward.
   void BackwardWeight(Context& ctx, const GradientOperands& d_y, const LinearInput& x, Arena& scratch) const;
   /// The same from the input's transposed operand [in, N] in Recipe::linear_input_t. FP8 recipes only.
   void BackwardWeight(Context& ctx, const GradientOperands& d_y, const ConstQuantizedView& x_t) const;

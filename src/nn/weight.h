@@ -24,8 +24,11 @@ class Weight {
   /// Takes the parameter, whose value must stay where it is, and lays out what is kept over a step.
   void LayOut(const Parameter& parameter, Arena& weights);
   void Refresh(Context& ctx);
+  /// Whether products add to the parameter's gradient (the default) or write it, as the first of a step does.
+  void AccumulateGradient(bool accumulate) { accumulate_ = accumulate; }
 
   const Parameter& parameter() const { return parameter_; }
+  bool accumulates() const { return accumulate_; }
   /// [out, in], for a product with layout kNT.
   ConstQuantizedView ForOutput(Context& ctx, Arena& scratch) const;
   /// For the gradient of the input: FP8 as [in, out] for kNT, plain as [out, in] for kNN.
@@ -38,6 +41,7 @@ class Weight {
 
   Format format_;
   WeightCache cache_;
+  bool accumulate_ = true;
   Parameter parameter_;
   TensorView absmax_;  // [1] f32, for per-tensor formats
   QuantizedView w_;    // [out, in], if kept

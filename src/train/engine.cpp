@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "ops/fill_normal.h"
 #include "recipes/recipe.h"
 
 namespace coat {
@@ -141,10 +140,6 @@ void Engine::InitializeParameters(std::uint64_t seed) {
   model_->Initialize(ctx_, seed);
 }
 
-void Engine::ZeroGradients() {
-  for (const Parameter& parameter : model_->parameters()) Fill(ctx_, {.x = parameter.grad, .value = 0.0f});
-}
-
 MicroBatch Engine::LoadBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                              std::int64_t sequences) const {
   const auto tokens = static_cast<std::int64_t>(ids.size());
@@ -169,8 +164,9 @@ LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<co
   MicroBatch batch = LoadBatch(ids, labels, sequences);
   batch.terms.loss_weight = static_cast<float>(weights.loss);
   batch.terms.z_weight = static_cast<float>(weights.z);
-  ctx_.Recorded(fmt::format("train on {} tokens of {} sequences", ids.size(), sequences), VersionOf(batch.terms),
-                [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
+  batch.accumulate_gradients = !first;
+  ctx_.Recorded(fmt::format("train on {} tokens of {} sequences{}", ids.size(), sequences, first ? ", first" : ""),
+                VersionOf(batch.terms), [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
   LossSums sums;
   sums.cross_entropy = SumOf(Download(batch.terms.loss));
   sums.z_squared = SumOf(Download(batch.terms.z_squared));

@@ -50,8 +50,8 @@ class Engine {
   MemoryPlan Used() const;
 
   void InitializeParameters(std::uint64_t seed);
-  void ZeroGradients();
-  /// Adds a micro-batch's gradients. ids and labels are [B, T]; `first` of a step refreshes the weights' operands.
+  /// Computes a micro-batch's gradients: the `first` of a step starts them anew and refreshes the weights' operands, the
+  /// others add to them. ids and labels are [B, T].
   LossSums TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                            std::int64_t sequences, const LossWeights& weights, bool first);
   /// Norms of the gradients and coefficients for the update; see GradientClipping.

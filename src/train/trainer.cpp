@@ -282,7 +282,6 @@ class Trainer {
     const double z_multiplier = config_.softmax_auxiliary_loss ? config_.auxiliary_loss_multiplier.value_or(0.0) : 0.0;
     const LossWeights weights = {.loss = of_each, .z = z_multiplier * of_each};
     LossSums sums;
-    engine_.ZeroGradients();
     for (std::int64_t begin = 0; begin < sequences; begin += config_.device_train_microbatch_size) {
       const std::int64_t count = std::min(config_.device_train_microbatch_size, sequences - begin);
       const auto offset = static_cast<std::size_t>(begin * length);

@@ -99,7 +99,6 @@ class Training {
     std::vector<std::int32_t> ids(tokens);
     std::vector<std::int32_t> labels(tokens);
     const double of_each = 1.0 / (2.0 * static_cast<double>(tokens));
-    engine_.ZeroGradients();
     double loss = 0.0;
     for (int micro_batch = 0; micro_batch < 2; ++micro_batch) {
       for (std::size_t i = 0; i < tokens; ++i) {
