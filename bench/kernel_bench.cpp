@@ -328,7 +328,7 @@ void AttentionOps(Bench& b) {
 }
 
 void Ends(Bench& b) {
-  constexpr std::int64_t kChunk = 1280;
+  constexpr std::int64_t kChunk = 4096;  // of the head
   const double logits_bytes = 2.0 * static_cast<double>(kChunk) * kVocabulary;
   b.Bytes("CrossEntropy", 2 * logits_bytes, [&] {
     const TensorView logits = b.Normal({kChunk, kVocabulary}, DType::kBF16);
@@ -476,7 +476,7 @@ void Products(Bench& b) {
     Multiply(b, {name + " weight gradient /g128 x /g128", layer.out, layer.in, kTokens, group, group, DType::kF32,
                  GemmLayout::kNT, true});
   }
-  constexpr std::int64_t kChunk = 1280;
+  constexpr std::int64_t kChunk = 4096;  // of the head
   Multiply(b, {"head forward bf16", kChunk, kVocabulary, kModel, plain, plain, DType::kBF16});
   Multiply(b, {"head input gradient bf16", kChunk, kModel, kVocabulary, plain, plain, DType::kBF16, GemmLayout::kNN});
   Multiply(b, {"head weight gradient, f32 += bf16", kVocabulary, kModel, kChunk, plain, plain, DType::kF32,

@@ -9,10 +9,14 @@ namespace coat {
 
 namespace {
 
-/// Tokens at a time: as many whole 128s as keep the logits within 128 MiB.
+/// Tokens at a time: equal parts of whole 128s whose logits are within 512 MiB. Each part reads and writes the gradient
+/// of the whole weight, so fewer are faster.
 std::int64_t ChunkOf(std::int64_t tokens, std::int64_t row_bytes) {
-  constexpr std::int64_t kLogitsBytes = 128 << 20;
-  return std::min(tokens, std::max<std::int64_t>(kLogitsBytes / row_bytes / 128, 1) * 128);
+  constexpr std::int64_t kLogitsBytes = 512 << 20;
+  const std::int64_t most = std::max<std::int64_t>(kLogitsBytes / row_bytes / 128, 1) * 128;
+  const std::int64_t parts = (tokens + most - 1) / most;
+  const std::int64_t of_each = (tokens + parts - 1) / parts;
+  return std::min(tokens, (of_each + 127) / 128 * 128);
 }
 
 }  // namespace
