@@ -55,23 +55,6 @@ __device__ inline Codes<kCount> EncodeUnlessNaN(const float (&x)[kCount]) {
 
 }  // namespace detail
 
-/// The codes of `x`, as EncodeFp8 gives them.
-template <class F, int kCount>
-__device__ inline Codes<kCount> Encode(const float (&x)[kCount]) {
-  Codes<kCount> codes = detail::EncodeUnlessNaN<F>(x);
-  bool any_nan = false;
-#pragma unroll
-  for (int i = 0; i < kCount; i += 2) any_nan |= (x[i] != x[i]) | (x[i + 1] != x[i + 1]);  // one test for the two
-  if (any_nan) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const std::uint32_t byte = 0xffu << (i % 4 * 8);
-      if (x[i] != x[i]) codes.words[i / 4] = (codes.words[i / 4] & ~byte) | (0x7f7f7f7fu & byte);
-    }
-  }
-  return codes;
-}
-
 /// The codes of `x` under a scale given by its reciprocal, as EncodeScaled gives them. A product that is NaN has the
 /// bits 0x7fffffff, whose code is 0x7f: nothing has to be tested.
 template <class F, int kCount>

@@ -24,6 +24,7 @@
 #include "train/metrics_file.h"
 #include "train/progress.h"
 #include "train/run_checkpoint.h"
+#include "train/run_description.h"
 #include "train/run_length.h"
 #include "train/save_folder.h"
 #include "train/speed_monitor.h"
@@ -79,7 +80,7 @@ class Trainer {
   }
 
   TrainOutcome Run() {
-    Describe();
+    Log(DescribeRun(config_, device_.description, engine_, dataset_));
     Start();
     if (config_.dry_run) {
       console_.Info(kLogger, "Dry run: nothing trained, nothing written");
@@ -100,35 +101,8 @@ class Trainer {
   }
 
  private:
-  void Describe() {
-    const std::span<const Parameter> parameters = engine_.model().parameters();
-    console_.Info(kLogger,
-                  fmt::format("Run {}: {} on {}", *config_.run_name, RecipeName(config_), device_.description));
-    console_.Info(kLogger,
-                  fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
-                              WithSeparators(CountNonEmbeddingParameters(parameters))));
-    console_.Info(kLogger, fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces",
-                                       InBinaryUnits(Engine::Measure(config_).Total()),
-                                       InBinaryUnits(engine_.context().workspace_bytes())));
-    console_.Info(kLogger, fmt::format("Data: {} sequences of {} tokens", WithSeparators(dataset_.sequence_count()),
-                                       dataset_.sequence_length()));
-  }
-
-  /// After the first step, when everything that a run takes from the GPU has been taken.
-  void DescribeDeviceMemory() {
-    described_memory_ = true;
-    const std::shared_ptr<Device>& device = engine_.context().backend();
-    if (!device) return;
-    console_.Info(kLogger, fmt::format("Matrix products: {}", device->DescribeTuning()));
-    const Device::Memory memory = device->ReadMemory();
-    const std::int64_t in_use = memory.total_bytes - memory.free_bytes;
-    const std::int64_t arenas = engine_.Used().Total();
-    const std::int64_t workspace = device->workspace_bytes();
-    console_.Info(kLogger,
-                  fmt::format("GPU memory, as the driver reports it: {} of {} in use: {} arenas, {} workspace, "
-                              "{} CUDA context, libraries and other processes",
-                              InBinaryUnits(in_use), InBinaryUnits(memory.total_bytes), InBinaryUnits(arenas),
-                              InBinaryUnits(workspace), InBinaryUnits(in_use - arenas - workspace)));
+  void Log(const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) console_.Info(kLogger, line);
   }
 
   std::int64_t TokensPerStep() const { return config_.global_train_batch_size * config_.model.max_sequence_length; }
@@ -220,7 +194,8 @@ class Trainer {
     bool canceled = false;
     while (state_.step < last_step_ && !stop_.requested()) {
       const Metrics metrics = TrainStep();
-      if (!described_memory_) DescribeDeviceMemory();
+      if (!described_device_) Log(DescribeDeviceUse(engine_));
+      described_device_ = true;
       const bool log = state_.step % config_.console_log_interval == 0 || state_.step == last_step_;
       ReportStep(metrics, log);
       if (!canceled && state_.step % config_.canceled_check_interval == 0) canceled = CheckCanceled(start);
@@ -460,7 +435,7 @@ class Trainer {
   std::int64_t max_steps_ = 0;
   std::int64_t last_step_ = 0;
   std::int64_t last_save_ = -1;
-  bool described_memory_ = false;
+  bool described_device_ = false;
   std::vector<std::int32_t> labels_;
 };
 

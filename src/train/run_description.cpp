@@ -1,0 +1,36 @@
+#include "train/run_description.h"
+
+#include <fmt/format.h>
+
+#include "train/memory_plan.h"
+
+namespace coat {
+
+std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view device, const Engine& engine,
+                                     const MemMapDataset& dataset) {
+  const std::span<const Parameter> parameters = engine.model().parameters();
+  return {
+      fmt::format("Run {}: {} on {}", *config.run_name, RecipeName(config), device),
+      fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
+                  WithSeparators(CountNonEmbeddingParameters(parameters))),
+      fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces",
+                  InBinaryUnits(Engine::Measure(config).Total()), InBinaryUnits(engine.context().workspace_bytes())),
+      fmt::format("Data: {} sequences of {} tokens", WithSeparators(dataset.sequence_count()),
+                  dataset.sequence_length())};
+}
+
+std::vector<std::string> DescribeDeviceUse(const Engine& engine) {
+  const std::shared_ptr<Device>& device = engine.context().backend();
+  if (!device) return {};
+  const Device::Memory memory = device->ReadMemory();
+  const std::int64_t in_use = memory.total_bytes - memory.free_bytes;
+  const std::int64_t arenas = engine.Used().Total();
+  const std::int64_t workspace = device->workspace_bytes();
+  return {"Chosen: " + device->DescribeTuning(),
+          fmt::format("GPU memory, as the driver reports it: {} of {} in use: {} arenas, {} workspace, "
+                      "{} CUDA context, libraries and other processes",
+                      InBinaryUnits(in_use), InBinaryUnits(memory.total_bytes), InBinaryUnits(arenas),
+                      InBinaryUnits(workspace), InBinaryUnits(in_use - arenas - workspace))};
+}
+
+}  // namespace coat
