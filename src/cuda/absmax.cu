@@ -3,6 +3,7 @@
 
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "cuda/vector_access.cuh"
 #include "ops/quantize.h"
 #include "ops/visit.h"
@@ -28,7 +29,7 @@ __device__ std::uint32_t LargestOfVector(const T* x) {
 /// absmax = the larger of absmax and the magnitudes of x. Reads x once; a block does vectors far apart and ends in one
 /// atomic maximum of bits, which has no order. The first `head` elements lie before an address of a whole vector.
 template <class T>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+__global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kBlocksPerMultiprocessor))
     AbsMaxKernel(const T* x, std::int64_t elements, std::int64_t head, float* absmax) {
   constexpr int kVector = kVectorElements<T>;
   const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;

@@ -1,5 +1,6 @@
 #include "ops/lion.h"
 
+#include "cuda/launch.h"
 #include "cuda/tensor_table.cuh"
 #include "numerics/bfloat16.h"
 
@@ -31,7 +32,7 @@ __device__ LionWElement Update(const LionWScalars& scalars, const LionWElement& 
 /// Updates every tensor of the table; a block takes 1024 elements at a time, a thread four with 16-byte accesses. Reads
 /// param, moment and gradients once, writes param and moment: 18 or 20 bytes an element.
 template <class T, bool kSelective>
-__global__ void __launch_bounds__(kThreads, kResidentBlocks)
+__global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kResidentBlocks))
     LionWKernel(const __grid_constant__ TensorTable<Entry> table, const __grid_constant__ LionWScalars settings) {
   int at = 0;
   for (std::int64_t tile = blockIdx.x; tile < table.Tiles(); tile += gridDim.x) {

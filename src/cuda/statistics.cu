@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cuda/block_reduce.cuh"
+#include "cuda/launch.h"
 #include "cuda/tensor_table.cuh"
 #include "cuda/vector_access.cuh"
 #include "numerics/bfloat16.h"
@@ -53,7 +54,7 @@ __device__ double AddSquare(double sum, float x) {
 /// partials[tile] = the sum of squares of a tile of 65536 elements, for each tile of the table's tensors. A block takes
 /// a tile at a time, a thread four 16-byte loads at a time: 4 or 2 bytes an element, read once.
 template <class T>
-__global__ void __launch_bounds__(kThreads, kResidentBlocks)
+__global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kResidentBlocks))
     SumOfSquaresKernel(const __grid_constant__ TensorTable<Entry> table, double* partials) {
   constexpr int kVector = kVectorElements<T>;
   constexpr int kLoads = 4;

@@ -1,4 +1,5 @@
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "cuda/transpose_tile.cuh"
 #include "ops/quantize.h"
 
@@ -31,7 +32,7 @@ __device__ Codes<kPatch> LoadRow(const std::uint8_t* x, std::int64_t row, std::i
 /// y [width, n] = x [n, width] transposed. A block transposes a tile of 128 x 128 codes: 1 byte read and 1 written an
 /// element, in runs of 128.
 template <bool kVector>
-__global__ void __launch_bounds__(kThreads, kVector ? 8 : 1)
+__global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kVector ? 8 : 1))
     TransposeCodesKernel(const std::uint8_t* x, std::int64_t n, std::int64_t width, unsigned column_tiles,
                          std::uint8_t* y) {
   __shared__ alignas(16) std::uint32_t tile[kColumns * kTileWords];
