@@ -1,7 +1,7 @@
 #!/bin/bash
 # From a fresh clone to two trained models: installs what is missing, builds, makes token files from the Jargon File,
-# trains the tiny model in BF16 and with COAT, and compares the two. About four minutes on two cores; where nvcc is
-# found, several more to build the CUDA backend. Arguments go to CMake: scripts/quickstart.sh -DCOAT_CUDA=OFF
+# trains the tiny model in BF16 and with COAT, and compares the two. About four minutes on two cores. With a GPU it also
+# builds the CUDA backend, which takes several more, and trains there. Arguments go to CMake: -DCOAT_CUDA=OFF
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,9 @@ say "Packages"
 scripts/install_packages.sh
 
 say "Build"
-cmake --preset release "$@"
+cuda=AUTO
+nvidia-smi -L >/dev/null 2>&1 || cuda=OFF
+cmake --preset release -DCOAT_CUDA=$cuda "$@"
 cmake --build --preset release --target coat
 
 say "Data: the Jargon File, public domain"

@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh
 scripts/check_layers.py
-cmake --preset release "$@"
+cmake --preset release -DCOAT_CUDA=AUTO "$@"
 cmake --build --preset release
 ctest --preset release --parallel "$(nproc)"
