@@ -19,7 +19,7 @@ ALLOWED = {
     "models": ["base", "config", "numerics", "ops", "recipes", "nn"],
     "optim": ["base", "config", "numerics", "ops", "recipes", "nn"],
     "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "cuda"],
-    "tools": ["base", "config", "data", "train", "cpu", "cuda"],
+    "tools": ["base", "config", "data", "checkpoint", "train", "cpu", "cuda"],
     "tests": None,  # anything
     "bench": None,
 }

@@ -187,6 +187,30 @@ TEST_F(Run, KeepsTheRecordOfDataAcrossAResume) {
   EXPECT_EQ(whole, unzipped("parts"));
 }
 
+TEST_F(Run, StartsFromAConvertedModelAndIsConvertedBack) {
+  ASSERT_EQ(RunCoat(Train("run", {"--stop_at=4"})).exit_code, 0);
+  const auto convert = [&](const std::string& from, const std::string& to) {
+    const Outcome outcome = RunCoat({"convert", Save(from), Save(to)});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    ExpectParts(outcome.out, {" parameters in ", Save(to)});
+  };
+  convert("run/latest", "hf");
+  convert("hf", "model");
+  EXPECT_EQ(folder_.Read("run/step4/model.safetensors"), folder_.Read("model/model.safetensors"));
+  EXPECT_EQ(RunCoat({"config", Save("model/config.yaml")}).exit_code, 0);
+
+  const Outcome outcome = RunCoat(Train("more", {"--load_path=" + Save("model"), "--reset_optimizer_state",
+                                                 "--reset_trainer_state", "--max_duration=2"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(MetricsOf("more").size(), 2u);
+  convert("more/latest", "hf-more");
+  convert("hf-more", "model-more");
+  EXPECT_EQ(folder_.Read("more/step2/model.safetensors"), folder_.Read("model-more/model.safetensors"));
+  EXPECT_NE(folder_.Read("model/model.safetensors"), folder_.Read("model-more/model.safetensors"));
+
+  ExpectFailure(RunCoat(Train("whole", {"--load_path=" + Save("model")})), 1, {"optim.safetensors"});
+}
+
 TEST_F(Run, FinishesTheStepAndSavesOnASignal) {
   for (const int signal : {SIGTERM, SIGINT}) {
     const std::string name = "signal" + std::to_string(signal);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,8 @@ void ExpectError(const Outcome& outcome, int exit_code, std::initializer_list<st
 const std::string kTinyConfig = COAT_SOURCE_DIR "/configs/tiny/tiny-coat-both.yaml";
 
 TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
-  ExpectParts(RunCoat({"--help"}).out, {"train", "plan", "config", "tokenize", "info", "Exit codes"});
-  for (const char* command : {"train", "plan", "config", "tokenize", "info"}) {
+  ExpectParts(RunCoat({"--help"}).out, {"train", "plan", "config", "tokenize", "convert", "info", "Exit codes"});
+  for (const char* command : {"train", "plan", "config", "tokenize", "convert", "info"}) {
     const Outcome outcome = RunCoat({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -33,7 +34,7 @@ TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
 }
 
 TEST(CommandLine, RefusesWhatItDoesNotKnowAndNamesTheNearest) {
-  ExpectError(RunCoat({}), 2, {"a command is missing", "train, plan, config, tokenize, info"});
+  ExpectError(RunCoat({}), 2, {"a command is missing", "train, plan, config, tokenize, convert, info"});
   ExpectError(RunCoat({"trian", "x.yaml"}), 2, {"trian: no such command; did you mean train?"});
   ExpectError(RunCoat({"--verion"}), 2, {"--verion", "did you mean --version?"});
   ExpectError(RunCoat({"train", "x.yaml", "--thread=3"}), 2, {"--thread", "did you mean --threads?"});
@@ -51,6 +52,25 @@ TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2, {"gpt2; accepted: bytes"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--dtype", "int8"}), 2, {"int8; accepted: uint16, uint32"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
+}
+
+TEST(CommandLine, ConvertRefusesWhatItCannotWriteOrWouldLose) {
+  const TempDir folder;
+  const std::string model = folder.File("model");
+  folder.Write("model/config.json", "{}");
+  const std::string out = folder.File("out");
+  ExpectError(RunCoat({"convert", model}), 2, {"the folder to write"});
+  ExpectError(RunCoat({"convert", folder.path(), out}), 1, {"is no model", "train.json", "config.json"});
+  ExpectError(RunCoat({"convert", model, out, "--to", "gguf"}), 2, {"gguf; accepted: hf, coat"});
+  ExpectError(RunCoat({"convert", model, out, "--to", "hf"}), 2, {"of the kind hf already; accepted: coat"});
+  ExpectError(RunCoat({"convert", model, out, "--dtype", "int8"}), 2, {"int8; accepted: float32, bfloat16, float16"});
+  ExpectError(RunCoat({"convert", model, out, "--dtype", "float16"}), 2, {"float16; accepted: float32"});
+  ExpectError(RunCoat({"convert", model, out, "--shard_size", "0"}), 2, {"--shard_size"});
+  ExpectError(RunCoat({"convert", model, out, "--shard_size", "9"}), 2, {"--shard_size: a checkpoint is one file"});
+  ExpectError(RunCoat({"convert", model, model + "/", "--overwrite"}), 2, {"accepted: another folder"});
+  ExpectError(RunCoat({"convert", model, folder.path(), "--overwrite"}), 2, {"accepted: another folder"});
+  ExpectError(RunCoat({"convert", model, out}), 2, {"config.json: architectures: found nothing", "OlmoForCausalLM"});
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"model"});
 }
 
 TEST(CommandLine, NamesTheWordsThatAnOptionTakes) {

@@ -1,6 +1,7 @@
 #pragma once
 // The commands of `coat`, one file each; main.cpp reads their arguments.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,17 @@ struct TokenizeArguments {
 };
 /// Makes token files from text, and prints how much there was.
 int RunTokenizeCommand(const TokenizeArguments& arguments);
+
+struct ConvertArguments {
+  std::string from;
+  std::string to_folder;
+  std::string to;  // the kind to write: "hf", "coat", or "" for the one that `from` is not
+  std::optional<std::string> dtype;
+  std::optional<std::int64_t> shard_bytes;
+  bool overwrite = false;
+};
+/// Converts a model between a checkpoint and a Hugging Face directory, and prints how much there was.
+int RunConvertCommand(const ConvertArguments& arguments);
 
 /// Prints what was built and what the machine has.
 int RunInfoCommand();

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <new>
@@ -27,6 +29,7 @@ constexpr const char* kFooter = R"(Examples:
   coat tokenize book.txt more.jsonl.gz train.npy --validation 0.05 validation.npy
   coat plan  configs/tiny/tiny-coat-both.yaml
   coat train configs/tiny/tiny-coat-both.yaml --data.paths=[train.npy] --evaluators=[]
+  coat convert runs/first/latest olmo-hf
 
 Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 training was
 stopped by SIGINT or SIGTERM and has saved; 130 interrupted a second time, nothing saved.)";
@@ -59,6 +62,15 @@ one JSON object a line, each with a document in "text"; any other file is one do
 Examples:
   coat tokenize book.txt train.npy
   coat tokenize a.jsonl b.jsonl.gz train.npy --dtype uint32 --validation 0.01 validation.npy)";
+
+constexpr const char* kConvertFooter =
+    R"(IN is a checkpoint (runs/first/latest), and OUT a Hugging Face directory of an OlmoForCausalLM; or the other way round.
+A checkpoint made so is at step 0 and has no optimizer state. Biases, other norms and OLMo 2 are errors.
+
+Examples:
+  coat convert runs/first/latest olmo-hf --dtype bfloat16
+  coat convert OLMo-1B-hf olmo-1b
+  coat train run.yaml --load_path=olmo-1b --reset_optimizer_state --reset_trainer_state)";
 
 constexpr const char* kInfoFooter = R"(Example:
   coat info)";
@@ -214,6 +226,22 @@ Command AddTokenize(CLI::App& coat) {
           }};
 }
 
+Command AddConvert(CLI::App& coat) {
+  const auto arguments = std::make_shared<ConvertArguments>();
+  CLI::App* const app = AddApp(coat, "convert", "IN OUT [OPTIONS]",
+                               "Convert between checkpoints and Hugging Face directories", kConvertFooter);
+  app->add_option("IN", arguments->from, "the model to read")->option_text(" ");
+  app->add_option("OUT", arguments->to_folder, "the folder to write")->option_text(" ");
+  app->add_option("--to", arguments->to, "what to write: hf or coat; default: what IN is not")->type_name("KIND");
+  app->add_option("--dtype", arguments->dtype, "with hf: float32 (default), bfloat16 or float16")->type_name("TYPE");
+  app->add_option("--shard_size", arguments->shard_bytes,
+                  "with hf: the most bytes of tensors in a file; default: 5000000000")
+      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()).description(""))
+      ->type_name("BYTES");
+  app->add_flag("--overwrite", arguments->overwrite, "replace OUT if it is a model");
+  return {app, false, [arguments](const std::vector<std::string>&) { return RunConvertCommand(*arguments); }};
+}
+
 Command AddInfo(CLI::App& coat) {
   CLI::App* const app = AddApp(coat, "info", "[OPTIONS]", "Print version, GPU, processor and libraries", kInfoFooter);
   return {app, false, [](const std::vector<std::string>&) { return RunInfoCommand(); }};
@@ -227,8 +255,8 @@ int Run(int argc, char** argv) {
   coat.set_help_flag("-h,--help", "print this help");
   coat.set_version_flag("--version", fmt::format("coat {} ({})", DescribeBuild().version, GitCommit()),
                         "print version and commit");
-  const std::vector<Command> commands = {AddTrain(coat), AddPlan(coat), AddConfig(coat), AddTokenize(coat),
-                                         AddInfo(coat)};
+  const std::vector<Command> commands = {AddTrain(coat),    AddPlan(coat),    AddConfig(coat),
+                                         AddTokenize(coat), AddConvert(coat), AddInfo(coat)};
   std::vector<std::string> names;
   for (const Command& command : commands) names.push_back(command.app->get_name());
   if (argc < 2)

@@ -87,19 +87,10 @@ std::string CheckpointWriter::NewFilePath(const std::string& name) const {
 
 void CheckpointWriter::TakeName() {
   const bool replaces = KindOf(path_) == PathKind::kFolder && if_exists_ == IfExists::kReplace;
-  if (!replaces) {
+  if (replaces) {
+    TakeFolderName(temporary_path_, path_, fmt::format("{}{}", path_, kReplacedSuffix));
+  } else {
     Rename(temporary_path_, path_);  // fails if a folder with content came there meanwhile
-  } else if (!ExchangeNames(temporary_path_, path_)) {
-    const std::string aside = fmt::format("{}{}", path_, kReplacedSuffix);
-    RemoveTree(aside);
-    Rename(path_, aside);
-    try {
-      SyncFolder(folder_);
-      Rename(temporary_path_, path_);
-    } catch (const IoError&) {
-      Rename(aside, path_);
-      throw;
-    }
   }
   has_name_ = true;
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <system_error>
 
+#include "base/error.h"
 #include "base/file_system.h"
 #include "base/system_call.h"
 
@@ -57,6 +58,23 @@ bool ExchangeNames(const std::string& a, const std::string& b) {
   if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) return true;
   if (errno == EINVAL || errno == ENOSYS) return false;
   throw SystemError(a, fmt::format("exchanged with {}", b), errno);
+}
+
+void TakeFolderName(const std::string& from, const std::string& to, const std::string& aside) {
+  if (KindOf(to) != PathKind::kFolder) {
+    Rename(from, to);
+    return;
+  }
+  if (ExchangeNames(from, to)) return;
+  RemoveTree(aside);
+  Rename(to, aside);
+  try {
+    SyncParentFolder(to);
+    Rename(from, to);
+  } catch (const IoError&) {
+    Rename(aside, to);
+    throw;
+  }
 }
 
 void RemoveTree(const std::string& path) {

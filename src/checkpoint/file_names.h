@@ -20,6 +20,10 @@ void MakeFolder(const std::string& path);
 /// Exchanges the names of two things in one step. False, with nothing changed, where the file system cannot.
 bool ExchangeNames(const std::string& a, const std::string& b);
 
+/// Gives the folder `from` the name `to`. What has that name already, if it is a folder, is then called `from`, or
+/// `aside` where the file system cannot exchange names; if this throws, it has kept its name.
+void TakeFolderName(const std::string& from, const std::string& to, const std::string& aside);
+
 /// Removes a file, a link or a folder with all that is in it; links are not followed. One that is missing is fine.
 void RemoveTree(const std::string& path);
 

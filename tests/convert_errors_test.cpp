@@ -1,0 +1,234 @@
+// What a conversion refuses, and that it then leaves nothing behind.
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/error_of.h"
+#include "tests/support/model_folders.h"
+
+namespace coat {
+namespace {
+
+using nlohmann::json;
+
+/// A Hugging Face directory of a small model, to be spoiled.
+class ConvertErrors : public ModelFolders {
+ protected:
+  ConvertErrors() : checkpoint_(Checkpoint(OtherOlmo(), RandomWeights(OtherOlmo()))) {
+    ExportToHf(checkpoint_, File("hf"), {});
+    config_ = json::parse(folder_.Read("hf/config.json"));
+    tensors_ = ReadTensors(File("hf/model.safetensors"));
+  }
+
+  /// Expects an import to fail with all parts in the message, and to leave nothing.
+  template <class Expected>
+  void ExpectRefused(std::vector<std::string_view> parts) {
+    try {
+      ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
+      ADD_FAILURE() << "not refused: " << parts.front();
+    } catch (const Expected& error) {
+      for (const std::string_view part : parts) {
+        EXPECT_NE(std::string_view(error.what()).find(part), std::string_view::npos) << error.what() << "\n" << part;
+      }
+    }
+    EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf"}));
+  }
+
+  void ExpectConfigRefused(const char* key, const json& value, std::string_view accepted) {
+    json changed = config_;
+    changed[key] = value;
+    folder_.Write("hf/config.json", changed.dump());
+    ExpectRefused<ConfigError>({"hf/config.json: ", key, accepted});
+    folder_.Write("hf/config.json", config_.dump());
+  }
+
+  void ExpectTensorsRefused(const NamedTensors& tensors, std::vector<std::string_view> parts) {
+    Rewrite(File("hf/model.safetensors"), tensors);
+    parts.push_back("hf/model.safetensors: ");
+    ExpectRefused<IoError>(parts);
+    Rewrite(File("hf/model.safetensors"), tensors_);
+  }
+
+  std::string checkpoint_;
+  json config_;
+  NamedTensors tensors_;
+};
+
+TEST_F(ConvertErrors, RefusesOtherArchitectures) {
+  ExpectConfigRefused("architectures", {"Olmo2ForCausalLM"}, "this build does not have OLMo 2 yet");
+  ExpectConfigRefused("architectures", {"LlamaForCausalLM"}, "accepted: [\"OlmoForCausalLM\"]");
+  ExpectConfigRefused("architectures", nullptr, "found nothing; accepted: [\"OlmoForCausalLM\"]");
+  ExpectConfigRefused("model_type", "hf_olmo", "accepted: \"olmo\"");
+  ExpectConfigRefused("attention_bias", true, "accepted: false");
+  ExpectConfigRefused("hidden_act", "gelu", "found \"gelu\"; accepted: \"silu\"");
+  ExpectConfigRefused("attention_dropout", 0.1, "found 0.1; accepted: 0.0");
+  ExpectConfigRefused("rope_scaling", {{"type", "linear"}}, "type: found \"linear\"; accepted: \"default\"");
+  ExpectConfigRefused("rope_parameters", {{"rope_type", "yarn"}}, "found \"yarn\"");
+  ExpectConfigRefused("rope_parameters", {{"rope_theta", 10000.5}}, "a whole number");
+  ExpectConfigRefused("head_dim", 16, "found 16; accepted: 8");
+  ExpectConfigRefused("quantization_config", json::object(), "plain weights");
+}
+
+TEST_F(ConvertErrors, RefusesValuesThatMakeNoSense) {
+  ExpectConfigRefused("hidden_size", nullptr, "found nothing; accepted: an integer from 1");
+  ExpectConfigRefused("hidden_size", "32", "found \"32\"; accepted: an integer");
+  ExpectConfigRefused("hidden_size", 1ull << 63, "accepted: an integer");
+  ExpectConfigRefused("num_attention_heads", 5, "a divisor of hidden_size, 32");
+  ExpectConfigRefused("num_key_value_heads", 3, "a divisor of num_attention_heads, 4");
+  ExpectConfigRefused("clip_qkv", -1.0, "a number above 0");
+  ExpectConfigRefused("eos_token_id", 64, "found 64; accepted: an integer from 0 to 63");
+  ExpectConfigRefused("eos_token_id", nullptr, "found 50279, the default");
+  ExpectConfigRefused("pad_token_id", -1, "found -1");
+  ExpectConfigRefused("tie_word_embeddings", "no", "true or false");
+  for (const char* text : {"", "{", "[]", "null"}) {
+    folder_.Write("hf/config.json", text);
+    ExpectRefused<IoError>({"hf/config.json: "});
+  }
+}
+
+TEST_F(ConvertErrors, RefusesTensorsThatAreMissingLeftOverOrOfAnotherShape) {
+  NamedTensors tensors = tensors_;
+  std::erase_if(tensors.infos, [](const TensorInfo& info) { return info.name.ends_with("10.mlp.up_proj.weight"); });
+  ExpectTensorsRefused(tensors, {"no tensor \"model.layers.10.mlp.up_proj.weight\"; expected [24, 32]"});
+
+  tensors = tensors_;
+  tensors.Add({.name = "model.norm.weight", .dtype = "F32", .shape = {1}}, "abcd");
+  ExpectTensorsRefused(tensors, {"\"model.norm.weight\"", "its norms no weights"});
+  tensors = tensors_;
+  tensors.Add({.name = "model.layers.0.self_attn.q_proj.bias", .dtype = "F32", .shape = {1}}, "abcd");
+  ExpectTensorsRefused(tensors, {"q_proj.bias", "have no biases"});
+
+  tensors = tensors_;
+  for (TensorInfo& info : tensors.infos) {
+    if (info.name == "model.layers.3.self_attn.k_proj.weight") info.shape = {32, 16};
+  }
+  ExpectTensorsRefused(tensors, {"k_proj.weight\" is [32, 16]; expected [16, 32], as ", "config.json"});
+  config_["vocab_size"] = 60;  // of rows that are 64
+  folder_.Write("hf/config.json", config_.dump());
+  ExpectRefused<IoError>({"\"model.embed_tokens.weight\" is [64, 32]; expected [60, 32]"});
+}
+
+TEST_F(ConvertErrors, RefusesOtherTypes) {
+  NamedTensors tensors = tensors_;
+  for (TensorInfo& info : tensors.infos) {
+    if (info.name == "lm_head.weight") info.dtype = "I32";
+  }
+  ExpectTensorsRefused(tensors, {"\"lm_head.weight\" is I32; accepted: F32, BF16, F16"});
+}
+
+TEST_F(ConvertErrors, RefusesAHeadThatContradictsTheConfiguration) {
+  config_["tie_word_embeddings"] = true;
+  folder_.Write("hf/config.json", config_.dump());
+  ExpectRefused<IoError>({"\"lm_head.weight\" differs from \"model.embed_tokens.weight\"", "tie_word_embeddings"});
+
+  config_["tie_word_embeddings"] = false;
+  folder_.Write("hf/config.json", config_.dump());
+  std::erase_if(tensors_.infos, [](const TensorInfo& info) { return info.name == "lm_head.weight"; });
+  Rewrite(File("hf/model.safetensors"), tensors_);
+  ExpectRefused<IoError>({"no tensor \"lm_head.weight\"", "tie_word_embeddings: true"});
+}
+
+TEST_F(ConvertErrors, RefusesDamagedShards) {
+  ExportToHf(checkpoint_, File("hf"), {.shard_bytes = 100000, .if_exists = IfExists::kReplace});
+  const std::string index = "hf/model.safetensors.index.json";
+  const json good = json::parse(folder_.Read(index));
+  const std::string first = good["weight_map"]["model.embed_tokens.weight"];
+  const std::string last = good["weight_map"]["lm_head.weight"];
+
+  json wrong = good;
+  wrong["weight_map"]["lm_head.weight"] = first;
+  folder_.Write(index, wrong.dump());
+  ExpectRefused<IoError>({first, "no tensor \"lm_head.weight\""});
+  wrong = good;
+  wrong["weight_map"].erase("lm_head.weight");
+  folder_.Write(index, wrong.dump());
+  ExpectRefused<IoError>({last, "\"lm_head.weight\" is not in the weight_map"});
+  wrong["weight_map"]["lm_head.weight"] = "../secret";
+  folder_.Write(index, wrong.dump());
+  ExpectRefused<IoError>({index, "lm_head.weight", "a file in the same folder"});
+  for (const char* text : {"", "[]", "{}", R"({"weight_map": 3})"}) {
+    folder_.Write(index, text);
+    ExpectRefused<IoError>({index, "expected a JSON object whose weight_map"});
+  }
+  folder_.Write(index, good.dump());
+
+  const std::string bytes = folder_.Read("hf/" + last);
+  folder_.Write("hf/" + last, bytes.substr(0, bytes.size() - 1));
+  ExpectRefused<IoError>({last, "truncated"});
+  std::filesystem::remove(File("hf/" + last));
+  ExpectRefused<IoError>({last, "No such file"});
+  std::filesystem::remove(File(index));
+  ExpectRefused<IoError>({"no weights; accepted: model.safetensors"});
+}
+
+TEST_F(ConvertErrors, ExportRefusesWhatTheOtherSideHasNot) {
+  const auto expect = [&](const ModelConfig& model, std::string_view part) {
+    Checkpoint(model, RandomWeights(OtherOlmo()));
+    const std::string message = ErrorOf<ConfigError>([&] { ExportToHf(checkpoint_, File("out"), {}); });
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  ModelConfig model = OtherOlmo();
+  model.layer_norm_eps = 1e-6;
+  expect(model, "model.layer_norm_eps: found 1e-06; accepted: 1e-05");
+  model = OtherOlmo();
+  model.scale_logits = true;
+  expect(model, "model.scale_logits: found true; accepted: false");
+  model = OtherOlmo();
+  model.layer_norm_with_affine = true;
+  expect(model, "model.layer_norm_with_affine");
+}
+
+TEST_F(ConvertErrors, ExportRefusesTensorsThatAreNotTheModels) {
+  const auto expect = [&](const NamedTensors& tensors, std::string_view part) {
+    Checkpoint(OtherOlmo(), tensors);
+    const std::string message = ErrorOf<IoError>([&] { ExportToHf(checkpoint_, File("out"), {}); });
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  const NamedTensors good = RandomWeights(OtherOlmo());
+  NamedTensors tensors = good;
+  tensors.Add({.name = "transformer.ln_f.weight", .dtype = "F32", .shape = {1}}, "abcd");
+  expect(tensors, "\"transformer.ln_f.weight\" is no parameter");
+  tensors = good;
+  tensors.infos.pop_back();
+  expect(tensors, "\"transformer.ff_out.weight\"");
+  tensors = good;
+  tensors.infos[0].shape = {32, 64};
+  expect(tensors, "is F32 [32, 64]; expected F32 [64, 32]");
+}
+
+TEST_F(ConvertErrors, ExportRefusesToMakeValuesInfinite) {
+  NamedTensors tensors = RandomWeights(OtherOlmo());
+  const float large = 70000.0f;
+  std::memcpy(tensors.bytes["transformer.ff_out.weight"].data(), &large, sizeof large);
+  Checkpoint(OtherOlmo(), tensors);
+  const std::string message =
+      ErrorOf<IoError>([&] { ExportToHf(checkpoint_, File("out"), {.type = FloatType::kFloat16}); });
+  EXPECT_NE(message.find("\"transformer.ff_out.weight\": 1 or more values are too large for float16"),
+            std::string::npos)
+      << message;
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf"}));
+}
+
+TEST_F(ConvertErrors, ReplacesModelsOnlyAndOnlyWhenTold) {
+  const auto refused = [&](const std::string& to, IfExists if_exists) {
+    return ErrorOf<IoError>([&] { ImportFromHf(File("hf"), to, if_exists); });
+  };
+  folder_.Write("full/notes.txt", "x");
+  EXPECT_NE(refused(File("full"), IfExists::kReplace).find("something else than a model"), std::string::npos);
+  EXPECT_NE(refused(File("full"), IfExists::kRefuse).find("--overwrite"), std::string::npos);
+  folder_.Write("file", "x");
+  EXPECT_NE(refused(File("file"), IfExists::kReplace).find("no folder"), std::string::npos);
+  ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
+  EXPECT_NE(refused(File("model/"), IfExists::kRefuse).find("--overwrite"), std::string::npos);
+  ImportFromHf(File("hf"), File("model/"), IfExists::kReplace);
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf", "full", "file", "model"}));
+}
+
+TEST_F(ConvertErrors, NamesTheCheckpointOfASaveFolder) {
+  const std::string message = ErrorOf<IoError>([&] { KindOfModel(File("run")); });
+  EXPECT_NE(message.find("did you mean " + File("run/latest")), std::string::npos) << message;
+  EXPECT_EQ(KindOfModel(File("run/latest")), ModelKind::kCheckpoint);
+  EXPECT_EQ(KindOfModel(File("hf")), ModelKind::kHuggingFace);
+}
+
+}  // namespace
+}  // namespace coat

@@ -1,0 +1,207 @@
+// Models converted to Hugging Face directories and back: names, bytes, types, logits.
+
+#include <sys/wait.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checksum.h"
+#include "config/load.h"
+#include "numerics/bfloat16.h"
+#include "tests/support/model_folders.h"
+
+namespace coat {
+namespace {
+
+using nlohmann::json;
+
+class Convert : public ModelFolders {
+ protected:
+  json Json(std::string_view name) const { return json::parse(folder_.Read(name)); }
+};
+
+std::uint32_t Crc32Of(const std::string& text) {
+  return Crc32(std::as_bytes(std::span(text)));
+}
+
+TEST_F(Convert, ExportHasTheBytesThatTransformersWrites) {
+  const ConversionResult result = ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"), {});
+  EXPECT_EQ(result.tensors, 15);
+  EXPECT_EQ(result.parameters, 589824);
+  EXPECT_EQ(result.files, 1);
+  EXPECT_EQ(NamesIn(File("hf")), (std::set<std::string>{"config.json", "generation_config.json", "model.safetensors"}));
+  // The file that save_pretrained of transformers 5.17 makes of the same weights.
+  const std::string model = folder_.Read("hf/model.safetensors");
+  EXPECT_EQ(model.size(), 2360912u);
+  EXPECT_EQ(Crc32Of(model), 0x64beef4fu);
+  const json expected = {{"architectures", {"OlmoForCausalLM"}},
+                         {"attention_bias", false},
+                         {"attention_dropout", 0.0},
+                         {"bos_token_id", nullptr},
+                         {"clip_qkv", nullptr},
+                         {"eos_token_id", 499},
+                         {"hidden_act", "silu"},
+                         {"hidden_size", 128},
+                         {"initializer_range", 0.02},
+                         {"intermediate_size", 512},
+                         {"max_position_embeddings", 256},
+                         {"model_type", "olmo"},
+                         {"num_attention_heads", 2},
+                         {"num_hidden_layers", 2},
+                         {"num_key_value_heads", 2},
+                         {"pad_token_id", 1},
+                         {"rope_parameters", {{"rope_theta", 10000.0}, {"rope_type", "default"}}},
+                         {"rope_theta", 10000.0},
+                         {"tie_word_embeddings", true},
+                         {"torch_dtype", "float32"},
+                         {"use_cache", true},
+                         {"vocab_size", 512}};
+  EXPECT_EQ(Json("hf/config.json"), expected);
+  EXPECT_EQ(Json("hf/generation_config.json")["eos_token_id"], 499);
+}
+
+TEST_F(Convert, ImportedModelHasOlmosLogits) {
+  constexpr std::int64_t kSequences = 4;
+  constexpr std::int64_t kLength = 128;
+  constexpr std::int64_t kRows = 512;
+  ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"), {});
+  ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
+  const CheckpointReader reader(File("model"));
+  const TrainConfig config = ParseTrainConfig(reader.ReadFile("config.yaml"), "config.yaml");
+  const SafetensorsReader weights = reader.OpenSafetensors("model.safetensors");
+
+  Context ctx(DeviceKind::kCpu, 2);
+  std::vector<Arena> arenas;
+  for (const char* name : {"masters", "gradients", "weights", "saved", "scratch"}) {
+    arenas.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20));
+  }
+  Olmo model(config.model, PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone));
+  model.LayOut(ctx, arenas[0], arenas[1], arenas[2]);
+  for (const Parameter& parameter : model.parameters()) {
+    ctx.Upload(weights.Bytes(parameter.name).data(), parameter.value);
+  }
+  model.RefreshWeights(ctx);
+  const SafetensorsReader golden(GoldenPath());
+  const TensorView ids = arenas[3].Tensor("ids", {kSequences * kLength}, DType::kI32);
+  ctx.Upload(golden.Bytes("tokens", "I32", {kSequences, kLength}).data(), ids);
+  const TensorView logits = arenas[3].Tensor("logits", {kSequences * kLength, kRows}, DType::kF32);
+  model.Logits(ctx, ids, kSequences, logits, arenas[3], arenas[4]);
+
+  std::vector<float> expected(static_cast<std::size_t>(kLength / 32 * kRows));  // every 32nd position of sequence 0
+  const auto bytes = golden.Bytes("logits", "F32", {kLength / 32, kRows});
+  std::memcpy(expected.data(), bytes.data(), bytes.size());
+  float largest = 0.0f;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const float got = logits.As<float>()[i / kRows * 32 * kRows + i % kRows];
+    largest = std::max(largest, std::abs(got - expected[i]));
+  }
+  EXPECT_LT(largest, 1e-4f);
+}
+
+TEST_F(Convert, TransformersComputesTheSameLogits) {
+  for (const std::int64_t shard_bytes : {std::int64_t{1} << 30, std::int64_t{600000}}) {
+    ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"),
+               {.shard_bytes = shard_bytes, .if_exists = IfExists::kReplace});
+    const std::string command = "python3 '" + SourceDir() + "/tests/hf_logits.py' '" + File("hf") + "' '" +
+                                GoldenPath() + "' > '" + File("log") + "' 2>&1";
+    const int status = std::system(command.c_str());
+    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << folder_.Read("log");
+    EXPECT_EQ(status, 0) << folder_.Read("log");
+  }
+}
+
+TEST_F(Convert, RoundTripsByteForByteInOneFileOrMany) {
+  for (const ModelConfig& config : {TinyOlmo(), OtherOlmo()}) {
+    const std::string checkpoint = Checkpoint(config, RandomWeights(config));
+    const std::string expected = folder_.Read(checkpoint + "/model.safetensors");
+    for (const std::int64_t shard_bytes : {1, 10000, 600000, 1 << 30}) {
+      ExportToHf(checkpoint, File("hf"), {.shard_bytes = shard_bytes, .if_exists = IfExists::kReplace});
+      ImportFromHf(File("hf"), File("model"), IfExists::kReplace);
+      EXPECT_EQ(folder_.Read("model/model.safetensors"), expected) << shard_bytes;
+    }
+  }
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf", "model"}));
+}
+
+TEST_F(Convert, ShardsHoldNoMoreThanAsked) {
+  const ConversionResult result =
+      ExportToHf(Checkpoint(OtherOlmo(), RandomWeights(OtherOlmo())), File("hf"), {.shard_bytes = 20000});
+  const json index = Json("hf/model.safetensors.index.json");
+  EXPECT_EQ(index["weight_map"].size(), static_cast<std::size_t>(result.tensors));
+  EXPECT_EQ(index["metadata"]["total_size"], 4 * result.parameters);
+  EXPECT_EQ(NamesIn(File("hf")).size(), static_cast<std::size_t>(result.files) + 3);
+  for (const auto& [name, file] : index["weight_map"].items()) {
+    const SafetensorsReader shard(File("hf/" + file.get<std::string>()));
+    EXPECT_TRUE(shard.Contains(name));
+    EXPECT_LE(shard.tensors().back().end, 20000u);
+  }
+}
+
+TEST_F(Convert, KeepsTheArchitecture) {
+  ExportToHf(Checkpoint(OtherOlmo(), RandomWeights(OtherOlmo())), File("hf"), {});
+  ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
+  const TrainConfig config = LoadTrainConfig(File("model/config.yaml"));
+  TrainConfig expected = config;
+  expected.model = OtherOlmo();
+  expected.model.vocab_size = 64;  // the rows of the embedding
+  expected.model.mlp_ratio = config.model.mlp_ratio;
+  EXPECT_EQ(Dump(config), Dump(expected));
+}
+
+TEST_F(Convert, ReadsFilesOfTransformers4) {
+  ExportToHf(Checkpoint(OtherOlmo(), RandomWeights(OtherOlmo())), File("hf"), {});
+  json config = Json("hf/config.json");
+  config.erase("rope_parameters");
+  config["rope_scaling"] = nullptr;
+  folder_.Write("hf/config.json", config.dump());
+  NamedTensors tensors = ReadTensors(File("hf/model.safetensors"));
+  tensors.Add({.name = "model.layers.0.self_attn.rotary_emb.inv_freq", .dtype = "F32", .shape = {1}}, "abcd");
+  Rewrite(File("hf/model.safetensors"), tensors);
+  ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
+  EXPECT_EQ(LoadTrainConfig(File("model/config.yaml")).model.rope_theta, 500000);
+  EXPECT_EQ(folder_.Read("model/model.safetensors"), folder_.Read("run/step7/model.safetensors"));
+}
+
+TEST_F(Convert, PassesOverTheHeadOfATiedModel) {
+  ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"), {});
+  NamedTensors tensors = ReadTensors(File("hf/model.safetensors"));
+  tensors.Add({.name = "lm_head.weight", .dtype = "F32", .shape = {512, 128}},
+              std::string(tensors.bytes["model.embed_tokens.weight"]));
+  Rewrite(File("hf/model.safetensors"), tensors);
+  ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
+  EXPECT_EQ(folder_.Read("model/model.safetensors"), folder_.Read("run/step7/model.safetensors"));
+}
+
+TEST_F(Convert, RoundsToShorterTypesAndReadsThemExactly) {
+  const std::string checkpoint = Checkpoint(OtherOlmo(), RandomWeights(OtherOlmo()));
+  for (const FloatType type : {FloatType::kBFloat16, FloatType::kFloat16}) {
+    ExportToHf(checkpoint, File("hf"), {.type = type, .if_exists = IfExists::kReplace});
+    EXPECT_EQ(Json("hf/config.json")["torch_dtype"], TorchName(type));
+    const NamedTensors there = ReadTensors(File("hf/model.safetensors"));
+    for (const TensorInfo& info : there.infos) EXPECT_EQ(info.dtype, SafetensorsName(type));
+    ImportFromHf(File("hf"), File("model"), IfExists::kReplace);
+    ExportToHf(File("model"), File("again"), {.type = type, .if_exists = IfExists::kReplace});
+    EXPECT_EQ(folder_.Read("again/model.safetensors"), folder_.Read("hf/model.safetensors"));
+
+    const NamedTensors before = ReadTensors(checkpoint + "/model.safetensors");
+    const NamedTensors after = ReadTensors(File("model/model.safetensors"));
+    for (const auto& [name, bytes] : before.bytes) {
+      std::vector<float> x(bytes.size() / sizeof(float));
+      std::vector<float> y(x.size());
+      std::memcpy(x.data(), bytes.data(), bytes.size());
+      std::memcpy(y.data(), after.bytes.at(name).data(), bytes.size());
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        if (type == FloatType::kBFloat16) {
+          ASSERT_EQ(y[i], ToFloat(ToBFloat16(x[i]))) << name;
+        } else {
+          ASSERT_NEAR(y[i], x[i], std::max(std::abs(x[i]) * 0x1p-11f, 0x1p-25f)) << name;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace coat
