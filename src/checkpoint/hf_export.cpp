@@ -88,12 +88,6 @@ void WriteShard(const SafetensorsReader& model, const Shard& shard, FloatType ty
   writer.Finish();
 }
 
-void WriteText(const OutputFolder& folder, const std::string& name, std::string_view text) {
-  OutputFile file(folder.FilePath(name));
-  file.Write(text);
-  file.Finish();
-}
-
 void WriteWeights(const SafetensorsReader& model, const std::vector<Shard>& shards, FloatType type,
                   const OutputFolder& folder) {
   if (shards.size() == 1) {
@@ -113,7 +107,7 @@ void WriteWeights(const SafetensorsReader& model, const std::vector<Shard>& shar
   const nlohmann::json metadata = {{"total_parameters", elements},
                                    {"total_size", elements * static_cast<std::int64_t>(SizeOf(type))}};
   const nlohmann::json index = {{"metadata", metadata}, {"weight_map", weight_map}};
-  WriteText(folder, kHfIndexFile, index.dump(2) + "\n");
+  folder.WriteText(kHfIndexFile, index.dump(2) + "\n");
 }
 
 }  // namespace
@@ -133,8 +127,8 @@ ConversionResult ExportToHf(const std::string& from, const std::string& to, cons
   OutputFolder folder(to, options.if_exists);
   const std::vector<Shard> shards = Split(mappings, options);
   WriteWeights(model, shards, options.type, folder);
-  WriteText(folder, kHfGenerationConfigFile, FormatHfGenerationConfig(config.model));
-  WriteText(folder, kHfConfigFile, hf_config);
+  folder.WriteText(kHfGenerationConfigFile, FormatHfGenerationConfig(config.model));
+  folder.WriteText(kHfConfigFile, hf_config);
   folder.Commit();
 
   ConversionResult result = {.files = static_cast<std::int64_t>(shards.size())};

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -102,12 +101,6 @@ TrainConfig ConfigOf(const ModelConfig& model, const std::string& folder) {
   return config;
 }
 
-FileRecord WriteText(const OutputFolder& folder, std::string_view name, std::string_view text) {
-  OutputFile file(folder.FilePath(std::string(name)));
-  file.Write(text);
-  return file.Finish();
-}
-
 FileRecord WriteModel(const HfWeights& weights, const std::vector<HfMapping>& mappings, const std::string& config,
                       const OutputFolder& folder) {
   std::vector<TensorInfo> tensors;
@@ -137,8 +130,8 @@ ConversionResult ImportFromHf(const std::string& from, const std::string& to, If
   OutputFolder folder(to, if_exists);
   TrainerState state;
   state.files.push_back(WriteModel(weights, mappings, config, folder));
-  state.files.push_back(WriteText(folder, kConfigFile, Dump(ConfigOf(model, folder.path()))));
-  WriteText(folder, kTrainerStateFile, FormatTrainerState(state));
+  state.files.push_back(folder.WriteText(std::string(kConfigFile), Dump(ConfigOf(model, folder.path()))));
+  folder.WriteText(std::string(kTrainerStateFile), FormatTrainerState(state));
   folder.Commit();
 
   ConversionResult result = {.tensors = static_cast<std::int64_t>(mappings.size()), .files = 1};

@@ -41,6 +41,12 @@ std::string OutputFolder::FilePath(const std::string& name) const {
   return fmt::format("{}/{}", temporary_path_, name);
 }
 
+FileRecord OutputFolder::WriteText(const std::string& name, std::string_view text) const {
+  OutputFile file(FilePath(name));
+  file.Write(text);
+  return file.Finish();
+}
+
 void OutputFolder::Commit() {
   COAT_REQUIRE(!has_name_, "OutputFolder {}: committed twice", path_);
   SyncFolder(temporary_path_);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "checkpoint/checkpoint_writer.h"
 
@@ -21,6 +22,8 @@ class OutputFolder {
   const std::string& path() const { return path_; }
   /// Where to write the file `name` until Commit.
   std::string FilePath(const std::string& name) const;
+  /// Writes a whole file.
+  FileRecord WriteText(const std::string& name, std::string_view text) const;
 
   /// Gives the folder its name, and removes what had it. To be called once, when all files are on the disk.
   void Commit();
