@@ -7,6 +7,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "models/olmo.h"
+#include "tests/support/tiny_olmo.h"
 
 namespace coat {
 namespace {
@@ -14,20 +15,6 @@ namespace {
 constexpr std::int64_t kSequences = 4;
 constexpr std::int64_t kLength = 128;
 constexpr std::int64_t kTokens = kSequences * kLength;
-
-ModelConfig TinyOlmo() {
-  ModelConfig config;
-  config.d_model = 128;
-  config.n_heads = 2;
-  config.n_layers = 2;
-  config.mlp_ratio = 8;
-  config.vocab_size = 500;
-  config.embedding_size = 512;
-  config.max_sequence_length = 256;
-  config.rope = true;
-  config.weight_tying = true;
-  return config;
-}
 
 struct Arenas {
   Arena masters, gradients, weights, saved, scratch;

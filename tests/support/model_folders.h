@@ -15,6 +15,7 @@
 #include "models/olmo.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tiny_olmo.h"
 
 namespace coat {
 
@@ -49,23 +50,6 @@ inline void FillTensors(const NamedTensors& tensors, SafetensorsWriter& writer) 
 
 class ModelFolders : public testing::Test {
  protected:
-  static ModelConfig TinyOlmo() {
-    ModelConfig config;
-    config.d_model = 128;
-    config.n_heads = 2;
-    config.n_layers = 2;
-    config.mlp_ratio = 8;
-    config.vocab_size = 500;
-    config.embedding_size = 512;
-    config.max_sequence_length = 256;
-    config.eos_token_id = 499;
-    config.pad_token_id = 1;
-    config.rope = true;
-    config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
-    config.include_bias = false;
-    config.layer_norm_with_affine = false;
-    return config;
-  }
   /// Smaller, with all that the other has not: few key and value heads, clipping, a head of its own.
   static ModelConfig OtherOlmo() {
     ModelConfig config = TinyOlmo();
