@@ -24,7 +24,7 @@ class Device {
     std::int64_t total_bytes = 0;
   };
   virtual Memory ReadMemory() const = 0;
-  /// Bytes of the fixed workspace that ops take small partial results from.
+  /// Bytes of the workspace that ops take small partial results from. It grows when an op is first met that needs more.
   virtual std::int64_t workspace_bytes() const = 0;
 
   /// A block filled with zeros, aligned to 256 bytes. Throws std::bad_alloc when there is not enough memory.
