@@ -11,7 +11,7 @@ packages=(
   build-essential cmake ninja-build git
   libyaml-cpp-dev libfmt-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libopenblas-dev
   libgtest-dev libbenchmark-dev
-  python3 gnuplot-nox jargon-text
+  python3 python3-venv gnuplot-nox jargon-text
 )
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh
+scripts/test_python.sh
 scripts/check_layers.py
 cmake --preset release -DCOAT_CUDA=AUTO "$@"
 cmake --build --preset release

@@ -1,9 +1,7 @@
 // Models converted to Hugging Face directories and back: names, bytes, types, logits.
 
-#include <sys/wait.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint_reader.h"
@@ -11,6 +9,7 @@
 #include "config/load.h"
 #include "numerics/bfloat16.h"
 #include "tests/support/model_folders.h"
+#include "tests/support/python.h"
 
 namespace coat {
 namespace {
@@ -104,11 +103,9 @@ TEST_F(Convert, TransformersComputesTheSameLogits) {
   for (const std::int64_t shard_bytes : {std::int64_t{1} << 30, std::int64_t{600000}}) {
     ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"),
                {.shard_bytes = shard_bytes, .if_exists = IfExists::kReplace});
-    const std::string command = "python3 '" + SourceDir() + "/tests/hf_logits.py' '" + File("hf") + "' '" +
-                                GoldenPath() + "' > '" + File("log") + "' 2>&1";
-    const int status = std::system(command.c_str());
-    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << folder_.Read("log");
-    EXPECT_EQ(status, 0) << folder_.Read("log");
+    const PythonOutcome outcome = RunPython("tests/hf_logits.py", {File("hf"), GoldenPath()});
+    if (outcome.exit_code == kPythonSkips) GTEST_SKIP() << outcome.output;
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
   }
 }
 
