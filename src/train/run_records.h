@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "config/config.h"
+#include "data/batch.h"
+#include "data/indices_log.h"
+#include "train/metrics.h"
+#include "train/metrics_file.h"
+
+namespace coat {
+
+/// The records that a run keeps in its folder: metrics.jsonl and, with save_data_indices, data-indices/.
+class RunRecords {
+ public:
+  /// `steps_done` by the run in this folder so far; `overwrite` as MetricsFile and DataIndexLog.
+  RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite);
+
+  void AddBatch(std::int64_t step, const Batch& batch);
+  /// Writes metrics of a step, if there are any.
+  void AddMetrics(std::int64_t step, const Metrics& metrics);
+  /// Waits until everything is on the disk.
+  void Flush();
+
+ private:
+  MetricsFile metrics_;
+  std::optional<DataIndexLog> indices_;
+};
+
+}  // namespace coat

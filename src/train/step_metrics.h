@@ -1,0 +1,30 @@
+#pragma once
+// What a step reports, under OLMo's names.
+
+#include <cstdint>
+
+#include "config/config.h"
+#include "optim/clipping.h"
+#include "train/engine.h"
+#include "train/metrics.h"
+
+namespace coat {
+
+/// Losses of a whole step, and over how many positions they were taken.
+struct StepLosses {
+  double cross_entropy = 0.0;  // mean over the predicted positions
+  double z = 0.0;              // likewise, times its multiplier
+};
+
+/// Losses, gradient norm and learning rate; `skipped_steps` of the run so far, unless 0.
+Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const ClippingResult& gradients,
+                      double learning_rate, double skipped_steps);
+
+/// At the steps of optimizer.metrics_log_interval, what OLMo logs of every parameter before the update; else nothing.
+Metrics ParameterMetricsOf(const TrainConfig& config, std::int64_t step, const ClippingResult& gradients,
+                           Engine& engine);
+
+/// Peak memory of the process and, on a GPU, of the tensors: at steps 1 and 2 and every tenth, as OLMo; else nothing.
+Metrics SystemMetricsOf(std::int64_t step, const Engine& engine);
+
+}  // namespace coat

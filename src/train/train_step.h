@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "checkpoint/trainer_state.h"
+#include "config/config.h"
+#include "data/batch.h"
+#include "optim/clipping.h"
+#include "train/console.h"
+#include "train/engine.h"
+#include "train/metrics.h"
+#include "train/run_schedule.h"
+#include "train/step_metrics.h"
+
+namespace coat {
+
+/// One optimizer step, in OLMo's order: micro-batches, norms and clipping, learning rate, metrics of the parameters,
+/// update.
+class TrainStep {
+ public:
+  /// References must stay valid.
+  TrainStep(const TrainConfig& config, Engine& engine, Console& console);
+
+  /// Trains on a batch that `state` counts already; keeps its losses and counts of updates. Returns the step's metrics
+  /// of losses, gradients and learning rate, and those of the parameters when they are due.
+  ///
+  /// A step whose loss or gradients are not finite changes nothing and is counted; max_skipped_steps of them in a row
+  /// are a TrainingError.
+  Metrics Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
+
+ private:
+  StepLosses ForwardBackward(const Batch& batch);
+  void SkipUpdate(const StepLosses& losses, const ClippingResult& gradients, TrainerState& state);
+
+  const TrainConfig& config_;
+  Engine& engine_;
+  Console& console_;
+  std::vector<std::int32_t> labels_;
+};
+
+}  // namespace coat
