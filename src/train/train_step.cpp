@@ -4,6 +4,7 @@
 #include <cmath>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "train/labels.h"
@@ -20,11 +21,11 @@ constexpr std::string_view kLogger = "coat.train";
 TrainStep::TrainStep(const TrainConfig& config, Engine& engine, Console& console)
     : config_(config), engine_(engine), console_(console) {}
 
-Metrics TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state) {
+StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state) {
   const StepLosses losses = ForwardBackward(batch);
   const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
   const double learning_rate = schedule.LearningRate(state);
-  const Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
+  Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
   if (std::isfinite(losses.cross_entropy) && gradients.first_non_finite.empty()) {
     state.extra[kUpdates] += 1.0;
     state.extra[kSkippedInARow] = 0.0;
@@ -34,9 +35,8 @@ Metrics TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerS
   } else {
     SkipUpdate(losses, gradients, state);
   }
-  Metrics metrics = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.at(kSkipped));
-  metrics.Merge(of_parameters);
-  return metrics;
+  return {.step = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.at(kSkipped)),
+          .parameters = std::move(of_parameters)};
 }
 
 StepLosses TrainStep::ForwardBackward(const Batch& batch) {

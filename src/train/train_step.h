@@ -15,6 +15,12 @@
 
 namespace coat {
 
+/// What a step measures.
+struct StepReport {
+  Metrics step;        // losses, gradient norm, learning rate
+  Metrics parameters;  // of every parameter, when they are due
+};
+
 /// One optimizer step, in OLMo's order: micro-batches, norms and clipping, learning rate, metrics of the parameters,
 /// update.
 class TrainStep {
@@ -22,12 +28,11 @@ class TrainStep {
   /// References must stay valid.
   TrainStep(const TrainConfig& config, Engine& engine, Console& console);
 
-  /// Trains on a batch that `state` counts already; keeps its losses and counts of updates. Returns the step's metrics
-  /// of losses, gradients and learning rate, and those of the parameters when they are due.
+  /// Trains on a batch that `state` counts already; keeps its losses and counts of updates.
   ///
   /// A step whose loss or gradients are not finite changes nothing and is counted; max_skipped_steps of them in a row
   /// are a TrainingError.
-  Metrics Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
+  StepReport Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
 
  private:
   StepLosses ForwardBackward(const Batch& batch);

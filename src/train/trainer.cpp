@@ -137,9 +137,11 @@ class Trainer {
     state_.examples_seen_this_epoch = loader_->position().examples_seen_this_epoch;
     speed_.StartBatch(state_.tokens_seen, static_cast<std::int64_t>(batch.input_ids.size()));
     records_->AddBatch(state_.step, batch);
-    Metrics metrics = step_.Run(batch, *schedule_, state_);
+    const StepReport report = step_.Run(batch, *schedule_, state_);
+    Metrics metrics = report.step;
     metrics.Merge(speed_.Check());
     metrics.Merge(SystemMetricsOf(state_.step, engine_));
+    metrics.Merge(report.parameters);
     return metrics;
   }
 
