@@ -7,13 +7,9 @@
 #include <vector>
 
 #include "data/token_file.h"
+#include "data/tokenizer.h"
 
 namespace coat {
-
-/// The bytes tokenizer: a document is its bytes, as ids 0 to 255, and then this id.
-inline constexpr std::int32_t kBytesEndOfText = 256;
-/// All ids of the bytes tokenizer: what `model.vocab_size` has to be at least.
-inline constexpr std::int64_t kBytesVocabSize = 257;
 
 /// How far TokenizeFiles has come.
 struct TokenizeProgress {

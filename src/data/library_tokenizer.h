@@ -1,0 +1,30 @@
+#pragma once
+// The Python library `tokenizers`, in a process of its own.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/child_process.h"
+#include "data/tokenizer.h"
+
+namespace coat {
+
+/// A tokenizer.json as the library reads it: see OpenTokenizer. data/library_tokenizer.py is the other end of the
+/// pipes, and lies in this program as text.
+class LibraryTokenizer final : public Tokenizer {
+ public:
+  explicit LibraryTokenizer(const std::string& path);
+
+  std::vector<TokenIds> EncodeBatch(std::span<const std::string> texts) override;
+
+ private:
+  std::uint64_t ReadNumber();
+  void ReadAll(std::span<std::byte> bytes);
+  [[noreturn]] void ThrowEnded();
+
+  std::string interpreter_;
+  ChildProcess process_;
+};
+
+}  // namespace coat
