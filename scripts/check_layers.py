@@ -17,9 +17,10 @@ ALLOWED = {
     "recipes": ["base", "config"],
     "nn": ["base", "config", "numerics", "ops", "recipes"],
     "models": ["base", "config", "numerics", "ops", "recipes", "nn"],
+    "convert": ["base", "config", "checkpoint", "nn", "models"],
     "optim": ["base", "config", "numerics", "ops", "recipes", "nn"],
     "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "cuda"],
-    "tools": ["base", "config", "data", "checkpoint", "train", "cpu", "cuda"],
+    "tools": ["base", "config", "data", "checkpoint", "convert", "train", "cpu", "cuda"],
     "tests": None,  # anything
     "bench": None,
 }

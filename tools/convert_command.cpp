@@ -1,12 +1,15 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <array>
 #include <filesystem>
-#include <map>
+#include <utility>
 
 #include "base/error.h"
-#include "checkpoint/convert.h"
+#include "convert/convert.h"
 #include "tools/commands.h"
 #include "tools/output.h"
+#include "train/console.h"
 
 namespace coat {
 
@@ -31,22 +34,44 @@ FloatType TypeOf(const std::string& dtype) {
   throw UsageError(fmt::format("--dtype: found {}; accepted: float32, bfloat16, float16", dtype));
 }
 
-/// Throws UsageError unless the conversion is from one kind to the other.
-void CheckTarget(const ConvertArguments& arguments, ModelKind source) {
-  const std::string target = source == ModelKind::kCheckpoint ? "hf" : "coat";
-  if (!arguments.to.empty() && arguments.to != "hf" && arguments.to != "coat") {
-    throw UsageError(fmt::format("--to: found {}; accepted: hf, coat", arguments.to));
+/// Our names of the kinds, as --to takes them.
+constexpr std::array<std::pair<std::string_view, ModelKind>, 2> kKinds = {
+    {{"coat", ModelKind::kCheckpoint}, {"hf", ModelKind::kHuggingFace}}};
+
+/// The kind to write: the one asked for, or what `source` is not.
+ModelKind TargetOf(const ConvertArguments& arguments, ModelKind source) {
+  if (arguments.to.empty()) {
+    return source == ModelKind::kCheckpoint ? ModelKind::kHuggingFace : ModelKind::kCheckpoint;
   }
-  if (!arguments.to.empty() && arguments.to != target) {
-    throw UsageError(
-        fmt::format("--to: {} is of the kind {} already; accepted: {}", arguments.from, arguments.to, target));
+  for (const auto& [name, kind] : kKinds) {
+    if (name != arguments.to) continue;
+    if (kind == ModelKind::kCheckpoint && source == kind) {
+      throw UsageError(fmt::format("--to: {} is of the kind {} already; accepted: hf", arguments.from, name));
+    }
+    return kind;
   }
-  if (source == ModelKind::kCheckpoint) return;
-  if (arguments.dtype && TypeOf(*arguments.dtype) != FloatType::kFloat32) {
+  throw UsageError(fmt::format("--to: found {}; accepted: coat, hf", arguments.to));
+}
+
+WriteOptions OptionsOf(const ConvertArguments& arguments, ModelKind target) {
+  WriteOptions options;
+  options.if_exists = arguments.overwrite ? IfExists::kReplace : IfExists::kRefuse;
+  if (arguments.dtype) options.type = TypeOf(*arguments.dtype);
+  if (target == ModelKind::kCheckpoint && options.type != FloatType::kFloat32) {
     throw UsageError(
         fmt::format("--dtype: found {}; accepted: float32, which parameters of a checkpoint have", *arguments.dtype));
   }
-  if (arguments.shard_bytes) throw UsageError("--shard_size: a checkpoint is one file; accepted with --to hf");
+  if (arguments.shard_bytes && target != ModelKind::kHuggingFace) {
+    throw UsageError("--shard_size: a checkpoint is one file; accepted with --to hf");
+  }
+  options.shard_bytes = arguments.shard_bytes.value_or(options.shard_bytes);
+  return options;
+}
+
+std::string ProgressText(std::int64_t done, std::int64_t total) {
+  return fmt::format("convert  {:.1f}%  {:.1f} of {:.1f} million parameters",
+                     100.0 * static_cast<double>(done) / static_cast<double>(total), static_cast<double>(done) / 1e6,
+                     static_cast<double>(total) / 1e6);
 }
 
 }  // namespace
@@ -56,20 +81,18 @@ int RunConvertCommand(const ConvertArguments& arguments) {
     throw UsageError("convert: expected the model to read and the folder to write; see coat convert --help");
   }
   const ModelKind source = KindOfModel(arguments.from);
-  CheckTarget(arguments, source);
+  const ModelKind target = TargetOf(arguments, source);
+  WriteOptions options = OptionsOf(arguments, target);
   RequireApart(arguments.from, arguments.to_folder);
-  const IfExists if_exists = arguments.overwrite ? IfExists::kReplace : IfExists::kRefuse;
-  ConversionResult result;
-  if (source == ModelKind::kCheckpoint) {
-    ExportOptions options = {.if_exists = if_exists};
-    if (arguments.dtype) options.type = TypeOf(*arguments.dtype);
-    if (arguments.shard_bytes) options.shard_bytes = *arguments.shard_bytes;
-    result = ExportToHf(arguments.from, arguments.to_folder, options);
-  } else {
-    result = ImportFromHf(arguments.from, arguments.to_folder, if_exists);
-  }
+  // Results go to standard output, so progress is shown where errors are.
+  Console console(DetectConsole(STDERR_FILENO));
+  options.progress = [&](std::int64_t done, std::int64_t total) { console.ShowProgress(ProgressText(done, total)); };
+  const Model model = OpenModel(arguments.from);
+  const ConversionResult result = WriteModel(model, target, arguments.to_folder, options);
+  console.ClearProgress();
   Print(fmt::format("{} parameters in {} tensors, {} file{} in {}\n", result.parameters, result.tensors, result.files,
                     result.files == 1 ? "" : "s", arguments.to_folder));
+  for (const std::string& what : model.left_behind) Print(fmt::format("not taken over: {}\n", what));
   return kExitSuccess;
 }
 

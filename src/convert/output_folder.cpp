@@ -1,4 +1,4 @@
-#include "checkpoint/output_folder.h"
+#include "convert/output_folder.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "base/file_system.h"
 #include "checkpoint/directory.h"
 #include "checkpoint/file_names.h"
-#include "checkpoint/hf_files.h"
+#include "convert/hf_files.h"
 
 namespace coat {
 

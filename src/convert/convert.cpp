@@ -1,11 +1,11 @@
-#include "checkpoint/convert.h"
+#include "convert/convert.h"
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "checkpoint/directory.h"
 #include "checkpoint/file_names.h"
-#include "checkpoint/hf_files.h"
+#include "convert/hf_files.h"
 
 namespace coat {
 
@@ -18,6 +18,14 @@ ModelKind KindOfModel(const std::string& folder) {
                   "directory (with {}){}",
                   folder, kTrainerStateFile, kConfigFile, kHfConfigFile,
                   IsWholeCheckpoint(latest) ? fmt::format("; did you mean {}?", latest) : ""));
+}
+
+Model OpenModel(const std::string& folder) {
+  return KindOfModel(folder) == ModelKind::kCheckpoint ? OpenCheckpoint(folder) : OpenHf(folder);
+}
+
+ConversionResult WriteModel(const Model& model, ModelKind kind, const std::string& to, const WriteOptions& options) {
+  return kind == ModelKind::kCheckpoint ? WriteCheckpoint(model, to, options) : WriteHf(model, to, options);
 }
 
 }  // namespace coat

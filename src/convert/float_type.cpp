@@ -1,4 +1,4 @@
-#include "checkpoint/float_type.h"
+#include "convert/float_type.h"
 
 #include <bit>
 #include <cmath>

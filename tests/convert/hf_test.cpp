@@ -8,7 +8,7 @@
 #include "checkpoint/checksum.h"
 #include "config/load.h"
 #include "numerics/bfloat16.h"
-#include "tests/support/model_folders.h"
+#include "tests/convert/model_folders.h"
 #include "tests/support/python.h"
 
 namespace coat {
@@ -103,7 +103,7 @@ TEST_F(Convert, TransformersComputesTheSameLogits) {
   for (const std::int64_t shard_bytes : {std::int64_t{1} << 30, std::int64_t{600000}}) {
     ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"),
                {.shard_bytes = shard_bytes, .if_exists = IfExists::kReplace});
-    const PythonOutcome outcome = RunPython("tests/hf_logits.py", {File("hf"), GoldenPath()});
+    const PythonOutcome outcome = RunPython("tests/convert/hf_logits.py", {File("hf"), GoldenPath()});
     if (outcome.exit_code == kPythonSkips) GTEST_SKIP() << outcome.output;
     EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
   }

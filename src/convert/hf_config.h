@@ -1,9 +1,9 @@
 #pragma once
-// The architecture in a Hugging Face config.json of an OlmoForCausalLM, to and from our configuration.
+// The architecture in a Hugging Face config.json of an OlmoForCausalLM or Olmo2ForCausalLM, to and from our configuration.
 
 #include <string>
 
-#include "checkpoint/float_type.h"
+#include "convert/float_type.h"
 #include "config/config.h"
 
 namespace coat {
@@ -12,12 +12,13 @@ namespace coat {
 ///
 /// vocab_size there counts the rows of the embedding, so that it is both our vocab_size and our embedding_size.
 /// A key that is absent has transformers' default. Throws IoError if the file cannot be read or is no JSON object, and
-/// ConfigError with key, what was found and what is accepted for another architecture (OLMo 2 among them) and for
-/// anything that our model does not have: biases, another activation, scaled rotary positions, dropout, quantization.
+/// ConfigError with key, what was found and what is accepted for another architecture and for anything that our
+/// model does not have: biases, another activation, scaled rotary positions, dropout, quantization.
 ModelConfig ReadHfConfig(const std::string& path);
 
 /// config.json for `config` with weights of `type`. `source` names the configuration in messages. Throws ConfigError
-/// for what OlmoForCausalLM does not have: layer_norm_eps other than 1e-5, scale_logits.
+/// for a model that is neither: scale_logits; of OLMo 1 layer_norm_eps other than 1e-5; of OLMo 2 clip_qkv, or no norm
+/// of queries and keys.
 std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source);
 
 /// generation_config.json.

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_writer.h"
-#include "checkpoint/convert.h"
+#include "convert/convert.h"
 #include "config/dump.h"
 #include "models/olmo.h"
 #include "tests/support/source_dir.h"
@@ -46,6 +46,14 @@ inline void FillTensors(const NamedTensors& tensors, SafetensorsWriter& writer) 
     const std::string& bytes = tensors.bytes.at(info.name);
     writer.Write(info.name, std::as_bytes(std::span(bytes)));
   }
+}
+
+inline ConversionResult ExportToHf(const std::string& from, const std::string& to, const WriteOptions& options) {
+  return WriteHf(OpenCheckpoint(from), to, options);
+}
+
+inline ConversionResult ImportFromHf(const std::string& from, const std::string& to, IfExists if_exists) {
+  return WriteCheckpoint(OpenHf(from), to, {.if_exists = if_exists});
 }
 
 class ModelFolders : public testing::Test {

@@ -1,4 +1,4 @@
-#include "checkpoint/hf_config.h"
+#include "convert/hf_config.h"
 
 #include <fmt/format.h>
 
@@ -18,8 +18,13 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kArchitecture = "OlmoForCausalLM";
-constexpr double kNormEps = 1e-5;  // OlmoLayerNorm has no other
+struct Architecture {
+  std::string_view name;
+  std::string_view model_type;
+};
+constexpr Architecture kOlmo1 = {"OlmoForCausalLM", "olmo"};
+constexpr Architecture kOlmo2 = {"Olmo2ForCausalLM", "olmo2"};
+constexpr double kOlmo1NormEps = 1e-5;  // OlmoLayerNorm has no other
 constexpr double kRopeTheta = 10000.0;
 constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
 
@@ -82,6 +87,8 @@ class HfObject {
     if (value != nullptr && *value != only) Fail(key, Text(only));
   }
 
+  const std::string& place() const { return place_; }
+
   std::optional<HfObject> Inside(std::string_view key) const {
     const json* const value = Find(key);
     if (value == nullptr) return std::nullopt;
@@ -100,19 +107,34 @@ class HfObject {
   json object_;
 };
 
-void CheckArchitecture(const HfObject& object) {
-  const std::string accepted = fmt::format("[\"{}\"]", kArchitecture);
+/// Which of the two models the file describes. Throws ConfigError for any other.
+Architecture ArchitectureOf(const HfObject& object) {
+  const std::string accepted = fmt::format("[\"{}\"] or [\"{}\"]", kOlmo1.name, kOlmo2.name);
   const json* const architectures = object.Find("architectures");
   if (architectures == nullptr) object.Fail("architectures", accepted);
-  if (*architectures == json::array({"Olmo2ForCausalLM"})) {
-    object.Fail("architectures", accepted + "; this build does not have OLMo 2 yet");
+  for (const Architecture& architecture : {kOlmo1, kOlmo2}) {
+    if (*architectures != json::array({architecture.name})) continue;
+    object.RequireOnly("model_type", architecture.model_type);
+    return architecture;
   }
-  if (*architectures != json::array({kArchitecture})) object.Fail("architectures", accepted);
-  object.RequireOnly("model_type", "olmo");
+  object.Fail("architectures", accepted);
+}
+
+/// Refuses what neither of our models has.
+void CheckPlain(const HfObject& object) {
   object.RequireOnly("attention_bias", false);
   object.RequireOnly("hidden_act", "silu");
   object.RequireOnly("attention_dropout", 0.0);
   if (object.Find("quantization_config") != nullptr) object.Fail("quantization_config", "null: plain weights");
+}
+
+/// The token that ends a document, or the only one of a list.
+std::int64_t EndOfText(const HfObject& object, std::int64_t vocabulary) {
+  const json* const value = object.Find("eos_token_id");
+  if (value == nullptr || !value->is_array()) return object.Integer("eos_token_id", 50279, 0, vocabulary - 1);
+  if (value->size() != 1) object.Fail("eos_token_id", "one token");
+  return HfObject(object.place(), {{"eos_token_id", value->front()}})
+      .Integer("eos_token_id", std::nullopt, 0, vocabulary - 1);
 }
 
 /// The base of the rotary frequencies: in rope_parameters, or of its own in files of transformers 4.
@@ -146,6 +168,38 @@ void ReadHeads(const HfObject& object, ModelConfig& model) {
   object.RequireOnly("head_dim", model.HeadSize());
 }
 
+void ReadNorms(const HfObject& object, const Architecture& architecture, ModelConfig& model) {
+  const bool olmo2 = architecture.name == kOlmo2.name;
+  model.norm_after = olmo2;
+  model.attention_layer_norm = olmo2;
+  model.layer_norm_with_affine = olmo2;
+  model.layer_norm_type = olmo2 ? LayerNormType::kRms : LayerNormType::kDefault;
+  model.layer_norm_eps = olmo2 ? object.Number("rms_norm_eps", 1e-5) : kOlmo1NormEps;
+  if (!(model.layer_norm_eps > 0.0)) object.Fail("rms_norm_eps", "a number above 0");
+  if (object.Find("clip_qkv") == nullptr) return;
+  if (olmo2) object.Fail("clip_qkv", fmt::format("null, as {} does not clip", kOlmo2.name));
+  model.clip_qkv = object.Number("clip_qkv", 0.0);
+  if (!(*model.clip_qkv > 0.0)) object.Fail("clip_qkv", "null or a number above 0");
+}
+
+/// Which of the two models `config` is. Throws ConfigError for one that neither can express.
+Architecture ArchitectureFor(const ModelConfig& config, const std::string& source) {
+  const auto require = [&](bool holds, std::string_view key, const auto& found, const std::string& accepted) {
+    if (!holds) throw ConfigError(fmt::format("{}: model.{}: found {}; accepted: {}", source, key, found, accepted));
+  };
+  require(!config.scale_logits, "scale_logits", true, "false, as transformers does not scale logits");
+  if (config.norm_after) {
+    require(config.attention_layer_norm, "attention_layer_norm", false,
+            fmt::format("true, as {} norms queries and keys", kOlmo2.name));
+    require(!config.clip_qkv, "clip_qkv", config.clip_qkv.value_or(0.0),
+            fmt::format("null, as {} does not clip", kOlmo2.name));
+    return kOlmo2;
+  }
+  require(config.layer_norm_eps == kOlmo1NormEps, "layer_norm_eps", config.layer_norm_eps,
+          fmt::format("{}, which is the only one that {} has", kOlmo1NormEps, kOlmo1.name));
+  return kOlmo1;
+}
+
 json ReadObject(const std::string& path) {
   const MappedFile file(path);
   try {
@@ -161,7 +215,8 @@ json ReadObject(const std::string& path) {
 
 ModelConfig ReadHfConfig(const std::string& path) {
   const HfObject object(path, ReadObject(path));
-  CheckArchitecture(object);
+  const Architecture architecture = ArchitectureOf(object);
+  CheckPlain(object);
   ModelConfig model;
   model.d_model = object.Integer("hidden_size", std::nullopt, 1);
   ReadHeads(object, model);
@@ -170,19 +225,14 @@ ModelConfig ReadHfConfig(const std::string& path) {
   model.max_sequence_length = object.Integer("max_position_embeddings", 2048, 1);
   model.vocab_size = object.Integer("vocab_size", std::nullopt, 1);
   model.embedding_size = model.vocab_size;
-  model.eos_token_id = object.Integer("eos_token_id", 50279, 0, model.vocab_size - 1);
+  model.eos_token_id = EndOfText(object, model.vocab_size);
   model.pad_token_id = object.Integer("pad_token_id", 1, 0, model.vocab_size - 1);
   model.weight_tying = object.Bool("tie_word_embeddings", false);
-  if (object.Find("clip_qkv") != nullptr) {
-    model.clip_qkv = object.Number("clip_qkv", 0.0);
-    if (!(*model.clip_qkv > 0.0)) object.Fail("clip_qkv", "null or a number above 0");
-  }
+  ReadNorms(object, architecture, model);
   model.rope_theta = RopeTheta(object);
   model.init_std = object.Number("initializer_range", 0.02);
   if (!(model.init_std > 0.0)) object.Fail("initializer_range", "a number above 0");
   model.rope = true;
-  model.layer_norm_with_affine = false;
-  model.layer_norm_eps = kNormEps;
   model.include_bias = false;
   model.attention_dropout = 0.0;
   model.residual_dropout = 0.0;
@@ -191,27 +241,20 @@ ModelConfig ReadHfConfig(const std::string& path) {
 }
 
 std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source) {
-  if (config.layer_norm_eps != kNormEps) {
-    throw ConfigError(fmt::format("{}: model.layer_norm_eps: found {}; accepted: {}, which is the only one that {} has",
-                                  source, config.layer_norm_eps, kNormEps, kArchitecture));
-  }
-  if (config.scale_logits) {
-    throw ConfigError(fmt::format("{}: model.scale_logits: found true; accepted: false, as {} does not scale logits",
-                                  source, kArchitecture));
-  }
+  const Architecture architecture = ArchitectureFor(config, source);
   json object = {
-      {"architectures", json::array({kArchitecture})},
+      {"architectures", json::array({architecture.name})},
       {"attention_bias", false},
       {"attention_dropout", 0.0},
       {"bos_token_id", nullptr},
-      {"clip_qkv", nullptr},
+      {"dtype", TorchName(type)},
       {"eos_token_id", config.eos_token_id},
       {"hidden_act", "silu"},
       {"hidden_size", config.d_model},
       {"initializer_range", config.init_std},
       {"intermediate_size", config.HiddenWidth()},
       {"max_position_embeddings", config.max_sequence_length},
-      {"model_type", "olmo"},
+      {"model_type", architecture.model_type},
       {"num_attention_heads", config.n_heads},
       {"num_hidden_layers", config.n_layers},
       {"num_key_value_heads", config.KvHeads()},
@@ -219,10 +262,14 @@ std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std:
       {"rope_parameters", {{"rope_theta", static_cast<double>(config.rope_theta)}, {"rope_type", "default"}}},
       {"rope_theta", static_cast<double>(config.rope_theta)},  // as transformers 4 reads it
       {"tie_word_embeddings", config.weight_tying},
-      {"torch_dtype", TorchName(type)},
+      {"torch_dtype", TorchName(type)},  // as transformers 4 reads it
       {"use_cache", true},
       {"vocab_size", config.EmbeddingRows()}};
-  if (config.clip_qkv) object["clip_qkv"] = *config.clip_qkv;
+  if (architecture.name == kOlmo2.name) {
+    object["rms_norm_eps"] = config.layer_norm_eps;
+  } else {
+    object["clip_qkv"] = config.clip_qkv ? json(*config.clip_qkv) : json(nullptr);
+  }
   return object.dump(2) + "\n";
 }
 

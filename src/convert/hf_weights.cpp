@@ -1,4 +1,4 @@
-#include "checkpoint/hf_weights.h"
+#include "convert/hf_weights.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/file_names.h"
 #include "checkpoint/file_record.h"
-#include "checkpoint/hf_files.h"
+#include "convert/hf_files.h"
 #include "checkpoint/quoted.h"
 
 namespace coat {

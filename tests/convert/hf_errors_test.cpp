@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/error_of.h"
-#include "tests/support/model_folders.h"
+#include "tests/convert/model_folders.h"
 
 namespace coat {
 namespace {

@@ -1,0 +1,25 @@
+#pragma once
+// Models between our checkpoints and the formats of others.
+//
+// Sources are mapped and tensors carried over in pieces, so that no model is in memory.
+
+#include <string>
+
+#include "convert/model.h"
+#include "convert/write_model.h"
+
+namespace coat {
+
+/// What a folder is to a conversion.
+enum class ModelKind { kCheckpoint, kHuggingFace };
+
+/// By its files: train.json and config.yaml, or config.json. Throws IoError for a folder that is neither.
+ModelKind KindOfModel(const std::string& folder);
+
+/// Opens a model of any kind.
+Model OpenModel(const std::string& folder);
+
+/// Writes a model as one of a kind.
+ConversionResult WriteModel(const Model& model, ModelKind kind, const std::string& to, const WriteOptions& options);
+
+}  // namespace coat

@@ -1,0 +1,56 @@
+#pragma once
+// A model on its way from one format to another.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "convert/float_type.h"
+
+namespace coat {
+
+/// Values of one type that lie somewhere in a mapped file.
+struct TensorPiece {
+  FloatType type = FloatType::kFloat32;
+  std::int64_t elements = 0;
+  std::string place;                                  // "FILE: tensor X", for messages
+  std::function<std::span<const std::byte>()> bytes;  // asks for them when called; valid while the model lives
+};
+
+/// One of our tensors, row-major: its pieces follow each other.
+struct ModelTensor {
+  std::string name;  // "transformer.blocks.0.att_proj.weight"
+  std::vector<std::int64_t> shape;
+  std::vector<TensorPiece> pieces;
+
+  std::int64_t elements() const;
+};
+
+/// A model in any of the formats, opened and checked: its tensors are exactly those of its configuration.
+struct Model {
+  TrainConfig config;       // the architecture and, where the source has them, the settings of its run
+  std::string config_path;  // the file that it is from
+  std::vector<ModelTensor> tensors;          // in the order of OlmoParameters
+  std::vector<std::string> left_behind;      // what the source has besides and no format takes over, for the log
+  std::shared_ptr<const void> files;         // keeps the pieces' bytes
+};
+
+/// The names and shapes of a configuration's parameters, without pieces.
+std::vector<ModelTensor> TensorsOf(const ModelConfig& config);
+
+/// The checkpoint in `folder`, written by a run or by a conversion. Throws IoError for damaged files and for tensors
+/// that are missing, left over, or of another shape or type than its configuration says; ConfigError for one that this
+/// build cannot honor.
+Model OpenCheckpoint(const std::string& folder);
+
+/// The Hugging Face directory `folder`. A tied model may have a head that equals its embedding; buffers of rotary
+/// frequencies are passed over. Throws ConfigError as ReadHfConfig does; IoError for damaged files and for tensors that
+/// are missing, left over, or of another shape or type than config.json says.
+Model OpenHf(const std::string& folder);
+
+}  // namespace coat

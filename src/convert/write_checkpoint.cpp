@@ -1,0 +1,46 @@
+// A model as a checkpoint.
+
+#include "base/error.h"
+#include "checkpoint/directory.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/trainer_state.h"
+#include "config/dump.h"
+#include "convert/hf_files.h"
+#include "convert/output_folder.h"
+#include "convert/progress.h"
+#include "convert/write_model.h"
+
+namespace coat {
+
+namespace {
+
+FileRecord WriteTensors(const Model& model, const std::string& path, Progress& progress) {
+  std::vector<TensorInfo> infos;
+  for (const ModelTensor& tensor : model.tensors) {
+    infos.push_back({.name = tensor.name, .dtype = "F32", .shape = tensor.shape});
+  }
+  SafetensorsWriter writer(path, std::move(infos), {{"format", "pt"}});
+  for (const ModelTensor& tensor : model.tensors) {
+    CopyValues(tensor, 0, tensor.elements(), FloatType::kFloat32,
+               progress.Counted(FloatType::kFloat32,
+                                [&](std::span<const std::byte> bytes) { writer.Write(tensor.name, bytes); }));
+  }
+  return writer.Finish();
+}
+
+}  // namespace
+
+ConversionResult WriteCheckpoint(const Model& model, const std::string& to, const WriteOptions& options) {
+  COAT_REQUIRE(options.type == FloatType::kFloat32, "WriteCheckpoint: type is {}; expected float32",
+               TorchName(options.type));
+  Progress progress(model, options);
+  OutputFolder folder(to, options.if_exists);
+  TrainerState state;
+  state.files.push_back(WriteTensors(model, folder.FilePath(kHfModelFile), progress));
+  state.files.push_back(folder.WriteText(std::string(kConfigFile), Dump(model.config)));
+  folder.WriteText(std::string(kTrainerStateFile), FormatTrainerState(state));
+  folder.Commit();
+  return {.tensors = static_cast<std::int64_t>(model.tensors.size()), .parameters = progress.total(), .files = 1};
+}
+
+}  // namespace coat
