@@ -44,7 +44,8 @@ void CopyValues(const ModelTensor& tensor, std::int64_t first, std::int64_t coun
     begin += piece.elements;
     if (from >= to) continue;
     const std::size_t size = SizeOf(piece.type);
-    CopyPiece(piece, piece.bytes().subspan(static_cast<std::size_t>(from) * size, static_cast<std::size_t>(to - from) * size),
+    CopyPiece(piece,
+              piece.bytes().subspan(static_cast<std::size_t>(from) * size, static_cast<std::size_t>(to - from) * size),
               type, sink);
   }
 }

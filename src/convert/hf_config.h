@@ -1,10 +1,11 @@
 #pragma once
-// The architecture in a Hugging Face config.json of an OlmoForCausalLM or Olmo2ForCausalLM, to and from our configuration.
+// The architecture in a Hugging Face config.json of an OlmoForCausalLM or Olmo2ForCausalLM, to and from our
+// configuration.
 
 #include <string>
 
-#include "convert/float_type.h"
 #include "config/config.h"
+#include "convert/float_type.h"
 
 namespace coat {
 

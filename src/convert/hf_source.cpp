@@ -81,9 +81,10 @@ Model OpenHf(const std::string& folder) {
   }
   for (const std::string& name : weights->names()) {
     if (wanted.contains(name) || IsRedundant(*weights, name, model.config.model, model.config_path)) continue;
-    throw IoError(fmt::format("{}: tensor {} is no part of the model that {} describes; linear layers have no biases, "
-                              "and OLMo 1's norms no weights",
-                              weights->FileOf(name)->path(), Quoted(name), model.config_path));
+    throw IoError(
+        fmt::format("{}: tensor {} is no part of the model that {} describes; linear layers have no biases, "
+                    "and OLMo 1's norms no weights",
+                    weights->FileOf(name)->path(), Quoted(name), model.config_path));
   }
   return model;
 }

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "checkpoint/file_names.h"
 #include "checkpoint/file_record.h"
-#include "convert/hf_files.h"
 #include "checkpoint/quoted.h"
+#include "convert/hf_files.h"
 
 namespace coat {
 

@@ -33,11 +33,11 @@ struct ModelTensor {
 
 /// A model in any of the formats, opened and checked: its tensors are exactly those of its configuration.
 struct Model {
-  TrainConfig config;       // the architecture and, where the source has them, the settings of its run
-  std::string config_path;  // the file that it is from
-  std::vector<ModelTensor> tensors;          // in the order of OlmoParameters
-  std::vector<std::string> left_behind;      // what the source has besides and no format takes over, for the log
-  std::shared_ptr<const void> files;         // keeps the pieces' bytes
+  TrainConfig config;                    // the architecture and, where the source has them, the settings of its run
+  std::string config_path;               // the file that it is from
+  std::vector<ModelTensor> tensors;      // in the order of OlmoParameters
+  std::vector<std::string> left_behind;  // what the source has besides and no format takes over, for the log
+  std::shared_ptr<const void> files;     // keeps the pieces' bytes
 };
 
 /// The names and shapes of a configuration's parameters, without pieces.

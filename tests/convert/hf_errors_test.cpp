@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/support/error_of.h"
 #include "tests/convert/model_folders.h"
+#include "tests/support/error_of.h"
 
 namespace coat {
 namespace {
@@ -54,8 +54,9 @@ class ConvertErrors : public ModelFolders {
 };
 
 TEST_F(ConvertErrors, RefusesOtherArchitectures) {
-  ExpectConfigRefused("architectures", {"Olmo2ForCausalLM"}, "this build does not have OLMo 2 yet");
-  ExpectConfigRefused("architectures", {"LlamaForCausalLM"}, "accepted: [\"OlmoForCausalLM\"]");
+  const std::string_view accepted = "accepted: [\"OlmoForCausalLM\"] or [\"Olmo2ForCausalLM\"]";
+  ExpectConfigRefused("architectures", {"LlamaForCausalLM"}, accepted);
+  ExpectConfigRefused("architectures", {"OlmoForCausalLM", "Olmo2ForCausalLM"}, accepted);
   ExpectConfigRefused("architectures", nullptr, "found nothing; accepted: [\"OlmoForCausalLM\"]");
   ExpectConfigRefused("model_type", "hf_olmo", "accepted: \"olmo\"");
   ExpectConfigRefused("attention_bias", true, "accepted: false");
@@ -76,6 +77,8 @@ TEST_F(ConvertErrors, RefusesValuesThatMakeNoSense) {
   ExpectConfigRefused("num_key_value_heads", 3, "a divisor of num_attention_heads, 4");
   ExpectConfigRefused("clip_qkv", -1.0, "a number above 0");
   ExpectConfigRefused("eos_token_id", 64, "found 64; accepted: an integer from 0 to 63");
+  ExpectConfigRefused("eos_token_id", {3, 4}, "found [3,4]; accepted: one token");
+  ExpectConfigRefused("eos_token_id", json::array({64}), "found 64; accepted: an integer from 0 to 63");
   ExpectConfigRefused("eos_token_id", nullptr, "found 50279, the default");
   ExpectConfigRefused("pad_token_id", -1, "found -1");
   ExpectConfigRefused("tie_word_embeddings", "no", "true or false");
@@ -92,7 +95,7 @@ TEST_F(ConvertErrors, RefusesTensorsThatAreMissingLeftOverOrOfAnotherShape) {
 
   tensors = tensors_;
   tensors.Add({.name = "model.norm.weight", .dtype = "F32", .shape = {1}}, "abcd");
-  ExpectTensorsRefused(tensors, {"\"model.norm.weight\"", "its norms no weights"});
+  ExpectTensorsRefused(tensors, {"\"model.norm.weight\"", "OLMo 1's norms no weights"});
   tensors = tensors_;
   tensors.Add({.name = "model.layers.0.self_attn.q_proj.bias", .dtype = "F32", .shape = {1}}, "abcd");
   ExpectTensorsRefused(tensors, {"q_proj.bias", "have no biases"});

@@ -1,6 +1,5 @@
 // Models converted to Hugging Face directories and back: names, bytes, types, logits.
 
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -31,7 +30,7 @@ TEST_F(Convert, ExportHasTheBytesThatTransformersWrites) {
   EXPECT_EQ(result.parameters, 589824);
   EXPECT_EQ(result.files, 1);
   EXPECT_EQ(NamesIn(File("hf")), (std::set<std::string>{"config.json", "generation_config.json", "model.safetensors"}));
-  // The file that save_pretrained of transformers 5.17 makes of the same weights.
+  // The file that save_pretrained of transformers makes of the same weights.
   const std::string model = folder_.Read("hf/model.safetensors");
   EXPECT_EQ(model.size(), 2360912u);
   EXPECT_EQ(Crc32Of(model), 0x64beef4fu);
@@ -40,6 +39,7 @@ TEST_F(Convert, ExportHasTheBytesThatTransformersWrites) {
                          {"attention_dropout", 0.0},
                          {"bos_token_id", nullptr},
                          {"clip_qkv", nullptr},
+                         {"dtype", "float32"},
                          {"eos_token_id", 499},
                          {"hidden_act", "silu"},
                          {"hidden_size", 128},

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_writer.h"
-#include "convert/convert.h"
 #include "config/dump.h"
+#include "convert/convert.h"
 #include "models/olmo.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
