@@ -1,6 +1,6 @@
 # Everything comes from the system; nothing is fetched. scripts/install_packages.sh installs it on Debian.
 #
-# fmt, yaml-cpp, zlib and GoogleTest are linked statically, and with CUDA OpenBLAS too: programs are built where a
+# fmt, yaml-cpp, zlib, zstd and GoogleTest are linked statically, and with CUDA OpenBLAS too: programs are built where a
 # compiler is and run where a GPU is.
 find_package(fmt REQUIRED)
 find_package(yaml-cpp REQUIRED)
@@ -8,6 +8,8 @@ find_library(COAT_YAML_CPP_LIBRARY libyaml-cpp.a REQUIRED)
 set(ZLIB_USE_STATIC_LIBS ON)
 find_package(nlohmann_json REQUIRED)
 find_package(ZLIB REQUIRED)
+find_path(COAT_ZSTD_INCLUDE zstd.h REQUIRED)
+find_library(COAT_ZSTD_LIBRARY libzstd.a REQUIRED)
 find_package(CLI11 REQUIRED)
 
 add_library(coat_blas INTERFACE)

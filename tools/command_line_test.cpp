@@ -49,7 +49,7 @@ TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
   ExpectError(RunCoat({"train", "a.yaml", "--threads=0"}), 2, {"--threads"});
   ExpectError(RunCoat({"train", "a.yaml", "--threads=x"}), 2, {"--threads"});
   ExpectError(RunCoat({"tokenize", "a.txt"}), 2, {"at least one input file"});
-  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2, {"gpt2; accepted: bytes"});
+  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2, {"gpt2", "accepted: bytes, or the path"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--dtype", "int8"}), 2, {"int8; accepted: uint16, uint32"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
 }

@@ -44,7 +44,9 @@ int RunConfigReferenceCommand();
 struct TokenizeArguments {
   std::vector<std::string> files;  // the inputs and, last, the output
   std::string tokenizer;
-  std::string dtype;
+  std::optional<std::string> dtype;
+  std::optional<std::int32_t> eos_token_id;
+  std::optional<std::int64_t> shard_bytes;
   double validation_fraction = 0;
   std::string validation_file;
   bool overwrite = false;

@@ -56,12 +56,15 @@ constexpr const char* kConfigFooter = R"(Examples:
   coat config --reference)";
 
 constexpr const char* kTokenizeFooter =
-    R"(The tokenizer "bytes": ids 0 to 255 are bytes, 256 ends a document. A file whose name ends in .jsonl (or .jsonl.gz) has
-one JSON object a line, each with a document in "text"; any other file is one document. gzip is decompressed.
+    R"(The tokenizer "bytes": ids 0 to 255 are bytes, 256 ends a document. Any other is the path of a tokenizer.json with
+byte-level BPE, as OLMo's, which the Python library tokenizers reads (COAT_PYTHON names the interpreter that has it; else
+python3). A file whose name ends in .jsonl (or .jsonl.gz, .jsonl.zst) has one JSON object a line, each with a document in
+"text"; any other file is one document. gzip and zstd data are decompressed.
 
 Examples:
   coat tokenize book.txt train.npy
-  coat tokenize a.jsonl b.jsonl.gz train.npy --dtype uint32 --validation 0.01 validation.npy)";
+  coat tokenize a.jsonl b.jsonl.gz train.npy --dtype uint32 --validation 0.01 validation.npy
+  coat tokenize part-*.jsonl.zst dolma.npy --tokenizer tokenizer.json --shard_size 1073741824)";
 
 constexpr const char* kConvertFooter =
     R"(IN is a checkpoint (runs/first/latest), and OUT a Hugging Face directory of an OlmoForCausalLM; or the other way round.
@@ -210,12 +213,18 @@ Command AddTokenize(CLI::App& coat) {
   const auto state = std::make_shared<State>();
   TokenizeArguments& arguments = state->arguments;
   arguments.tokenizer = "bytes";
-  arguments.dtype = "uint16";
   CLI::App* const app =
       AddApp(coat, "tokenize", "IN... OUT.npy [OPTIONS]", "Make token files from text", kTokenizeFooter);
   app->add_option("FILES", arguments.files, "the files to read, then the one to write")->option_text("IN... OUT.npy");
-  app->add_option("--tokenizer", arguments.tokenizer, "bytes (default)")->type_name("NAME");
-  app->add_option("--dtype", arguments.dtype, "type of a token: uint16 (default) or uint32")->type_name("TYPE");
+  app->add_option("--tokenizer", arguments.tokenizer, "bytes (default), or the path of a tokenizer.json")
+      ->type_name("NAME");
+  app->add_option("--dtype", arguments.dtype, "type of a token: uint16 or uint32; default: the first that is enough")
+      ->type_name("TYPE");
+  app->add_option("--eos_token_id", arguments.eos_token_id, "ends a document; default: <|endoftext|>, 256 of bytes")
+      ->type_name("ID");
+  app->add_option("--shard_size", arguments.shard_bytes, "write files of at most so many bytes: OUT-00000.npy, ...")
+      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()).description(""))
+      ->type_name("BYTES");
   app->add_option("--validation", state->validation, "the last part of the tokens (say 0.05) to a file of its own")
       ->type_name("FRACTION VAL.npy");
   app->add_flag("--overwrite", arguments.overwrite, "replace output files that exist");

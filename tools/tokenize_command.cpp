@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <memory>
+#include <optional>
+
 #include "base/error.h"
 #include "data/tokenize.h"
 #include "tools/commands.h"
@@ -24,9 +27,11 @@ std::string Count(std::int64_t count, std::string_view what) {
 }
 
 std::string Summary(const TokenizeArguments& arguments, const TokenizeResult& result) {
+  const std::string& output = arguments.files.back();
   std::string text =
       fmt::format("{}, {}, {}: {} in {}", Count(result.documents, "document"), Count(result.text_bytes, "byte"),
-                  Count(result.tokens, "token"), result.tokens - result.validation_tokens, arguments.files.back());
+                  Count(result.tokens, "token"), result.tokens - result.validation_tokens,
+                  arguments.shard_bytes ? fmt::format("{} of {}", Count(result.files, "shard"), output) : output);
   if (!arguments.validation_file.empty()) {
     text += fmt::format(", {} in {}", result.validation_tokens, arguments.validation_file);
   }
@@ -34,28 +39,35 @@ std::string Summary(const TokenizeArguments& arguments, const TokenizeResult& re
   return text + "\n";
 }
 
+/// What --dtype says, or else the smallest type that holds the vocabulary.
+TokenType TypeOf(const std::optional<std::string>& dtype, const Tokenizer& tokenizer) {
+  if (!dtype) return tokenizer.vocab_size() <= 1 << 16 ? TokenType::kUint16 : TokenType::kUint32;
+  if (*dtype == "uint16") return TokenType::kUint16;
+  if (*dtype == "uint32") return TokenType::kUint32;
+  throw UsageError(fmt::format("--dtype: found {}; accepted: uint16, uint32", *dtype));
+}
+
 }  // namespace
 
 int RunTokenizeCommand(const TokenizeArguments& arguments) {
-  if (arguments.tokenizer != "bytes") {
-    throw UsageError(fmt::format("--tokenizer: found {}; accepted: bytes", arguments.tokenizer));
-  }
-  if (arguments.dtype != "uint16" && arguments.dtype != "uint32") {
-    throw UsageError(fmt::format("--dtype: found {}; accepted: uint16, uint32", arguments.dtype));
-  }
   if (arguments.files.size() < 2) {
     throw UsageError("tokenize: expected at least one input file and, last, the output file; see coat tokenize --help");
   }
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(arguments.tokenizer);
+  const TokenType type = TypeOf(arguments.dtype, *tokenizer);
   // Results go to standard output, so progress is shown where errors are.
   Console console(DetectConsole(STDERR_FILENO));
   const TokenizeResult result = TokenizeFiles(
       {.inputs = {arguments.files.begin(), arguments.files.end() - 1},
        .output = arguments.files.back(),
-       .token_type = arguments.dtype == "uint16" ? TokenType::kUint16 : TokenType::kUint32,
+       .token_type = type,
+       .end_of_text = arguments.eos_token_id,
+       .shard_bytes = arguments.shard_bytes.value_or(0),
        .validation_fraction = arguments.validation_fraction,
        .validation_output = arguments.validation_file,
        .overwrite = arguments.overwrite,
-       .progress = [&](const TokenizeProgress& progress) { console.ShowProgress(ProgressText(progress)); }});
+       .progress = [&](const TokenizeProgress& progress) { console.ShowProgress(ProgressText(progress)); }},
+      *tokenizer);
   console.ClearProgress();
   Print(Summary(arguments, result));
   return kExitSuccess;

@@ -91,10 +91,15 @@ void AtomicFile::Truncate(std::int64_t size_bytes) {
   file_.Truncate(size_bytes);
 }
 
-void AtomicFile::Commit() {
+void AtomicFile::Finish() {
+  if (!file_.is_open()) return;
   Flush();
   file_.Sync();
   file_.Close();
+}
+
+void AtomicFile::Commit() {
+  Finish();
   if (overwrite_) {
     Rename(file_.path(), path_);
   } else {

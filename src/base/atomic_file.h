@@ -36,7 +36,10 @@ class AtomicFile {
   /// Shortens the file to its first `size_bytes` bytes. Nothing may be written after it.
   void Truncate(std::int64_t size_bytes);
 
-  /// Brings the file to the disk and gives it its name. At most once.
+  /// Brings the file to the disk and closes it, for a Commit that is long to come. Nothing may be written after it.
+  void Finish();
+
+  /// Finish, if that has not been done, and gives the file its name. At most once.
   void Commit();
 
  private:

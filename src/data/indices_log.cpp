@@ -52,7 +52,7 @@ Member ReadMember(std::span<const std::byte> bytes, std::string& text) {
   Member member;
   auto state = Inflater::State::kInMember;
   while (state == Inflater::State::kInMember && member.file_bytes < bytes.size()) {
-    const Inflater::Step step = inflater.Inflate(bytes.subspan(member.file_bytes), chunk);
+    const Inflater::Step step = inflater.Decompress(bytes.subspan(member.file_bytes), chunk);
     member.file_bytes += step.consumed;
     text.append(reinterpret_cast<const char*>(chunk.data()), step.produced);
     state = step.state;

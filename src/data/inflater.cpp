@@ -22,7 +22,7 @@ Inflater::~Inflater() {
   ::inflateEnd(&stream_);
 }
 
-Inflater::Step Inflater::Inflate(std::span<const std::byte> compressed, std::span<std::byte> text) {
+Decompressor::Step Inflater::Decompress(std::span<const std::byte> compressed, std::span<std::byte> text) {
   const auto room = static_cast<uInt>(std::min(text.size(), kMostBytes));
   const auto given = static_cast<uInt>(std::min(compressed.size(), kMostBytes));
   stream_.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(compressed.data()));
@@ -34,7 +34,7 @@ Inflater::Step Inflater::Inflate(std::span<const std::byte> compressed, std::spa
   if (result == Z_STREAM_END) {
     step.state = State::kEndOfMember;
     ::inflateReset(&stream_);
-  } else if (result != Z_OK) {
+  } else if (result != Z_OK && result != Z_BUF_ERROR) {  // the latter: it cannot go on with what it was given
     step.state = State::kDamaged;
   }
   return step;

@@ -27,7 +27,7 @@ Result InflateAll(Inflater& inflater, std::string_view compressed, std::size_t i
   const auto bytes = std::as_bytes(std::span(compressed));
   while (result.consumed < bytes.size() && !result.is_damaged) {
     const std::size_t count = std::min(in_bytes, bytes.size() - result.consumed);
-    const Inflater::Step step = inflater.Inflate(bytes.subspan(result.consumed, count), text);
+    const Inflater::Step step = inflater.Decompress(bytes.subspan(result.consumed, count), text);
     result.consumed += step.consumed;
     result.text.append(reinterpret_cast<const char*>(text.data()), step.produced);
     result.members += step.state == Inflater::State::kEndOfMember ? 1 : 0;
@@ -56,7 +56,7 @@ TEST(Inflater, StopsAtTheEndOfAMember) {
   const std::string compressed = first + "trailing";
   Inflater inflater;
   std::vector<std::byte> text(100);
-  const Inflater::Step step = inflater.Inflate(std::as_bytes(std::span(compressed)), text);
+  const Inflater::Step step = inflater.Decompress(std::as_bytes(std::span(compressed)), text);
   EXPECT_EQ(step.state, Inflater::State::kEndOfMember);
   EXPECT_EQ(step.consumed, first.size());
   EXPECT_EQ(step.produced, 5u);

@@ -15,6 +15,7 @@
 #include "tests/support/gzip.h"
 #include "tests/support/noise.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/zstd.h"
 
 namespace coat {
 namespace {
@@ -80,6 +81,36 @@ TEST(InputFile, ReportsGzipDataThatAreDamaged) {
   const std::string trailing = folder.Write("b.gz", Gzip("one") + "trailing");
   ExpectParts(ErrorOf([&] { ReadAll(trailing); }),
               {"damaged near byte " + std::to_string(Gzip("one").size() + 2), "incorrect header check"});
+}
+
+TEST(InputFile, DecompressesZstdFrames) {
+  const TempDir folder;
+  const std::string noise = Noise(700'001);
+  const std::string zeros(5'000'000, '\0');  // of which the last byte of data is read long before the last of text
+  const std::string skippable("\x52\x2a\x4d\x18\x03\0\0\0abc", 11);
+  const std::string bytes =
+      skippable + Zstd(noise) + Zstd("") + Zstd(zeros, 19) + skippable + Zstd("end") + Zstd(zeros);
+  for (const std::size_t piece : {1000u, 1'000'003u}) {
+    EXPECT_TRUE(ReadAll(folder.Write("a.jsonl.zst", bytes), piece) == noise + zeros + "end" + zeros);
+  }
+  EXPECT_TRUE(ReadAll(folder.Write("a.txt", Zstd(noise))) == noise);
+  EXPECT_EQ(ReadAll(folder.Write("short.txt", "(\xb5/")), "(\xb5/");
+  const std::string plain = folder.Write("plain.zst", "plain");
+  EXPECT_EQ(ErrorOf([&] { ReadAll(plain); }),
+            plain + ": is named .zst and is not zstd: it does not begin with the bytes 28 b5 2f fd");
+}
+
+TEST(InputFile, ReportsZstdDataThatAreCutShortOrDamaged) {
+  const TempDir folder;
+  const std::string first = Zstd("one");
+  const std::string whole = first + Zstd(Noise(1000));
+  for (std::size_t size = 4; size < whole.size(); ++size) {
+    if (size == first.size()) continue;  // a whole file
+    const std::string path = folder.Write("a.zst", whole.substr(0, size));
+    ASSERT_EQ(ErrorOf([&] { ReadAll(path); }), path + ": the zstd data are cut short at byte " + std::to_string(size));
+  }
+  const std::string trailing = folder.Write("b.zst", first + "trailing");
+  ExpectParts(ErrorOf([&] { ReadAll(trailing); }), {trailing + ": the zstd data are damaged near byte "});
 }
 
 TEST(InputFile, CountsWhatItConsumedOfTheStoredFile) {

@@ -1,12 +1,13 @@
 #pragma once
-// Text to token files, by the bytes tokenizer.
+// Text to token files.
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "data/token_file.h"
+#include "base/token_type.h"
 #include "data/tokenizer.h"
 
 namespace coat {
@@ -20,13 +21,15 @@ struct TokenizeProgress {
 
 /// What to tokenize, and where to.
 struct TokenizeOptions {
-  // Files to read in this order. One whose name ends in .jsonl (or .jsonl.gz) has one JSON object a line, and the
-  // string in "text" is a document; blank lines are passed over. Any other file is one document. gzip is decompressed.
+  // Files to read in this order: see DocumentReader. gzip and zstd data are decompressed.
   std::vector<std::string> inputs;
   std::string output;  // the token file to write
   TokenType token_type = TokenType::kUint16;
+  std::optional<std::int32_t> end_of_text = {};  // the id after each document; none: the tokenizer's
+  // The most bytes of a file: the output is cut into "a-00000.npy" and so on for an output "a.npy". 0: one file.
+  std::int64_t shard_bytes = 0;
   // Of all tokens the last fraction, rounded down to whole tokens, goes to a file of its own: 0, or between 0 and 1
-  // with `validation_output`.
+  // with `validation_output`. Not with shard_bytes.
   double validation_fraction = 0;
   std::string validation_output = {};
   bool overwrite = false;                                      // replace existing output files
@@ -38,18 +41,21 @@ struct TokenizeResult {
   std::int64_t documents = 0;        // with at least one byte
   std::int64_t empty_documents = 0;  // left out
   std::int64_t text_bytes = 0;       // of the documents, decompressed
-  std::int64_t tokens = 0;           // in both files: text_bytes + documents
+  std::int64_t tokens = 0;           // in all files, with one that ends each document
   std::int64_t validation_tokens = 0;
+  std::int64_t files = 0;  // besides that for validation
 };
 
-/// Tokenizes text files by their bytes into a token file, and optionally a second one for validation.
+/// Tokenizes text files into a token file or shards of one, and optionally another one for validation.
 ///
 /// The output files are written aside and appear under their names when all is read; whatever goes wrong, they are as
-/// they were before. Memory use does not depend on the size of the files, only on the longest line of a JSONL file.
+/// they were before. Documents are encoded in batches of a few megabytes, on all cores, while the next ones are read;
+/// memory use depends on the longest document that cannot be cut into pieces, not on the size of the files.
 ///
-/// Throws UsageError for options that contradict one another (no inputs, a fraction outside (0, 1), an output that is
-/// an input), and IoError for an input that is missing, damaged or not JSONL (with the line), when there is no text at
-/// all, and for outputs that exist or cannot be written. What `progress` throws ends the work likewise.
-TokenizeResult TokenizeFiles(const TokenizeOptions& options);
+/// Throws UsageError for options that contradict one another or the tokenizer (no inputs, a fraction outside (0, 1), an
+/// output that is an input, ids that the type does not hold, no end of text), and IoError for an input that is missing,
+/// damaged or not as expected (with the line or byte), when there is no text at all, and for outputs that exist or
+/// cannot be written. What `progress` throws ends the work likewise.
+TokenizeResult TokenizeFiles(const TokenizeOptions& options, Tokenizer& tokenizer);
 
 }  // namespace coat

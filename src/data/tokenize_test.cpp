@@ -16,6 +16,7 @@
 #include "tests/support/error_of.h"
 #include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/zstd.h"
 
 namespace coat {
 namespace {
@@ -43,8 +44,13 @@ Ids IdsOf(const std::vector<std::string>& documents) {
   return ids;
 }
 
+/// By the bytes tokenizer.
+TokenizeResult TokenizeBytes(const TokenizeOptions& options) {
+  return TokenizeFiles(options, *OpenTokenizer("bytes"));
+}
+
 TokenizeResult Tokenize(const TempDir& folder, std::vector<std::string> inputs) {
-  return TokenizeFiles({.inputs = std::move(inputs), .output = folder.File("out.npy")});
+  return TokenizeBytes({.inputs = std::move(inputs), .output = folder.File("out.npy")});
 }
 
 TEST(TokenizeFiles, MakesEveryTextFileADocument) {
@@ -88,9 +94,65 @@ TEST(TokenizeFiles, ReadsGzip) {
   EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"three", "one", "two"}));
 }
 
+TEST(TokenizeFiles, ReadsZstd) {
+  const TempDir folder;
+  const std::string jsonl = folder.Write("a.jsonl.zst", Zstd("{\"text\": \"one\"}\n{\"te") + Zstd("xt\": \"two\"}\n"));
+  Tokenize(folder, {folder.Write("b.txt.zst", Zstd("three")), jsonl});
+  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"three", "one", "two"}));
+}
+
+TEST(TokenizeFiles, CutsTheOutputIntoShardsOfASize) {
+  const TempDir folder;
+  const std::string text = folder.Write("a.txt", "abcdefg");
+  TokenizeOptions options = {
+      .inputs = {text, folder.Write("b.txt", "hi")}, .output = folder.File("out.npy"), .shard_bytes = 9};
+  const TokenizeResult result = TokenizeBytes(options);  // 4 tokens a shard; 11 in all
+  EXPECT_EQ(result.files, 3);
+  EXPECT_EQ(result.tokens, 11);
+  EXPECT_EQ(NamesIn(folder.path()),
+            (std::set<std::string>{"a.txt", "b.txt", "out-00000.npy", "out-00001.npy", "out-00002.npy"}));
+  EXPECT_EQ(ReadIds(folder, "out-00000.npy"), (Ids{'a', 'b', 'c', 'd'}));
+  EXPECT_EQ(ReadIds(folder, "out-00001.npy"), (Ids{'e', 'f', 'g', 256}));
+  EXPECT_EQ(ReadIds(folder, "out-00002.npy"), (Ids{'h', 'i', 256}));
+
+  EXPECT_EQ(ErrorOf([&] { TokenizeBytes(options); }),
+            folder.File("out-00000.npy") + ": exists already; nothing was overwritten");
+  options.overwrite = true;
+  options.inputs = {folder.File("out-00001.npy")};
+  ExpectParts(ErrorOf<UsageError>([&] { TokenizeBytes(options); }), {"is both an input and an output"});
+  // A shorter output leaves nothing of a longer one.
+  folder.Write("out-0000x.npy", "another's");
+  options.inputs = {text};
+  EXPECT_EQ(TokenizeBytes(options).files, 2);
+  EXPECT_EQ(NamesIn(folder.path()),
+            (std::set<std::string>{"a.txt", "b.txt", "out-00000.npy", "out-00001.npy", "out-0000x.npy"}));
+  options.shard_bytes = 1;
+  ExpectParts(ErrorOf<UsageError>([&] { TokenizeBytes(options); }), {"must hold a token"});
+}
+
+TEST(TokenizeFiles, LeavesNoShardWhenALaterInputIsDamaged) {
+  const TempDir folder;
+  const std::string whole = folder.Write("a", std::string(9 << 20, 'a'));
+  const std::string damaged = folder.Write("b.jsonl", "{\"text\": 1}");
+  EXPECT_THROW(TokenizeBytes({.inputs = {whole, damaged}, .output = folder.File("out"), .shard_bytes = 1 << 20}),
+               IoError);
+  EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"a", "b.jsonl"}));
+}
+
+TEST(TokenizeFiles, EndsDocumentsWithTheIdThatIsGiven) {
+  const TempDir folder;
+  TokenizeOptions options = {.inputs = {folder.Write("a", "ab")}, .output = folder.File("out"), .end_of_text = 7};
+  TokenizeBytes(options);
+  EXPECT_EQ(ReadIds(folder, "out"), (Ids{'a', 'b', 7}));
+  for (const std::int32_t id : {-1, 257}) {
+    options.end_of_text = id;
+    ExpectParts(ErrorOf<UsageError>([&] { TokenizeBytes(options); }), {"ids from 0 to 256"});
+  }
+}
+
 TEST(TokenizeFiles, WritesUint32) {
   const TempDir folder;
-  TokenizeFiles({.inputs = {folder.Write("a",
+  TokenizeBytes({.inputs = {folder.Write("a",
                                          "\xff"
                                          "b")},
                  .output = folder.File("out"),
@@ -132,7 +194,7 @@ TEST(TokenizeFiles, SplitsTheLastTokensOffForValidation) {
                                    .output = folder.File("train.npy"),
                                    .validation_fraction = 0.3,
                                    .validation_output = folder.File("validation.npy")};
-  const TokenizeResult result = TokenizeFiles(options);
+  const TokenizeResult result = TokenizeBytes(options);
   EXPECT_EQ(result.tokens, 12);
   EXPECT_EQ(result.validation_tokens, 3);  // 3.6 rounded down
   EXPECT_EQ(ReadIds(folder, "train.npy"), (Ids{'a', 'b', 'c', 'd', 'e', 'f', 256, 'g', 'h'}));
@@ -146,7 +208,7 @@ TEST(TokenizeFiles, RefusesASplitThatLeavesAFileEmpty) {
                              .validation_fraction = 0.1,
                              .validation_output = folder.File("validation.npy")};
   EXPECT_EQ(
-      ErrorOf([&] { TokenizeFiles(options); }),
+      ErrorOf([&] { TokenizeBytes(options); }),
       options.validation_output + ": 0 of the 7 tokens would be for validation; each file needs at least one token");
   EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"a"});
 }
@@ -219,20 +281,20 @@ TEST(TokenizeFiles, RefusesMissingInputsBeforeItStarts) {
   TokenizeOptions options = {.inputs = {folder.Write("a", "a"), folder.File("missing")},
                              .output = folder.File("out.npy"),
                              .progress = [&](const TokenizeProgress&) { ++calls; }};
-  EXPECT_EQ(ErrorOf([&] { TokenizeFiles(options); }),
+  EXPECT_EQ(ErrorOf([&] { TokenizeBytes(options); }),
             folder.File("missing") + ": cannot be read: No such file or directory");
   options.inputs[1] = folder.path();
-  EXPECT_EQ(ErrorOf([&] { TokenizeFiles(options); }), folder.path() + ": is a folder; expected a text file");
+  EXPECT_EQ(ErrorOf([&] { TokenizeBytes(options); }), folder.path() + ": is a folder; expected a text file");
   EXPECT_EQ(calls, 0);
 }
 
 TEST(TokenizeFiles, OverwritesOnlyWhenToldTo) {
   const TempDir folder;
   TokenizeOptions options = {.inputs = {folder.Write("a", "a")}, .output = folder.Write("out.npy", "old")};
-  EXPECT_EQ(ErrorOf([&] { TokenizeFiles(options); }), options.output + ": exists already; nothing was overwritten");
+  EXPECT_EQ(ErrorOf([&] { TokenizeBytes(options); }), options.output + ": exists already; nothing was overwritten");
   EXPECT_EQ(folder.Read("out.npy"), "old");
   options.overwrite = true;
-  TokenizeFiles(options);
+  TokenizeBytes(options);
   EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"a"}));
 
   // The second output counts as much as the first.
@@ -240,7 +302,7 @@ TEST(TokenizeFiles, OverwritesOnlyWhenToldTo) {
   options.output = folder.File("new.npy");
   options.validation_fraction = 0.5;
   options.validation_output = folder.File("out.npy");
-  EXPECT_THROW(TokenizeFiles(options), IoError);
+  EXPECT_THROW(TokenizeBytes(options), IoError);
   EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"a", "out.npy"}));
 }
 
@@ -248,7 +310,7 @@ TEST(TokenizeFiles, RefusesOptionsThatMakeNoSense) {
   const TempDir folder;
   const std::string input = folder.Write("a", "aaaaaaaaaa");
   const std::string out = folder.File("out"), validation = folder.File("validation");
-  const auto error = [](TokenizeOptions options) { return ErrorOf<UsageError>([&] { TokenizeFiles(options); }); };
+  const auto error = [](TokenizeOptions options) { return ErrorOf<UsageError>([&] { TokenizeBytes(options); }); };
   EXPECT_EQ(error({.inputs = {}, .output = out}), "there is nothing to tokenize: give at least one input file");
   EXPECT_EQ(error({.inputs = {input}, .output = ""}), "give the name of the token file to write");
   EXPECT_EQ(error({.inputs = {input}, .output = input, .overwrite = true}), input + ": is both an input and an output");
@@ -268,12 +330,45 @@ TEST(TokenizeFiles, RefusesOptionsThatMakeNoSense) {
   EXPECT_EQ(folder.Read("a"), "aaaaaaaaaa");
 }
 
+/// A tokenizer of so many ids, of which none ends a document.
+class ManyIds : public Tokenizer {
+ public:
+  explicit ManyIds(std::size_t count) : Tokenizer("many", /*takes_pieces=*/false) {
+    SetVocabulary({.bytes = std::vector<std::optional<std::string>>(count), .end_of_text = {}});
+  }
+  std::vector<TokenIds> EncodeBatch(std::span<const std::string> texts) override {
+    return std::vector<TokenIds>(texts.size(), TokenIds{65'536});
+  }
+};
+
+TEST(TokenizeFiles, RefusesATypeThatDoesNotHoldTheVocabulary) {
+  const TempDir folder;
+  ManyIds tokenizer(65'537);
+  TokenizeOptions options = {.inputs = {folder.Write("a", "a")}, .output = folder.File("out"), .end_of_text = 1};
+  EXPECT_EQ(ErrorOf<UsageError>([&] { TokenizeFiles(options, tokenizer); }),
+            "the tokenizer many has 65537 ids, of which uint16 holds 65536; accepted: uint32");
+  options.token_type = TokenType::kUint32;
+  TokenizeFiles(options, tokenizer);
+  EXPECT_EQ(ReadIds<std::uint32_t>(folder, "out"), (Ids{65'536, 1}));
+  options.end_of_text.reset();
+  ExpectParts(ErrorOf<UsageError>([&] { TokenizeFiles(options, tokenizer); }), {"no token <|endoftext|>"});
+}
+
+TEST(TokenizeFiles, NamesTheByteWhereADocumentIsNotUtf8) {
+  const TempDir folder;
+  ManyIds tokenizer(65'536);
+  const std::string path = folder.Write("a.txt", "abc\xff");
+  EXPECT_EQ(
+      ErrorOf([&] { TokenizeFiles({.inputs = {path}, .output = folder.File("out"), .end_of_text = 1}, tokenizer); }),
+      path + ": is not UTF-8 from byte 3 on");
+}
+
 TEST(TokenizeFiles, ReportsProgressUpToTheEnd) {
   const TempDir folder;
   const std::string text(1'500'000, 'x');
   const std::string gzip = Gzip(text);
   std::vector<TokenizeProgress> seen;
-  TokenizeFiles({.inputs = {folder.Write("a", text), folder.Write("b.gz", gzip)},
+  TokenizeBytes({.inputs = {folder.Write("a", text), folder.Write("b.gz", gzip)},
                  .output = folder.File("out"),
                  .progress = [&](const TokenizeProgress& progress) { seen.push_back(progress); }});
   ASSERT_GT(seen.size(), 4u);
@@ -288,7 +383,7 @@ TEST(TokenizeFiles, ReportsProgressUpToTheEnd) {
 
 TEST(TokenizeFiles, EndsWhenTheProgressFunctionThrows) {
   const TempDir folder;
-  EXPECT_THROW(TokenizeFiles({.inputs = {folder.Write("a", "a")},
+  EXPECT_THROW(TokenizeBytes({.inputs = {folder.Write("a", "a")},
                               .output = folder.File("out"),
                               .progress = [](const TokenizeProgress&) { throw std::runtime_error("stop"); }}),
                std::runtime_error);

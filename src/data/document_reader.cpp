@@ -1,0 +1,88 @@
+#include "data/document_reader.h"
+
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "data/json_text.h"
+#include "data/utf8.h"
+
+namespace coat {
+
+namespace {
+
+constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
+constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+
+bool IsJsonLines(std::string_view path) {
+  for (const std::string_view compressed : {".gz", ".zst"}) {
+    if (path.ends_with(compressed)) path.remove_suffix(compressed.size());
+  }
+  return path.ends_with(".jsonl");
+}
+
+}  // namespace
+
+DocumentReader::DocumentReader(std::string path, bool in_pieces)
+    : input_(std::move(path)), is_json_lines_(IsJsonLines(input_.path())), in_pieces_(in_pieces), chunk_(kChunkBytes) {}
+
+bool DocumentReader::Next(TextPiece& piece) {
+  if (is_json_lines_) return NextLine(piece);
+  if (has_ended_) return false;
+  return in_pieces_ ? NextPiece(piece) : WholeFile(piece);
+}
+
+bool DocumentReader::ReadMore() {
+  const std::size_t count = input_.Read(chunk_);
+  buffer_.append(reinterpret_cast<const char*>(chunk_.data()), count);
+  return count > 0;
+}
+
+bool DocumentReader::NextLine(TextPiece& piece) {
+  std::size_t searched = line_begin_;
+  while (!has_ended_) {
+    std::size_t end = buffer_.find('\n', searched);
+    if (end == std::string::npos) {
+      buffer_.erase(0, std::exchange(line_begin_, 0));
+      searched = buffer_.size();
+      if (searched > kMostBytes) {
+        throw IoError(fmt::format("{}:{}: the line is longer than {} bytes; is it a JSONL file, one object a line?",
+                                  input_.path(), line_number_ + 1, kMostBytes));
+      }
+      if (ReadMore()) continue;
+      has_ended_ = true;  // the last line may lack its newline
+      end = buffer_.size();
+    }
+    const std::string_view line = std::string_view(buffer_).substr(line_begin_, end - line_begin_);
+    searched = line_begin_ = end + 1;
+    ++line_number_;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    piece = {TextOfJsonLine(line, input_.path(), line_number_)};
+    return true;
+  }
+  return false;
+}
+
+bool DocumentReader::NextPiece(TextPiece& piece) {
+  buffer_.clear();
+  has_ended_ = !ReadMore();
+  piece = {buffer_, has_ended_};
+  return true;
+}
+
+bool DocumentReader::WholeFile(TextPiece& piece) {
+  while (ReadMore()) {
+    if (buffer_.size() > kMostBytes) {
+      throw IoError(fmt::format("{}: is one document of more than {} bytes; give documents as JSONL, one object a line",
+                                input_.path(), kMostBytes));
+    }
+  }
+  has_ended_ = true;
+  if (const std::size_t end = FindInvalidUtf8(buffer_); end != buffer_.size()) {
+    throw IoError(fmt::format("{}: is not UTF-8 from byte {} on", input_.path(), end));
+  }
+  piece = {std::exchange(buffer_, {})};
+  return true;
+}
+
+}  // namespace coat
