@@ -20,9 +20,11 @@ struct InstanceFilterConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("repetition_max_period", self.repetition_max_period, NoEffect("longest period that counts as repetition"));
-    visit("repetition_min_period", self.repetition_min_period, NoEffect("shortest period"));
-    visit("repetition_max_count", self.repetition_max_count, NoEffect("repetitions from which a sequence is masked"));
+    visit("repetition_max_period", self.repetition_max_period,
+          Honored("tokens of the longest piece whose repetition counts; at most a third of a sequence"));
+    visit("repetition_min_period", self.repetition_min_period, Honored("tokens of the shortest piece"));
+    visit("repetition_max_count", self.repetition_max_count,
+          Honored("times in a row from which a sequence is left out of the loss; at least 3"));
   }
 };
 
@@ -53,7 +55,8 @@ struct DataConfig {
           Honored("a file of one byte a token for each of paths; 0: no loss"));
     visit("pad_direction", self.pad_direction, NoEffect("every sequence is whole: nothing is filled"));
     visit("generate_attention_mask", self.generate_attention_mask, Only("false", "attention to no padding"));
-    visit("generate_doc_lengths", self.generate_doc_lengths, Only("false", "attention within documents only"));
+    visit("generate_doc_lengths", self.generate_doc_lengths,
+          Honored("attention within documents only: one ends with each model.eos_token_id"));
     visit("num_workers", self.num_workers, NoEffect("loader processes; one thread reads ahead here"));
     visit("drop_last", self.drop_last, Honored("cut the sequences to a multiple of the ranks rather than repeat some"));
     visit("pin_memory", self.pin_memory, NoEffect("of torch's loader"));
@@ -61,7 +64,7 @@ struct DataConfig {
     visit("persistent_workers", self.persistent_workers, NoEffect("of torch's loader"));
     visit("timeout", self.timeout, NoEffect("of torch's loader"));
     visit("seed", self.seed, Honored("seed of the order; null: the root's seed"));
-    visit("instance_filter", self.instance_filter, Only("null", "mask sequences that repeat themselves"));
+    visit("instance_filter", self.instance_filter, Honored("leaves sequences that repeat themselves out of the loss"));
     visit("custom_dataset", self.custom_dataset, Only("null", "a Python class that yields the data"));
   }
 };

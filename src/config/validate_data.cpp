@@ -41,6 +41,14 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
     if (data.datasets->empty()) checker.Fail(datasets, "an empty mapping; accepted: at least one label");
     for (const auto& [label, files] : *data.datasets) CheckFiles(files, Below(datasets, label), checker);
   }
+  if (data.instance_filter) {
+    const InstanceFilterConfig& filter = *data.instance_filter;
+    const std::string keys = Below(path, "instance_filter");
+    checker.RequireWithin(Below(keys, "repetition_min_period"), filter.repetition_min_period, 1);
+    checker.RequireWithin(Below(keys, "repetition_max_period"), filter.repetition_max_period,
+                          filter.repetition_min_period);
+    checker.RequireWithin(Below(keys, "repetition_max_count"), filter.repetition_max_count, 3);
+  }
   if (!data.label_mask_paths) return;
   const std::string masks = Below(path, "label_mask_paths");
   CheckFiles(*data.label_mask_paths, masks, checker);

@@ -8,12 +8,12 @@
 #include <type_traits>
 
 #include "cpu/blas.h"
-#include "ops/visit.h"
 #include "cpu/lanes.h"
 #include "cpu/log_of_sum.h"
 #include "numerics/elementary.h"
+#include "ops/visit.h"
 
-// Tiles of queries meet tiles of keys in float32, through the BLAS; tiles that the causal mask hides are skipped. The
+// Tiles of queries meet tiles of keys in float32, through the BLAS; tiles that the mask hides are skipped. The
 // tiles' sizes depend on K alone and one task does all that is summed together, so results do not depend on the number
 // of threads.
 
@@ -27,7 +27,8 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 /// Floats of decoded keys and values that are kept: at least one tile, and a whole sequence if it is short.
 constexpr std::int64_t kKeptFloats = 512 * 1024;
 
-/// Keys of a tile: a multiple of kQueryRows, so that each query of a tile sees a key in each tile that is not skipped.
+/// Keys of a tile: a multiple of kQueryRows, so that the causal mask alone leaves each query of a tile a key in each
+/// tile that is not skipped.
 constexpr std::int64_t KeyRows(std::int64_t head_size) {
   return head_size <= 1024 ? 256 : (head_size <= 2048 ? 128 : 64);
 }
@@ -119,12 +120,13 @@ class KeyTiles {
   Slot slot_[kMaxSlots];
 };
 
-/// Hides the scores after the first `visible`: writes -infinity, whose exp is 0, up to a whole number of lanes. Returns
-/// where it stopped.
-std::int64_t HideAfter(std::int64_t visible, float* scores) {
-  const std::int64_t end = (visible + kLanes - 1) / kLanes * kLanes;
-  std::fill(scores + visible, scores + end, -kInfinity);
-  return end;
+/// Hides the scores outside of [begin, end): writes -infinity, whose exp is 0, before it, and after it up to a whole
+/// number of lanes. Returns where it stopped.
+std::int64_t HideAround(std::int64_t begin, std::int64_t end, float* scores) {
+  const std::int64_t whole_lanes = (end + kLanes - 1) / kLanes * kLanes;
+  std::fill(scores, scores + std::min(begin, end), -kInfinity);
+  std::fill(scores + end, scores + whole_lanes, -kInfinity);
+  return whole_lanes;
 }
 
 template <class T>
@@ -153,6 +155,23 @@ Layout LayoutOf(const Args& args) {
   return {lse[0], lse[2], args.heads, args.kv_heads, args.out.shape()[1] / args.heads};
 }
 
+/// Where the documents of one sequence begin, a position for each; without documents the sequence is one.
+class Documents {
+ public:
+  Documents(ConstTensorView documents, std::int64_t first_row)
+      : starts_(documents ? documents.As<std::int32_t>() + first_row : nullptr) {}
+
+  /// In [0, position], whatever the tensor holds.
+  std::int64_t Start(std::int64_t position) const {
+    return starts_ == nullptr ? 0 : std::clamp<std::int64_t>(starts_[position], 0, position);
+  }
+  /// The first key of the first tile of which the query or one after it sees something.
+  std::int64_t FirstTile(std::int64_t query, std::int64_t key_rows) const { return Start(query) / key_rows * key_rows; }
+
+ private:
+  const std::int32_t* starts_;
+};
+
 /// The softmax of one query so far: its largest score, and the sum of exp(score - largest).
 struct RunningSoftmax {
   float largest = -kInfinity;
@@ -180,6 +199,7 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
   const std::int64_t kv_head = head / layout.group();
   const T* rows = args.qkv.As<T>() + sequence * layout.tokens * stride;
   float* lse = args.lse.As<float>() + (sequence * layout.heads + head) * layout.tokens;
+  const Documents documents(args.documents, sequence * layout.tokens);
   KeyTiles<T> tiles(rows + layout.key_column(kv_head), rows + layout.value_column(kv_head), stride, size, workspace);
   float* query_tile = workspace + kKeptFloats;
   float* sums = query_tile + kQueryRows * size;
@@ -189,22 +209,28 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
     const std::int64_t queries = std::min(kQueryRows, layout.tokens - query);
     const Rows q = LoadRows(rows + query * stride + layout.query_column(head), stride, queries, size, query_tile);
     RunningSoftmax softmax[kQueryRows];
-    for (std::int64_t key = 0; key < query + queries; key += key_rows) {
+    const std::int64_t first_key = documents.FirstTile(query, key_rows);
+    for (std::int64_t key = first_key; key < query + queries; key += key_rows) {
       const std::int64_t keys = std::min(key_rows, query + queries - key);
       const auto [k, v] = tiles.Load(key, keys);
       Sgemm(false, true, queries, keys, size, layout.scale(), q.data, q.stride, k.data, k.stride, 0.0f, scores,
             key_rows);
       for (std::int64_t r = 0; r < queries; ++r) {
+        const std::int64_t begin = documents.Start(query + r) - key;
         const std::int64_t visible = std::min(keys, query + r + 1 - key);
         float* row = scores + r * key_rows;
-        const std::int64_t end = HideAfter(visible, row);
+        if (begin >= visible) {
+          std::fill(row, row + keys, 0.0f);
+          continue;
+        }
+        const std::int64_t end = HideAround(std::max<std::int64_t>(begin, 0), visible, row);
         const float factor = softmax[r].Take(row, end);
         std::fill(row + end, row + std::max(end, keys), 0.0f);
-        if (key == 0) continue;
+        if (key == first_key) continue;
         for (std::int64_t c = 0; c < size; ++c) sums[r * size + c] *= factor;
       }
-      Sgemm(false, false, queries, size, keys, 1.0f, scores, key_rows, v.data, v.stride, key == 0 ? 0.0f : 1.0f, sums,
-            size);
+      Sgemm(false, false, queries, size, keys, 1.0f, scores, key_rows, v.data, v.stride, key == first_key ? 0.0f : 1.0f,
+            sums, size);
     }
     for (std::int64_t r = 0; r < queries; ++r) {
       const float reciprocal = 1.0f / softmax[r].sum;
@@ -233,6 +259,7 @@ class BackwardOfSpan {
         kv_head_(kv_head),
         begin_(begin),
         end_(end),
+        documents_(args.documents, sequence * layout.tokens),
         tiles_(Qkv(0, layout.key_column(kv_head)), Qkv(0, layout.value_column(kv_head)), layout.width(), size_,
                workspace),
         query_tile_(workspace + kKeptFloats),
@@ -276,14 +303,15 @@ class BackwardOfSpan {
                                   o = out + r * layout_.out_width()](std::int64_t c) { return d[c] * ToFloat(o[c]); });
     }
     const std::int64_t key_end = in_span ? query + queries : end_;
-    for (std::int64_t key = in_span ? 0 : begin_; key < key_end; key += key_rows_) {
+    const std::int64_t first_key = std::max(in_span ? 0 : begin_, documents_.FirstTile(query, key_rows_));
+    for (std::int64_t key = first_key; key < key_end; key += key_rows_) {
       const std::int64_t keys = std::min(key_rows_, key_end - key);
       const auto [k, v] = tiles_.Load(key, keys);
       Sgemm(false, true, queries, keys, size_, layout_.scale(), q.data, q.stride, k.data, k.stride, 0.0f,
             probabilities_, key_rows_);
       Sgemm(false, true, queries, keys, size_, 1.0f, d_out.data, d_out.stride, v.data, v.stride, 0.0f, d_scores_,
             key_rows_);
-      SoftmaxBackward(args_.lse.As<float>() + (lse_row_ + head) * layout_.tokens + query, queries, query - key, keys);
+      SoftmaxBackward(args_.lse.As<float>() + (lse_row_ + head) * layout_.tokens, query, queries, key, keys);
       if (key >= begin_) {
         Sgemm(true, false, keys, size_, queries, 1.0f, probabilities_, key_rows_, d_out.data, d_out.stride, 1.0f,
               d_value_ + (key - begin_) * size_, size_);
@@ -292,23 +320,25 @@ class BackwardOfSpan {
       }
       if (in_span) {
         Sgemm(false, false, queries, size_, keys, layout_.scale(), d_scores_, key_rows_, k.data, k.stride,
-              key == 0 ? 0.0f : 1.0f, d_query_, size_);
+              key == first_key ? 0.0f : 1.0f, d_query_, size_);
       }
     }
     if (in_span) StoreRows(d_query_, queries, size_, DQkv(query, column), layout_.width());
   }
 
-  /// From scores to probabilities, and from their gradients to those of the scores. The first query is `ahead`
-  /// positions ahead of the first key. A score rounds differently here than in the forward op, so that it may exceed
+  /// From scores to probabilities, and from their gradients to those of the scores, for `queries` positions from
+  /// `query` on and `keys` from `key` on. A score rounds differently here than in the forward op, so that it may exceed
   /// lse by a little, or by much if it is very large; a probability may not exceed 1.
-  void SoftmaxBackward(const float* lse, std::int64_t queries, std::int64_t ahead, std::int64_t keys) {
+  void SoftmaxBackward(const float* lse, std::int64_t query, std::int64_t queries, std::int64_t key,
+                       std::int64_t keys) {
     for (std::int64_t r = 0; r < queries; ++r) {
-      const std::int64_t visible = std::min(keys, ahead + r + 1);
-      const float row_lse = lse[r];
+      const std::int64_t begin = std::max<std::int64_t>(documents_.Start(query + r) - key, 0);
+      const std::int64_t visible = std::min(keys, query + r + 1 - key);
+      const float row_lse = lse[query + r];
       const float delta = delta_[r];
       float* __restrict p = probabilities_ + r * key_rows_;
       float* __restrict d = d_scores_ + r * key_rows_;
-      const std::int64_t end = HideAfter(visible, p);
+      const std::int64_t end = HideAround(begin, visible, p);
       for (std::int64_t i = 0; i < end; ++i) {
         const float logarithm = p[i] - row_lse;
         p[i] = Exp(logarithm > 0.0f ? 0.0f : logarithm);
@@ -328,6 +358,7 @@ class BackwardOfSpan {
   const std::int64_t kv_head_;
   const std::int64_t begin_;
   const std::int64_t end_;
+  const Documents documents_;
   KeyTiles<T> tiles_;
   float* const query_tile_;
   float* const d_out_tile_;

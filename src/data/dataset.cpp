@@ -8,7 +8,11 @@
 namespace coat {
 
 MemMapDataset::MemMapDataset(const DatasetOptions& options)
-    : sequence_length_(options.sequence_length), vocab_size_(options.vocab_size), first_sequences_({0}) {
+    : sequence_length_(options.sequence_length),
+      vocab_size_(options.vocab_size),
+      end_of_document_(options.end_of_document),
+      repetition_filter_(options.repetition_filter),
+      first_sequences_({0}) {
   COAT_REQUIRE(options.vocab_size > 0, "vocab_size is {}; it must be positive", options.vocab_size);
   if (options.paths.empty() && options.datasets.empty()) {
     throw ConfigError(

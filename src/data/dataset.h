@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "data/repetition.h"
 #include "data/token_file.h"
 
 namespace coat {
@@ -19,9 +21,11 @@ struct DatasetOptions {
       {};                                          // label -> token files; read in the order of the labels
   std::vector<std::string> label_mask_paths = {};  // none, or one for each token file in the same order
   TokenType token_type = TokenType::kUint16;
-  std::int64_t sequence_length = 0;  // T
-  std::int64_t vocab_size = 0;       // every token id must be below it
-  std::string key = "data";          // the configuration key, for messages
+  std::int64_t sequence_length = 0;                                  // T
+  std::int64_t vocab_size = 0;                                       // every token id must be below it
+  std::string key = "data";                                          // the configuration key, for messages
+  std::optional<std::int32_t> end_of_document = std::nullopt;        // where batches are to say what is one document
+  std::optional<RepetitionFilter> repetition_filter = std::nullopt;  // where batches are to say what repeats itself
 };
 
 /// The sequences of several token files under one index: file by file in the order given, T tokens each, never across
@@ -42,6 +46,8 @@ class MemMapDataset {
   std::int64_t sequence_count() const { return first_sequences_.back(); }
   std::int64_t sequence_length() const { return sequence_length_; }
   bool has_label_mask() const { return !masks_.empty(); }
+  const std::optional<std::int32_t>& end_of_document() const { return end_of_document_; }
+  const std::optional<RepetitionFilter>& repetition_filter() const { return repetition_filter_; }
 
   /// The labels of `datasets`, sorted by their bytes; one empty label for `paths`.
   const std::vector<std::string>& labels() const { return labels_; }
@@ -67,6 +73,8 @@ class MemMapDataset {
 
   std::int64_t sequence_length_;
   std::int64_t vocab_size_;
+  std::optional<std::int32_t> end_of_document_;
+  std::optional<RepetitionFilter> repetition_filter_;
   std::vector<TokenFile> files_;
   std::vector<MappedFile> masks_;              // none, or one for each of files_
   std::vector<std::int64_t> first_sequences_;  // [files + 1]: the index of each file's first sequence, then the total

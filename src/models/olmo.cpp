@@ -116,7 +116,8 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   const Arena::Scope keep(saved);
   const Arena::Scope scope(scratch);
   const Shape stream = StreamShape(batch.ids);
-  const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, stream[0] / batch.sequences);
+  const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, stream[0] / batch.sequences),
+                                    .documents = batch.documents};
   for (Block& block : blocks_) block.AccumulateGradients(batch.accumulate_gradients);
   head_.AccumulateGradient(batch.accumulate_gradients);
   std::vector<BlockSaved> kept;
@@ -140,7 +141,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
         const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, stream, batch.sequences, saved));
         const Arena::Scope until_recomputed(saved);
         const Block::Saved all = block.input ? LayOutAll(layer, stream, batch.sequences, saved) : block.all;
-        blocks_[layer].Forward(ctx, x, branch, layer > 0, table, all, scratch, block.input);
+        blocks_[layer].Forward(ctx, x, branch, layer > 0, positions, all, scratch, block.input);
       }
       final_norm_.Forward(ctx, x, branch, final_norm, scratch);
     }
@@ -152,9 +153,9 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     Block::Saved all = kept[layer].all;
     if (kept[layer].input) {
       all = LayOutAll(layer, stream, batch.sequences, saved);
-      blocks_[layer].Recompute(ctx, kept[layer].input, table, all, scratch);
+      blocks_[layer].Recompute(ctx, kept[layer].input, positions, all, scratch);
     }
-    blocks_[layer].Backward(ctx, all, table, d_x, scratch);
+    blocks_[layer].Backward(ctx, all, positions, d_x, scratch);
     parts.pop_back();
   }
   // With weight tying the head has started the embedding's gradient.
@@ -167,19 +168,19 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
                           .order = scratch.Tensor("embedding.order", {stream[0]}, DType::kI32)});
 }
 
-void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,
-                         Arena& scratch) {
+void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView documents, std::int64_t sequences,
+                         TensorView normed, Arena& saved, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const Shape stream = StreamShape(ids);
   const std::int64_t length = stream[0] / sequences;
-  const ConstTensorView table = ConstTensorView(rotary_table_).Rows(0, length);
+  const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, length), .documents = documents};
   const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
   const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
   EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = ids, .x = x});
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Arena::Scope of_layer(saved);
     const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, stream[1], saved);
-    blocks_[layer].Forward(ctx, x, branch, layer > 0, table, kept, scratch);
+    blocks_[layer].Forward(ctx, x, branch, layer > 0, positions, kept, scratch);
   }
   NormSaved final_norm;
   final_norm.y = AsPlain(normed);
@@ -190,7 +191,7 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
 void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const TensorView normed = scratch.Tensor("ln_f", StreamShape(batch.ids), recipe_.compute);
-  ForwardToHead(ctx, batch.ids, batch.sequences, normed, saved, scratch);
+  ForwardToHead(ctx, batch.ids, batch.documents, batch.sequences, normed, saved, scratch);
   head_.Forward(ctx, normed, batch.terms, scratch);
 }
 
@@ -198,7 +199,7 @@ void Olmo::Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, Ten
                   Arena& scratch) {
   const Arena::Scope scope(scratch);
   const TensorView normed = scratch.Tensor("ln_f", StreamShape(ids), recipe_.compute);
-  ForwardToHead(ctx, ids, sequences, normed, saved, scratch);
+  ForwardToHead(ctx, ids, {}, sequences, normed, saved, scratch);
   head_.Logits(ctx, normed, logits, scratch);
 }
 

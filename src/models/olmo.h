@@ -17,7 +17,8 @@ namespace coat {
 
 /// One micro-batch on the device: B sequences of T tokens each, N = B T, and where its losses go.
 struct MicroBatch {
-  ConstTensorView ids;  // [N] i32
+  ConstTensorView ids;             // [N] i32
+  ConstTensorView documents = {};  // [N] i32 as in ops/attention.h, where attention stays within documents
   std::int64_t sequences = 0;
   LossTerms terms;
   bool accumulate_gradients = true;  // add to the parameters' gradients; false, for the first of a step: write them
@@ -82,8 +83,8 @@ class Olmo {
   BlockSaved LayOutBlock(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
   NormSaved LayOutFinalNorm(Shape stream, Arena& scratch) const;
   /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
-  void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView normed, Arena& saved,
-                     Arena& scratch);
+  void ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView documents, std::int64_t sequences,
+                     TensorView normed, Arena& saved, Arena& scratch);
 
   ModelConfig config_;
   Recipe recipe_;

@@ -52,15 +52,19 @@ AfterAttention::Saved AfterAttention::LayOutSaved(std::int64_t sequences, std::i
   return kept;
 }
 
-void AfterAttention::Forward(Context& ctx, ConstTensorView qkv, TensorView branch, const Saved& saved,
-                             Arena& scratch) const {
-  AttentionForward(
-      ctx, {.qkv = qkv, .out = saved.out, .lse = saved.lse, .heads = shape_.heads, .kv_heads = shape_.kv_heads});
+void AfterAttention::Forward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, TensorView branch,
+                             const Saved& saved, Arena& scratch) const {
+  AttentionForward(ctx, {.qkv = qkv,
+                         .out = saved.out,
+                         .lse = saved.lse,
+                         .documents = documents,
+                         .heads = shape_.heads,
+                         .kv_heads = shape_.kv_heads});
   projection_.Forward(ctx, {AsPlain(saved.out), saved.absmax}, branch, scratch);
 }
 
-void AfterAttention::Backward(Context& ctx, ConstTensorView qkv, const Saved& saved, const ResidualGradient& d_x,
-                              TensorView d_qkv, Arena& scratch) const {
+void AfterAttention::Backward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, const Saved& saved,
+                              const ResidualGradient& d_x, TensorView d_qkv, Arena& scratch) const {
   const Arena::Scope scope(scratch);
   const TensorView d_out = scratch.Tensor("d_attention", saved.out.shape(), recipe_->compute);
   {
@@ -74,6 +78,7 @@ void AfterAttention::Backward(Context& ctx, ConstTensorView qkv, const Saved& sa
                           .lse = saved.lse,
                           .d_out = d_out,
                           .d_qkv = d_qkv,
+                          .documents = documents,
                           .heads = shape_.heads,
                           .kv_heads = shape_.kv_heads});
 }

@@ -20,6 +20,12 @@ struct AttentionShape {
   std::int64_t QkvWidth() const { return (heads + 2 * kv_heads) * head_size; }
 };
 
+/// What a block has to know of a micro-batch's tokens besides their values.
+struct TokenPositions {
+  ConstTensorView rotary_table;    // [T, K] f32
+  ConstTensorView documents = {};  // [N] i32 as in ops/attention.h, where attention stays within documents
+};
+
 /// Norm, fused projection, clamp and rotary embedding: qkv = rope(clamp(att_proj(norm(x + branch)))).
 ///
 /// COAT's CoatOLMoBeforeAttentionResidual.
@@ -57,7 +63,8 @@ class BeforeAttention {
   const Recipe* recipe_;
 };
 
-/// Causal attention in the compute type and the output projection: branch = attn_out(attention(qkv)).
+/// Causal attention in the compute type, within `documents` where they are given, and the output projection: branch =
+/// attn_out(attention(qkv)).
 ///
 /// COAT's CoatOLMoAfterAttentionResidual; the residual add is part of the norm that follows.
 class AfterAttention {
@@ -73,10 +80,11 @@ class AfterAttention {
 
   Linear& projection() { return projection_; }
   Saved LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
-  void Forward(Context& ctx, ConstTensorView qkv, TensorView branch, const Saved& saved, Arena& scratch) const;
+  void Forward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, TensorView branch, const Saved& saved,
+               Arena& scratch) const;
   /// From the residual stream's gradient, which is also the branch's, to d_qkv, written, and the weight's gradient.
-  void Backward(Context& ctx, ConstTensorView qkv, const Saved& saved, const ResidualGradient& d_x, TensorView d_qkv,
-                Arena& scratch) const;
+  void Backward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, const Saved& saved,
+                const ResidualGradient& d_x, TensorView d_qkv, Arena& scratch) const;
 
  private:
   AttentionShape shape_;

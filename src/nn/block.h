@@ -42,12 +42,12 @@ class Block {
   void AccumulateGradients(bool accumulate);
   /// `has_branch` is false for the first block only; `branch` [N, D] is this block's output on return. `input` [N, D],
   /// where it is given, takes a copy of x with the branch added: all that Recompute needs.
-  void Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, ConstTensorView rotary_table,
+  void Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, const TokenPositions& positions,
                const Saved& saved, Arena& scratch, TensorView input = {}) const;
   /// Fills `saved` with the bytes that Forward left there, from its `input`, which is overwritten.
-  void Recompute(Context& ctx, TensorView input, ConstTensorView rotary_table, const Saved& saved,
+  void Recompute(Context& ctx, TensorView input, const TokenPositions& positions, const Saved& saved,
                  Arena& scratch) const;
-  void Backward(Context& ctx, const Saved& saved, ConstTensorView rotary_table, const ResidualGradient& d_x,
+  void Backward(Context& ctx, const Saved& saved, const TokenPositions& positions, const ResidualGradient& d_x,
                 Arena& scratch) const;
 
  private:

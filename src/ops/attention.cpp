@@ -14,7 +14,8 @@ namespace {
 
 /// What both directions read or write of the forward op: shapes follow from lse [B, H, T] and out [N, H K].
 void RequireAttentionOperands(const Context& ctx, std::string_view op, ConstTensorView qkv, ConstTensorView out,
-                              ConstTensorView lse, std::int64_t heads, std::int64_t kv_heads) {
+                              ConstTensorView lse, ConstTensorView documents, std::int64_t heads,
+                              std::int64_t kv_heads) {
   const auto name = [op](std::string_view argument) { return std::string(op) + " " + std::string(argument); };
   COAT_REQUIRE(heads > 0 && kv_heads > 0 && heads % kv_heads == 0,
                "{} has {} heads and {} kv_heads; expected heads to be a multiple of kv_heads, both above 0", op, heads,
@@ -29,17 +30,20 @@ void RequireAttentionOperands(const Context& ctx, std::string_view op, ConstTens
                kMaxHeadSize);
   RequirePlain(ctx, name("out"), out, {tokens, heads * head_size});
   RequireTensor(ctx, name("qkv"), qkv, {tokens, (heads + 2 * kv_heads) * head_size}, out.dtype());
+  if (documents) RequireTensor(ctx, name("documents"), documents, {tokens}, DType::kI32);
 }
 
 }  // namespace
 
 void AttentionForward(Context& ctx, const AttentionForwardArgs& args) {
-  RequireAttentionOperands(ctx, "AttentionForward", args.qkv, args.out, args.lse, args.heads, args.kv_heads);
+  RequireAttentionOperands(ctx, "AttentionForward", args.qkv, args.out, args.lse, args.documents, args.heads,
+                           args.kv_heads);
   COAT_DISPATCH(AttentionForward, ctx, args);
 }
 
 void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args) {
-  RequireAttentionOperands(ctx, "AttentionBackward", args.qkv, args.out, args.lse, args.heads, args.kv_heads);
+  RequireAttentionOperands(ctx, "AttentionBackward", args.qkv, args.out, args.lse, args.documents, args.heads,
+                           args.kv_heads);
   RequireTensor(ctx, "AttentionBackward d_out", args.d_out, args.out.shape(), args.out.dtype());
   RequireTensor(ctx, "AttentionBackward d_qkv", args.d_qkv, args.qkv.shape(), args.qkv.dtype());
   COAT_DISPATCH(AttentionBackward, ctx, args);

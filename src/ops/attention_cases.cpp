@@ -1,7 +1,5 @@
 #include "ops/attention.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
 #include <complex>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "numerics/bfloat16.h"
+#include "ops/attention_reference.h"
 #include "ops/complex_step.h"
 #include "ops/op_case.h"
 
@@ -19,109 +18,15 @@ namespace {
 
 constexpr double kEpsilon = 0x1p-23;
 
-struct AttentionShape {
-  DType dtype = DType::kF32;
-  std::int64_t sequences = 1, positions = 1, heads = 1, kv_heads = 1, head_size = 1;
-  Data data = Data::kNormal;
-  std::int64_t nan_query = -1;  // a position whose first query is NaN
-
-  std::int64_t tokens() const { return sequences * positions; }
-  std::int64_t width() const { return (heads + 2 * kv_heads) * head_size; }
-  double scale() const { return 1.0 / std::sqrt(static_cast<double>(head_size)); }
-  std::string Name() const {
-    return fmt::format("{},B={},T={},H={},Hk={},K={},{}{}", NameOf(dtype), sequences, positions, heads, kv_heads,
-                       head_size, NameOf(data), nan_query < 0 ? "" : fmt::format(",nan_query={}", nan_query));
-  }
-};
-
-/// What one rounding of a probability or of a score's gradient to bf16 may cost, relative to what it weighs, on
-/// backends that multiply them on tensor cores: half of the last of 8 significant bits, at a power of two.
-double WeightRounding(const AttentionShape& shape, const Checker& checker) {
-  return shape.dtype == DType::kBF16 && checker.device() == DeviceKind::kCuda ? 0x1p-8 : 0.0;
-}
-
-/// A matrix of doubles.
-struct Matrix {
-  std::int64_t columns = 0;
-  std::vector<double> values;
-
-  Matrix(std::int64_t row_count, std::int64_t column_count)
-      : columns(column_count), values(static_cast<std::size_t>(row_count * column_count), 0.0) {}
-  double* operator[](std::int64_t row) { return values.data() + row * columns; }
-  const double* operator[](std::int64_t row) const { return values.data() + row * columns; }
-};
-
-/// Columns [begin, begin + K) of the rows of one sequence.
-Matrix HeadOf(const AttentionShape& shape, ConstTensorView x, std::int64_t sequence, std::int64_t begin) {
-  Matrix head(shape.positions, shape.head_size);
-  const std::int64_t width = x.shape()[1];
-  for (std::int64_t i = 0; i < shape.positions; ++i) {
-    for (std::int64_t c = 0; c < shape.head_size; ++c) {
-      head[i][c] = ValueAt(x, (sequence * shape.positions + i) * width + begin + c);
-    }
-  }
-  return head;
-}
-
-double Dot(const double* a, const double* b, std::int64_t count) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-double DotOfMagnitudes(const double* a, const double* b, std::int64_t count) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < count; ++i) sum += std::abs(a[i] * b[i]);
-  return sum;
-}
-
-/// One query head of one sequence, straight from the definition.
-struct ExactHead {
-  Matrix q, k, v;
-  Matrix scores;            // [T, T], scaled
-  Matrix magnitudes;        // [T, T]: sum |q k| / sqrt(K)
-  Matrix probabilities;     // [T, T], 0 above the diagonal
-  std::vector<double> lse;  // [T]
-  Matrix out;               // [T, K]
-
-  ExactHead(const AttentionShape& shape, ConstTensorView qkv, std::int64_t sequence, std::int64_t head)
-      : q(HeadOf(shape, qkv, sequence, head * shape.head_size)),
-        k(HeadOf(shape, qkv, sequence, (shape.heads + KvHead(shape, head)) * shape.head_size)),
-        v(HeadOf(shape, qkv, sequence, (shape.heads + shape.kv_heads + KvHead(shape, head)) * shape.head_size)),
-        scores(shape.positions, shape.positions),
-        magnitudes(shape.positions, shape.positions),
-        probabilities(shape.positions, shape.positions),
-        lse(static_cast<std::size_t>(shape.positions)),
-        out(shape.positions, shape.head_size) {
-    for (std::int64_t i = 0; i < shape.positions; ++i) {
-      for (std::int64_t j = 0; j <= i; ++j) {
-        scores[i][j] = shape.scale() * Dot(q[i], k[j], shape.head_size);
-        magnitudes[i][j] = shape.scale() * DotOfMagnitudes(q[i], k[j], shape.head_size);
-      }
-      const double largest = *std::max_element(scores[i], scores[i] + i + 1);
-      double sum = 0.0;
-      for (std::int64_t j = 0; j <= i; ++j) sum += std::exp(scores[i][j] - largest);
-      lse[static_cast<std::size_t>(i)] = largest + std::log(sum);
-      for (std::int64_t j = 0; j <= i; ++j) {
-        probabilities[i][j] = std::exp(scores[i][j] - largest) / sum;
-        for (std::int64_t c = 0; c < shape.head_size; ++c) out[i][c] += probabilities[i][j] * v[j][c];
-      }
-    }
-  }
-
-  static std::int64_t KvHead(const AttentionShape& shape, std::int64_t head) {
-    return head / (shape.heads / shape.kv_heads);
-  }
-};
-
 void CheckForward(const AttentionShape& shape, const Operands& before, const Operands& after, Checker& checker) {
   const auto length = static_cast<double>(shape.positions);
   const auto head_size = static_cast<double>(shape.head_size);
   for (std::int64_t b = 0; b < shape.sequences; ++b) {
     for (std::int64_t h = 0; h < shape.heads; ++h) {
-      const ExactHead exact(shape, before["qkv"], b, h);
+      const ExactAttention exact(shape, before["qkv"], b, h);
       for (std::int64_t i = 0; i < shape.positions; ++i) {
-        const double largest_sum = *std::max_element(exact.magnitudes[i], exact.magnitudes[i] + i + 1);
+        const std::int64_t first = exact.first[static_cast<std::size_t>(i)];
+        const double largest_sum = *std::max_element(exact.magnitudes[i] + first, exact.magnitudes[i] + i + 1);
         const double unit = (length + (head_size + 2.0) * largest_sum + 16.0) * kEpsilon;
         const double exact_lse = exact.lse[static_cast<std::size_t>(i)];
         const std::int64_t lse_index = (b * shape.heads + h) * shape.positions + i;
@@ -130,12 +35,12 @@ void CheckForward(const AttentionShape& shape, const Operands& before, const Ope
         for (std::int64_t c = 0; c < shape.head_size; ++c) {
           double largest_value = 0.0;
           double weighted = 0.0;
-          for (std::int64_t j = 0; j <= i; ++j) {
+          for (std::int64_t j = first; j <= i; ++j) {
             largest_value = std::max(largest_value, std::abs(exact.v[j][c]));
             weighted += exact.probabilities[i][j] * std::abs(exact.v[j][c]);
           }
           const double error = std::min(unit, 2.0 + kEpsilon * length) * largest_value +
-                               WeightRounding(shape, checker) * weighted + HalfUlp(DType::kF32, 0.0) * length;
+                               AttentionWeightRounding(shape, checker) * weighted + HalfUlp(DType::kF32, 0.0) * length;
           const std::int64_t index = ((b * shape.positions + i) * shape.heads + h) * shape.head_size + c;
           checker.Near("out", index, ValueAt(after["out"], index), exact.out[i][c],
                        error + HalfUlp(shape.dtype, std::abs(exact.out[i][c]) + error));
@@ -151,6 +56,18 @@ void SetCost(const AttentionShape& shape, double tensors, double products, OpCas
   op.flops = products * static_cast<double>(shape.tokens() * shape.positions * shape.heads * shape.head_size);
 }
 
+/// Where documents begin, if the case has any.
+void AddDocuments(const AttentionShape& shape, Operands& operands) {
+  if (shape.documents.empty()) return;
+  const std::vector<std::int64_t> starts = shape.DocumentStarts();
+  const TensorView documents = operands.Indices("documents", {shape.tokens()}, 0, 0, 1);
+  std::copy(starts.begin(), starts.end(), documents.As<std::int32_t>());
+}
+
+ConstTensorView DocumentsOf(const Operands& operands) {
+  return operands.Has("documents") ? ConstTensorView(operands["documents"]) : ConstTensorView();
+}
+
 OpCase ForwardCase(const AttentionShape& shape) {
   OpCase op;
   op.name = "AttentionForward/" + shape.Name();
@@ -163,6 +80,7 @@ OpCase ForwardCase(const AttentionShape& shape) {
       if (shape.dtype == DType::kF32) qkv.As<float>()[index] = nan;
       if (shape.dtype == DType::kBF16) qkv.As<BFloat16>()[index] = ToBFloat16(nan);
     }
+    AddDocuments(shape, operands);
     operands.Output("out", {shape.tokens(), shape.heads * shape.head_size}, shape.dtype);
     operands.Output("lse", {shape.sequences, shape.heads, shape.positions}, DType::kF32);
     return operands;
@@ -171,6 +89,7 @@ OpCase ForwardCase(const AttentionShape& shape) {
     AttentionForward(ctx, {.qkv = operands["qkv"],
                            .out = operands["out"],
                            .lse = operands["lse"],
+                           .documents = DocumentsOf(operands),
                            .heads = shape.heads,
                            .kv_heads = shape.kv_heads});
   };
@@ -180,108 +99,11 @@ OpCase ForwardCase(const AttentionShape& shape) {
   SetCost(shape, 1.5, 2.0, op);
   return op;
 }
-
-/// Gradients in double of sum(d_out * attention(qkv)), and bounds of their errors, [N, (H + 2 Hk) K] each.
-///
-/// The errors are the first-order effects of each rounding: a score by (K + 2) roundings of its terms, lse by one, a
-/// probability by both, by the subtraction and by Exp; d_out v by K roundings; sum(d_out out) by K and by out's own;
-/// the sums over positions (and the heads of a group) by one a term. A probability is at most 1, whatever its error.
-///
-/// Backends on tensor cores compute dV = P^T dO, dK = dS^T Q and dQ = dS K from P and dS in bf16: every term errs by
-/// WeightRounding more. dS itself comes from P, dO V^T and sum(dO O) in float32. Where G query heads share a key head,
-/// dK and dV are those sums for each query head, in bf16, and then the sums of G of them: half an ulp of each of the G
-/// is added, which is not small next to dK and dV where one head dominates or two cancel.
-struct Gradients {
-  Matrix exact, bound;
-  double weight_rounding;
-  bool rounds_heads;
-
-  Gradients(const AttentionShape& shape, const Operands& operands, const Checker& checker)
-      : exact(shape.tokens(), shape.width()),
-        bound(shape.tokens(), shape.width()),
-        weight_rounding(WeightRounding(shape, checker)),
-        rounds_heads(weight_rounding > 0.0 && shape.heads > shape.kv_heads) {
-    for (std::int64_t b = 0; b < shape.sequences; ++b) {
-      for (std::int64_t h = 0; h < shape.heads; ++h) AddHead(shape, operands, b, h);
-    }
-  }
-
-  void AddHead(const AttentionShape& shape, const Operands& operands, std::int64_t sequence, std::int64_t head) {
-    constexpr double kUnit = 0.5 * kEpsilon;
-    const std::int64_t size = shape.head_size;
-    const ExactHead forward(shape, operands["qkv"], sequence, head);
-    const Matrix d_out = HeadOf(shape, operands["d_out"], sequence, head * size);
-    HeadSums own(shape);
-    const double terms = static_cast<double>(shape.positions * (shape.heads / shape.kv_heads) + 2);
-    const auto roundings = static_cast<double>(size);
-    for (std::int64_t i = 0; i < shape.positions; ++i) {
-      const double delta = Dot(d_out[i], forward.out[i], size);
-      double delta_error = 0.0;
-      for (std::int64_t c = 0; c < size; ++c) {
-        const double o = forward.out[i][c];
-        delta_error += std::abs(d_out[i][c]) * (roundings * kUnit * std::abs(o) + HalfUlp(shape.dtype, o));
-      }
-      for (std::int64_t j = 0; j <= i; ++j) {
-        const double lse = forward.lse[static_cast<std::size_t>(i)];
-        const double p = forward.probabilities[i][j];
-        const double relative = kUnit * ((roundings + 2.0) * forward.magnitudes[i][j] + std::abs(lse) +
-                                         std::abs(forward.scores[i][j] - lse) + 6.0);
-        const double p_error = std::min(p * std::expm1(relative) + 0x1p-140, 1.0);
-        const double d_p = Dot(d_out[i], forward.v[j], size);
-        const double d_p_error = roundings * kUnit * DotOfMagnitudes(d_out[i], forward.v[j], size);
-        const double d_s = p * (d_p - delta);
-        const double d_s_error = p_error * std::abs(d_p - delta) +
-                                 (p + p_error) * (d_p_error + delta_error + 2.0 * kUnit * std::abs(d_p - delta));
-        for (std::int64_t c = 0; c < size; ++c) {
-          const double roundings_of_term = kUnit * terms + weight_rounding;
-          own.Add(i, c, shape.scale() * forward.k[j][c], d_s, d_s_error, roundings_of_term);
-          own.Add(j, size + c, shape.scale() * forward.q[i][c], d_s, d_s_error, roundings_of_term);
-          own.Add(j, 2 * size + c, d_out[i][c], p, p_error, roundings_of_term);
-        }
-      }
-    }
-    const std::int64_t kv_head = ExactHead::KvHead(shape, head);
-    const std::int64_t first_row = sequence * shape.positions;
-    AddColumns(own, 0, first_row, head * size, size, false);
-    AddColumns(own, size, first_row, (shape.heads + kv_head) * size, size, rounds_heads);
-    AddColumns(own, 2 * size, first_row, (shape.heads + shape.kv_heads + kv_head) * size, size, rounds_heads);
-  }
-
- private:
-  /// What one query head adds to the gradients of its query, its key and its value: 3 K columns.
-  struct HeadSums {
-    Matrix exact, bound;
-
-    explicit HeadSums(const AttentionShape& shape)
-        : exact(shape.positions, 3 * shape.head_size), bound(shape.positions, 3 * shape.head_size) {}
-
-    /// Adds factor * term, a term that is off by up to `error` and goes through roundings that cost up to `relative`.
-    void Add(std::int64_t row, std::int64_t column, double factor, double term, double error, double relative) {
-      exact[row][column] += factor * term;
-      bound[row][column] += std::abs(factor) * (error + relative * (std::abs(term) + error));
-    }
-  };
-
-  /// Adds `count` columns from `begin` on to those from `column` on in the rows from `first_row` on.
-  void AddColumns(const HeadSums& own, std::int64_t begin, std::int64_t first_row, std::int64_t column,
-                  std::int64_t count, bool rounded) {
-    const auto rows = static_cast<std::int64_t>(own.exact.values.size()) / own.exact.columns;
-    for (std::int64_t row = 0; row < rows; ++row) {
-      for (std::int64_t c = 0; c < count; ++c) {
-        const double sum = own.exact[row][begin + c];
-        const double error = own.bound[row][begin + c];
-        exact[first_row + row][column + c] += sum;
-        bound[first_row + row][column + c] += error + (rounded ? HalfUlp(DType::kBF16, std::abs(sum) + error) : 0.0);
-      }
-    }
-  }
-};
-
 /// out and lse as an exact forward op writes them.
 void FillForwardResults(const AttentionShape& shape, const Operands& operands, TensorView out, TensorView lse) {
   for (std::int64_t b = 0; b < shape.sequences; ++b) {
     for (std::int64_t h = 0; h < shape.heads; ++h) {
-      const ExactHead exact(shape, operands["qkv"], b, h);
+      const ExactAttention exact(shape, operands["qkv"], b, h);
       for (std::int64_t i = 0; i < shape.positions; ++i) {
         lse.As<float>()[(b * shape.heads + h) * shape.positions + i] =
             static_cast<float>(exact.lse[static_cast<std::size_t>(i)]);
@@ -307,6 +129,7 @@ OpCase BackwardCase(const AttentionShape& shape) {
     const TensorView lse = operands.Input("lse", {shape.sequences, shape.heads, shape.positions}, DType::kF32, seed);
     FillForwardResults(shape, operands, out, lse);
     operands.Input("d_out", out_shape, shape.dtype, seed, shape.data);
+    AddDocuments(shape, operands);
     operands.Output("d_qkv", {shape.tokens(), shape.width()}, shape.dtype);
     return operands;
   };
@@ -316,11 +139,12 @@ OpCase BackwardCase(const AttentionShape& shape) {
                             .lse = operands["lse"],
                             .d_out = operands["d_out"],
                             .d_qkv = operands["d_qkv"],
+                            .documents = DocumentsOf(operands),
                             .heads = shape.heads,
                             .kv_heads = shape.kv_heads});
   };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
-    const Gradients gradients(shape, before, checker);
+    const ExactAttentionGradients gradients(shape, before, checker);
     for (std::int64_t i = 0; i < shape.tokens() * shape.width(); ++i) {
       const auto index = static_cast<std::size_t>(i);
       const double exact = gradients.exact.values[index];
@@ -342,6 +166,7 @@ OpCase DerivativeCase(const AttentionShape& shape) {
     using Complex = std::complex<double>;
     std::vector<double> qkv(static_cast<std::size_t>(shape.tokens() * shape.width()));
     for (std::size_t i = 0; i < qkv.size(); ++i) qkv[i] = ValueAt(before["qkv"], static_cast<std::int64_t>(i));
+    const std::vector<std::int64_t> starts = shape.DocumentStarts();
     const auto objective = [&](const std::vector<Complex>& x) {
       const auto at = [&](std::int64_t b, std::int64_t i, std::int64_t part, std::int64_t c) {
         return x[static_cast<std::size_t>((b * shape.positions + i) * shape.width() + part * shape.head_size + c)];
@@ -354,7 +179,7 @@ OpCase DerivativeCase(const AttentionShape& shape) {
         const std::int64_t key_part = shape.heads + h / (shape.heads / shape.kv_heads);
         Complex sum = 0.0;
         Complex weighted = 0.0;
-        for (std::int64_t j = 0; j <= i; ++j) {
+        for (std::int64_t j = starts[static_cast<std::size_t>(row / shape.heads)]; j <= i; ++j) {
           Complex score = 0.0;
           Complex along_d_out = 0.0;
           for (std::int64_t c = 0; c < shape.head_size; ++c) {
@@ -369,7 +194,7 @@ OpCase DerivativeCase(const AttentionShape& shape) {
       return total;
     };
     const std::vector<double> derivative = ComplexStepGradient(qkv, objective);
-    const Gradients gradients(shape, before, checker);
+    const ExactAttentionGradients gradients(shape, before, checker);
     for (std::size_t i = 0; i < derivative.size(); ++i) {
       checker.Near("the reference's d_qkv", static_cast<std::int64_t>(i), gradients.exact.values[i], derivative[i],
                    1e-12 * (1.0 + std::abs(derivative[i])));
@@ -450,6 +275,53 @@ std::vector<OpCase> AttentionCases() {
       {.dtype = kBF16, .sequences = 1, .positions = 129, .heads = 2, .kv_heads = 1, .head_size = 72},
       {.dtype = kBF16, .sequences = 1, .positions = 130, .heads = 2, .kv_heads = 1, .head_size = 256},
       {.dtype = kBF16, .sequences = 8, .positions = 256, .heads = 4, .kv_heads = 4, .head_size = 64},
+      // Documents: of one token, ending with the sequence and not, ends around the tiles' edges, tiles that no query of
+      // a document sees, and gradients of keys in several spans.
+      {.dtype = kF32, .sequences = 1, .positions = 1, .heads = 1, .kv_heads = 1, .head_size = 4, .documents = {1}},
+      {.dtype = kF32,
+       .sequences = 3,
+       .positions = 7,
+       .heads = 2,
+       .kv_heads = 1,
+       .head_size = 4,
+       .documents = {3, 1, 9}},
+      {.dtype = kBF16, .sequences = 2, .positions = 37, .heads = 2, .kv_heads = 2, .head_size = 16, .documents = {1}},
+      {.dtype = kF32,
+       .sequences = 1,
+       .positions = 700,
+       .heads = 2,
+       .kv_heads = 1,
+       .head_size = 12,
+       .documents = {63, 1, 192, 1, 255, 90, 300}},
+      {.dtype = kBF16,
+       .sequences = 2,
+       .positions = 257,
+       .heads = 4,
+       .kv_heads = 1,
+       .head_size = 64,
+       .documents = {64, 65, 127, 200, 3}},
+      {.dtype = kBF16,
+       .sequences = 1,
+       .positions = 300,
+       .heads = 2,
+       .kv_heads = 2,
+       .head_size = 128,
+       .documents = {17, 130, 300}},
+      {.dtype = kF32,
+       .sequences = 1,
+       .positions = 150,
+       .heads = 2,
+       .kv_heads = 1,
+       .head_size = kMaxHeadSize,
+       .documents = {70, 5, 100}},
+      {.dtype = kF32,
+       .sequences = 1,
+       .positions = 130,
+       .heads = 2,
+       .kv_heads = 1,
+       .head_size = 16,
+       .data = Data::kOutliers,
+       .documents = {50, 40, 7}},
   };
   std::vector<OpCase> cases;
   for (const AttentionShape& shape : shapes) {
@@ -462,6 +334,13 @@ std::vector<OpCase> AttentionCases() {
       {.dtype = kBF16, .sequences = 2, .positions = 70, .heads = 2, .kv_heads = 1, .head_size = 64, .nan_query = 66}));
   cases.push_back(
       DerivativeCase({.dtype = kF32, .sequences = 2, .positions = 5, .heads = 4, .kv_heads = 2, .head_size = 3}));
+  cases.push_back(DerivativeCase({.dtype = kF32,
+                                  .sequences = 2,
+                                  .positions = 6,
+                                  .heads = 4,
+                                  .kv_heads = 2,
+                                  .head_size = 3,
+                                  .documents = {2, 3, 1, 4}}));
   return cases;
 }
 

@@ -65,6 +65,19 @@ std::int64_t EvaluationBatch(const TrainConfig& config) {
   return largest;
 }
 
+/// Whether attention stays within documents in training or in an evaluation.
+bool HasDocuments(const TrainConfig& config) {
+  const auto of_evaluator = [](const EvaluatorConfig& evaluator) { return evaluator.data.generate_doc_lengths; };
+  return config.data.generate_doc_lengths ||
+         std::any_of(config.evaluators.begin(), config.evaluators.end(), of_evaluator);
+}
+
+/// What distinguishes the recorded work of micro-batches.
+std::string NameOf(std::string_view work, const MicroBatch& batch) {
+  return fmt::format("{} {} tokens of {} sequences{}", work, batch.ids.elements(), batch.sequences,
+                     batch.documents ? " by documents" : "");
+}
+
 double SumOf(std::span<const float> values) {
   double sum = 0.0;
   for (const float value : values) sum += value;
@@ -108,19 +121,21 @@ Engine::Engine(const TrainConfig& config, Context ctx, const std::function<RunAr
   const std::int64_t tokens = sequences * config.model.max_sequence_length;
   ids_ = arenas_.batch.Tensor("ids", {tokens}, DType::kI32);
   labels_ = arenas_.batch.Tensor("labels", {tokens}, DType::kI32);
+  if (HasDocuments(config)) documents_ = arenas_.batch.Tensor("documents", {tokens}, DType::kI32);
   loss_ = arenas_.batch.Tensor("loss", {tokens}, DType::kF32);
   z_squared_ = arenas_.batch.Tensor("z_squared", {tokens}, DType::kF32);
 }
 
-MicroBatch Engine::BatchOf(std::int64_t sequences, std::int64_t tokens) const {
+MicroBatch Engine::BatchOf(std::int64_t sequences, std::int64_t tokens, bool has_documents) const {
   return {ids_.Rows(0, tokens),
+          has_documents ? documents_.Rows(0, tokens) : TensorView(),
           sequences,
           {.labels = labels_.Rows(0, tokens), .loss = loss_.Rows(0, tokens), .z_squared = z_squared_.Rows(0, tokens)}};
 }
 
 void Engine::RunOnMeta() {
   const auto whole_batch = [&](std::int64_t sequences) {
-    return BatchOf(sequences, sequences * config_.model.max_sequence_length);
+    return BatchOf(sequences, sequences * config_.model.max_sequence_length, static_cast<bool>(documents_));
   };
   model_->RefreshWeights(ctx_);
   model_->ForwardBackward(ctx_, whole_batch(config_.device_train_microbatch_size), arenas_.saved, arenas_.scratch);
@@ -141,14 +156,19 @@ void Engine::InitializeParameters(std::uint64_t seed) {
 }
 
 MicroBatch Engine::LoadBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                             std::int64_t sequences) const {
+                             std::int64_t sequences, std::span<const std::int32_t> documents) const {
   const auto tokens = static_cast<std::int64_t>(ids.size());
   COAT_REQUIRE(tokens <= ids_.elements() && labels.size() == ids.size(),
                "a batch of {} ids and {} labels does not fit the {} that the run was laid out for", ids.size(),
                labels.size(), ids_.elements());
-  const MicroBatch batch = BatchOf(sequences, tokens);
+  COAT_REQUIRE(documents.empty() || (documents_ && documents.size() == ids.size()),
+               "a batch of {} ids has the documents of {}; accepted: as many, or none, and none unless "
+               "generate_doc_lengths is set",
+               ids.size(), documents.size());
+  const MicroBatch batch = BatchOf(sequences, tokens, !documents.empty());
   ctx_.Upload(ids.data(), ids_.Rows(0, tokens));
   ctx_.Upload(labels.data(), labels_.Rows(0, tokens));
+  if (!documents.empty()) ctx_.Upload(documents.data(), documents_.Rows(0, tokens));
   return batch;
 }
 
@@ -159,14 +179,15 @@ std::span<const float> Engine::Download(ConstTensorView losses) {
 }
 
 LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                                 std::int64_t sequences, const LossWeights& weights, bool first) {
+                                 std::int64_t sequences, const LossWeights& weights, bool first,
+                                 std::span<const std::int32_t> documents) {
   if (first) ctx_.Recorded("refresh weights", 0, [&] { model_->RefreshWeights(ctx_); });
-  MicroBatch batch = LoadBatch(ids, labels, sequences);
+  MicroBatch batch = LoadBatch(ids, labels, sequences, documents);
   batch.terms.loss_weight = static_cast<float>(weights.loss);
   batch.terms.z_weight = static_cast<float>(weights.z);
   batch.accumulate_gradients = !first;
-  ctx_.Recorded(fmt::format("train on {} tokens of {} sequences{}", ids.size(), sequences, first ? ", first" : ""),
-                VersionOf(batch.terms), [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
+  ctx_.Recorded(NameOf(first ? "begin a step with" : "train on", batch), VersionOf(batch.terms),
+                [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
   LossSums sums;
   sums.cross_entropy = SumOf(Download(batch.terms.loss));
   sums.z_squared = SumOf(Download(batch.terms.z_squared));
@@ -189,9 +210,9 @@ void Engine::PrepareEvaluation() {
 }
 
 std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                                             std::int64_t sequences) {
-  const MicroBatch batch = LoadBatch(ids, labels, sequences);
-  ctx_.Recorded(fmt::format("evaluate {} tokens of {} sequences", ids.size(), sequences), VersionOf(batch.terms),
+                                             std::int64_t sequences, std::span<const std::int32_t> documents) {
+  const MicroBatch batch = LoadBatch(ids, labels, sequences, documents);
+  ctx_.Recorded(NameOf("evaluate", batch), VersionOf(batch.terms),
                 [&] { evaluation_model_->Forward(ctx_, batch, arenas_.saved, arenas_.scratch); });
   return Download(batch.terms.loss);
 }

@@ -50,10 +50,12 @@ class Engine {
   MemoryPlan Used() const;
 
   void InitializeParameters(std::uint64_t seed);
-  /// Computes a micro-batch's gradients: the `first` of a step starts them anew and refreshes the weights' operands, the
-  /// others add to them. ids and labels are [B, T].
+  /// Computes a micro-batch's gradients: the `first` of a step starts them anew and refreshes the weights' operands,
+  /// the others add to them. ids and labels are [B, T], and so are `documents` (data/documents.h), which are empty
+  /// unless attention is to stay within documents; the configuration must have data.generate_doc_lengths for it.
   LossSums TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                           std::int64_t sequences, const LossWeights& weights, bool first);
+                           std::int64_t sequences, const LossWeights& weights, bool first,
+                           std::span<const std::int32_t> documents = {});
   /// Norms of the gradients and coefficients for the update; see GradientClipping.
   ClippingResult MeasureGradients(const ClippingLimits& limits);
   /// OLMo's metrics of every parameter, its gradient and its moments; before the update.
@@ -65,14 +67,14 @@ class Engine {
   void PrepareEvaluation();
   /// The loss of each position [B, T] in the plain recipe, 0 where the label is negative. Valid until the next call.
   std::span<const float> EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                                       std::int64_t sequences);
+                                       std::int64_t sequences, std::span<const std::int32_t> documents = {});
 
  private:
   Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas);
   void RunOnMeta();
-  MicroBatch BatchOf(std::int64_t sequences, std::int64_t tokens) const;
-  MicroBatch LoadBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                       std::int64_t sequences) const;
+  MicroBatch BatchOf(std::int64_t sequences, std::int64_t tokens, bool has_documents) const;
+  MicroBatch LoadBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels, std::int64_t sequences,
+                       std::span<const std::int32_t> documents) const;
   std::span<const float> Download(ConstTensorView losses);
 
   TrainConfig config_;
@@ -83,7 +85,7 @@ class Engine {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientClipping> clipping_;
   std::unique_ptr<ParameterMetrics> parameter_metrics_;
-  TensorView ids_, labels_, loss_, z_squared_;
+  TensorView ids_, labels_, documents_, loss_, z_squared_;  // documents_ if the configuration has any
   std::vector<float> host_losses_;
 };
 

@@ -32,7 +32,8 @@ Metrics Evaluator::Run(Engine& engine, const std::function<void(std::int64_t)>& 
     const std::int64_t length = batch->sequence_length;
     labels.resize(batch->input_ids.size());
     MakeLabels(*batch, 0, batch->sequence_count(), labels);
-    const std::span<const float> loss = engine.EvaluateBatch(batch->input_ids, labels, batch->sequence_count());
+    const std::span<const float> loss =
+        engine.EvaluateBatch(batch->input_ids, labels, batch->sequence_count(), batch->documents);
     for (std::int64_t sequence = 0; sequence < batch->sequence_count(); ++sequence) {
       double total = 0.0;
       std::int64_t predicted = 0;
@@ -41,8 +42,9 @@ Metrics Evaluator::Run(Engine& engine, const std::function<void(std::int64_t)>& 
         total += loss[static_cast<std::size_t>(t)];
         ++predicted;
       }
+      if (predicted == 0) continue;
       Sum& sum = sums[static_cast<std::size_t>(batch->labels[static_cast<std::size_t>(sequence)])];
-      sum.loss += predicted > 0 ? total / static_cast<double>(predicted) : 0.0;
+      sum.loss += total / static_cast<double>(predicted);
       ++sum.sequences;
     }
     progress(++done);

@@ -16,10 +16,12 @@ namespace coat {
 
 /// A language-model evaluator: the mean loss of token files in the plain recipe, one number a label.
 ///
-/// A sequence's loss is the mean over its predicted positions, and a label's the mean over its sequences. Metrics:
+/// A sequence's loss is the mean over its predicted positions, and a label's the mean over its sequences; one without
+/// predicted positions, all masked, does not count. Metrics:
 /// eval/{label}/CrossEntropyLoss and eval/{label}/Perplexity; with data.paths the label is the evaluator's, with
-/// data.datasets those of the data sets. Labels of which no sequence was read are left out.
-/// Source: OLMo's LM evaluator, which divides by all T - 1 positions where a label mask leaves fewer.
+/// data.datasets those of the data sets. Labels of which no sequence counts are left out.
+/// Source: OLMo's LM evaluator, which divides by all T - 1 positions where a label mask leaves fewer, and takes
+/// 0 for a sequence that is masked whole.
 class Evaluator {
  public:
   /// Opens the data; `key` is the configuration's, "evaluators[0]", for messages.

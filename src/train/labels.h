@@ -13,7 +13,8 @@ namespace coat {
 inline constexpr std::int32_t kNoLabel = -100;
 
 /// Labels of the sequences [first, first + count) of `batch`: a position's label is the token after it; kNoLabel at
-/// the last position of each sequence, and where the label mask of the token to be predicted is 0.
+/// the last position of each sequence, where the label mask of the token to be predicted is 0, and in all of a sequence
+/// whose instance mask is 0.
 ///
 /// `labels` is [count, T] and written whole. Returns the number of labels that are not kNoLabel.
 /// Throws ArgumentError unless the sequences are in the batch, its fields fit each other and `labels` has the size.

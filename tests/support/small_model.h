@@ -50,6 +50,7 @@ class SmallModel {
 
   MicroBatch Batch(float loss_weight = 1.0f, float z_weight = 0.0f) const {
     return {ids,
+            documents,
             sequences_,
             {.labels = labels, .loss = loss, .z_squared = z_squared, .loss_weight = loss_weight, .z_weight = z_weight}};
   }
@@ -85,7 +86,7 @@ class SmallModel {
 
  public:
   Olmo model;
-  TensorView ids, labels, loss, z_squared;
+  TensorView ids, labels, documents, loss, z_squared;  // documents: none unless a test sets them
 };
 
 }  // namespace coat
