@@ -168,6 +168,15 @@ TEST_F(AttentionErrorsTest, RefusesAQkvOfAnotherWidth) {
   ExpectParts(Backward(), {"AttentionBackward qkv", "[6, 60]", "[6, 40] bf16"});
 }
 
+TEST_F(AttentionErrorsTest, RefusesDocumentsOfOtherTokensOrAnotherType) {
+  backward_.documents = Meta({6}, DType::kI32);
+  EXPECT_NO_THROW(AttentionBackward(ctx_, backward_));
+  backward_.documents = Meta({2, 3}, DType::kI32);
+  ExpectParts(Backward(), {"AttentionBackward documents", "[2, 3]", "[6] i32"});
+  backward_.documents = Meta({6}, DType::kF32);
+  ExpectParts(Backward(), {"AttentionBackward documents", "f32", "[6] i32"});
+}
+
 TEST_F(AttentionErrorsTest, RefusesMixedTypes) {
   backward_.d_out = Meta({6, 20}, DType::kF32);
   ExpectParts(Backward(), {"AttentionBackward d_out", "f32", "bf16"});

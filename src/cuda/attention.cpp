@@ -22,10 +22,11 @@ AttentionExtents ExtentsOf(const Args& args) {
           .head_size = args.out.shape()[1] / args.heads};
 }
 
-/// Whether cuDNN computes it. Its kernels read and write 16 bytes at a time.
-bool IsForCudnn(const CudaDevice& device, DType dtype, const AttentionExtents& extents,
+/// Whether cuDNN computes it. Its kernels read and write 16 bytes at a time, and know no documents.
+template <class Args>
+bool IsForCudnn(const CudaDevice& device, const Args& args, const AttentionExtents& extents,
                 std::initializer_list<const void*> data) {
-  if (dtype != DType::kBF16 || !CudnnAttention::Takes(device, extents)) return false;
+  if (args.documents || args.qkv.dtype() != DType::kBF16 || !CudnnAttention::Takes(device, extents)) return false;
   for (const void* address : data) {
     if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) return false;
   }
@@ -38,7 +39,7 @@ void AttentionForward(Context& ctx, const AttentionForwardArgs& args) {
   CudaDevice& device = DeviceOf(ctx);
   const AttentionExtents extents = ExtentsOf(args);
   if (extents.tokens() == 0) return;
-  if (IsForCudnn(device, args.qkv.dtype(), extents, {args.qkv.data(), args.out.data()})) {
+  if (IsForCudnn(device, args, extents, {args.qkv.data(), args.out.data()})) {
     device.Get<CudnnAttention>().Forward(args, extents);
   } else {
     PlainAttentionForward(device, args, extents);
@@ -49,8 +50,7 @@ void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args) {
   CudaDevice& device = DeviceOf(ctx);
   const AttentionExtents extents = ExtentsOf(args);
   if (extents.tokens() == 0) return;
-  if (IsForCudnn(device, args.qkv.dtype(), extents,
-                 {args.qkv.data(), args.out.data(), args.d_out.data(), args.d_qkv.data()})) {
+  if (IsForCudnn(device, args, extents, {args.qkv.data(), args.out.data(), args.d_out.data(), args.d_qkv.data()})) {
     device.Get<CudnnAttention>().Backward(args, extents);
   } else {
     PlainAttentionBackward(device, args, extents);

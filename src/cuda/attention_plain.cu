@@ -29,6 +29,14 @@ constexpr int kManyColumns = static_cast<int>(kMaxHeadSize) / kThreads;
 struct Layout {
   AttentionExtents extents;
   float scale;
+  const std::int32_t* documents;  // [N], or null
+
+  /// The first key that a query sees.
+  __device__ std::int64_t FirstKey(std::int64_t sequence, std::int64_t position) const {
+    if (documents == nullptr) return 0;
+    const std::int64_t start = documents[sequence * extents.positions + position];
+    return start < 0 ? 0 : min(start, position);
+  }
 
   __device__ std::int64_t group() const { return extents.heads / extents.kv_heads; }
   /// Elements of qkv before a position's columns.
@@ -135,7 +143,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     float sums[kColumns] = {};
     float largest = -std::numeric_limits<float>::infinity();
     float sum = 0.0f;
-    for (std::int64_t first = 0; first <= position; first += kTile) {
+    for (std::int64_t first = layout.FirstKey(sequence, position); first <= position; first += kTile) {
       const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), position + 1 - first));
       __syncthreads();  // the query is there; the weights before these are done with
       for (int r = warp; r < count; r += kWarps) {
@@ -194,7 +202,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     LoadRow(d_out + out_offset, size, d_out_row);
 
     float sums[kColumns] = {};
-    for (std::int64_t first = 0; first <= position; first += kTile) {
+    for (std::int64_t first = layout.FirstKey(sequence, position); first <= position; first += kTile) {
       const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), position + 1 - first));
       __syncthreads();  // the rows are there; the weights before these are done with
       for (int r = warp; r < count; r += kWarps) {
@@ -208,6 +216,15 @@ __global__ void __launch_bounds__(kThreads, 2)
     }
     StoreRow(sums, layout.scale, size, d_qkv + query_offset);
   }
+}
+
+/// How many of the `count` queries from `first` on see the key at `position`, by a block: those of its document, which
+/// are the first of them.
+__device__ int QueriesThatSee(const Layout& layout, std::int64_t sequence, std::int64_t position, std::int64_t first,
+                              int count) {
+  if (layout.documents == nullptr) return count;
+  const int query = static_cast<int>(threadIdx.x);
+  return __syncthreads_count(query < count && layout.FirstKey(sequence, first + query) <= position);
 }
 
 /// A block takes one key and its value and sums their gradients over the queries that see them: heads of the group in
@@ -238,7 +255,9 @@ __global__ void __launch_bounds__(kThreads, 2)
     float value_sums[kColumns] = {};
     for (std::int64_t head = kv_head * layout.group(); head < (kv_head + 1) * layout.group(); ++head) {
       for (std::int64_t first = position; first < x.positions; first += kTile) {
-        const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), x.positions - first));
+        const int left = static_cast<int>(min(static_cast<std::int64_t>(kTile), x.positions - first));
+        const int count = QueriesThatSee(layout, sequence, position, first, left);
+        if (count == 0) break;
         const T* queries = qkv + layout.Qkv(sequence, first, head * x.head_size);
         const T* out_rows = out + layout.Out(sequence, first, head);
         const T* d_out_rows = d_out + layout.Out(sequence, first, head);
@@ -264,8 +283,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-Layout LayoutOf(const AttentionExtents& extents) {
-  return {extents, static_cast<float>(1.0 / std::sqrt(static_cast<double>(extents.head_size)))};
+Layout LayoutOf(const AttentionExtents& extents, ConstTensorView documents) {
+  return {extents, static_cast<float>(1.0 / std::sqrt(static_cast<double>(extents.head_size))),
+          documents ? documents.As<std::int32_t>() : nullptr};
 }
 
 /// As many blocks as there are rows, or as the grid takes.
@@ -295,7 +315,7 @@ void PlainAttentionForward(CudaDevice& device, const AttentionForwardArgs& args,
     VisitColumns(extents, [&]<int kColumns>() {
       ForwardKernel<T, kColumns>
           <<<BlocksFor(extents.tokens() * extents.heads), kThreads, BytesOfRows(extents, 1), device.stream()>>>(
-              args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), LayoutOf(extents));
+              args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), LayoutOf(extents, args.documents));
       COAT_CUDA(cudaGetLastError());
     });
   });
@@ -308,12 +328,12 @@ void PlainAttentionBackward(CudaDevice& device, const AttentionBackwardArgs& arg
       QueryGradientKernel<T, kColumns>
           <<<BlocksFor(extents.tokens() * extents.heads), kThreads, shared_bytes, device.stream()>>>(
               args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), args.d_out.As<T>(), args.d_qkv.As<T>(),
-              LayoutOf(extents));
+              LayoutOf(extents, args.documents));
       COAT_CUDA(cudaGetLastError());
       KeyGradientKernel<T, kColumns>
           <<<BlocksFor(extents.tokens() * extents.kv_heads), kThreads, shared_bytes, device.stream()>>>(
               args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), args.d_out.As<T>(), args.d_qkv.As<T>(),
-              LayoutOf(extents));
+              LayoutOf(extents, args.documents));
       COAT_CUDA(cudaGetLastError());
     });
   });

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/batch.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
 
@@ -153,6 +154,24 @@ TEST(MemMapDataset, NamesTheFileOfABadTokenNotTheIndex) {
   EXPECT_EQ(Sequence(dataset, 3), (Ids{997, 998, 999}));
   EXPECT_EQ(ErrorOf([&] { Sequence(dataset, 4); }),
             folder.File("b") + ": token 6 (byte 12) is 1000; the vocabulary has 1000 ids, 0 to 999");
+}
+
+TEST(ReadBatch, SaysWhatIsOneDocumentAndWhatRepeatsItself) {
+  const TempDir folder;
+  const std::vector<std::uint16_t> ids = {4, 0, 6, 7, 7, 7, 0, 5, 5};
+  DatasetOptions options = Options({folder.Write("x", {reinterpret_cast<const char*>(ids.data()), ids.size() * 2})});
+  Batch batch;
+  batch.indices = {2, 0, 1};
+  ReadBatch(MemMapDataset(options), batch);
+  EXPECT_TRUE(batch.documents.empty());
+  EXPECT_TRUE(batch.instance_mask.empty());
+
+  options.end_of_document = 0;
+  options.repetition_filter = {.min_period = 1, .max_period = 1, .max_count = 3};
+  ReadBatch(MemMapDataset(options), batch);
+  EXPECT_EQ(batch.input_ids, (Ids{0, 5, 5, 4, 0, 6, 7, 7, 7}));
+  EXPECT_EQ(batch.documents, (Ids{0, 1, 1, 0, 0, 2, 0, 0, 0}));
+  EXPECT_EQ(batch.instance_mask, (std::vector<std::uint8_t>{1, 1, 0}));
 }
 
 }  // namespace

@@ -39,6 +39,18 @@ TEST(MakeLabels, FollowTheMaskOfTheTokenToBePredicted) {
   EXPECT_EQ(labels, (Labels{1, -100, 3, -100, -100, -100, -100, -100}));
 }
 
+TEST(MakeLabels, AreNoneInASequenceThatTheInstanceMaskLeavesOut) {
+  Batch batch = BatchOf(3, 3);
+  batch.instance_mask = {1, 0, 1};
+  Labels labels(9, kFilling);
+  EXPECT_EQ(MakeLabels(batch, 0, 3, labels), 4);
+  EXPECT_EQ(labels, (Labels{1, 2, -100, -100, -100, -100, 201, 202, -100}));
+  // The mask belongs to the batch's sequences, whichever of them labels are made for.
+  Labels last_two(6, kFilling);
+  EXPECT_EQ(MakeLabels(batch, 1, 2, last_two), 2);
+  EXPECT_EQ(last_two, (Labels{-100, -100, -100, 201, 202, -100}));
+}
+
 TEST(MakeLabels, OfMicroBatchesAreThePartsOfThoseOfTheBatch) {
   Batch batch = BatchOf(5, 3);
   for (std::size_t i = 0; i < batch.input_ids.size(); ++i) batch.label_mask.push_back(i % 4 != 2);
@@ -75,6 +87,9 @@ TEST(MakeLabels, RefusesSequencesOutsideTheBatchAndFieldsThatDoNotFit) {
   batch.label_mask.assign(7, 1);
   EXPECT_THROW(MakeLabels(batch, 0, 2, labels), ArgumentError);
   batch.label_mask.clear();
+  batch.instance_mask.assign(3, 1);
+  EXPECT_THROW(MakeLabels(batch, 0, 2, labels), ArgumentError);
+  batch.instance_mask.clear();
   batch.input_ids.pop_back();
   EXPECT_THROW(MakeLabels(batch, 0, 2, labels), ArgumentError);
 }
