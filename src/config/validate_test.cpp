@@ -59,7 +59,6 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
       {"load_path_sharded_checkpointer", "local", "null"},
       {"optimizer.name", "coat_fp8_adamw", "adamw, lionw"},
       {"optimizer.record_update_metrics", "true", "false"},
-      {"data.generate_doc_lengths", "true", "false"},
       {"data.generate_attention_mask", "true", "false"},
       {"python_profiling", "true", "false"},
       {"torch_profiling", "true", "false"},
@@ -70,7 +69,11 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
     EXPECT_EQ(error.find(c[0] + ": " + c[1] + " cannot be honored by this build; accepted: " + c[2] + " ("), 0u)
         << error;
   }
-  EXPECT_EQ(ErrorWith({"--data.instance_filter={}"}).find("data.instance_filter: a mapping cannot be honored"), 0u);
+  const auto filter_error = [](const std::string& key) { return ErrorWith({"--data.instance_filter={" + key + "}"}); };
+  EXPECT_EQ(filter_error(""), "no error");
+  EXPECT_EQ(filter_error("repetition_min_period: 0").find("data.instance_filter.repetition_min_period: found 0"), 0u);
+  EXPECT_EQ(filter_error("repetition_max_period: 0").find("data.instance_filter.repetition_max_period: found 0"), 0u);
+  EXPECT_EQ(filter_error("repetition_max_count: 2").find("data.instance_filter.repetition_max_count: found 2"), 0u);
   EXPECT_EQ(ErrorWith({"--data.custom_dataset={name: x}"}).find("data.custom_dataset: a mapping cannot be honored"),
             0u);
   EXPECT_EQ(ErrorWith({"--module_outputs_save_steps=[1]"}).find("module_outputs_save_steps: a list cannot be honored"),

@@ -126,6 +126,12 @@ std::string LoadTuning(const CheckpointReader& reader, const Engine& engine) {
 }
 
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {
+  if (!reader.Contains(std::string(kOptimizerFile))) {
+    throw ConfigError(
+        fmt::format("load_path: {} has no optimizer state ({}), as a model converted from another format; accepted: "
+                    "reset_optimizer_state: true, to start the optimizer anew",
+                    reader.path(), kOptimizerFile));
+  }
   LoadFile(engine.context(), reader, kOptimizerFile, OptimizerStateOf(engine),
            "; set reset_optimizer_state to start the optimizer anew");
 }

@@ -23,7 +23,8 @@ void SaveTensors(const Engine& engine, CheckpointWriter& writer);
 /// Throws IoError naming file and tensor when one is missing, left over, or of another shape or type.
 void LoadParameters(const CheckpointReader& reader, const Engine& engine);
 
-/// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it.
+/// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it, and
+/// where there is none, that is a ConfigError that says so too.
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine);
 
 /// Takes the checkpoint's tuning if it has one and the engine's device has a use for it. Returns "" or why it was not

@@ -6,6 +6,25 @@
 
 namespace coat {
 
+namespace {
+
+/// What of the data is left out of attention and of the loss.
+std::string DescribeData(const DataConfig& data, const ModelConfig& model) {
+  std::string text;
+  if (data.label_mask_paths) text += ", with label masks";
+  if (data.instance_filter) {
+    const InstanceFilterConfig& filter = *data.instance_filter;
+    text += fmt::format(", without labels where {} to {} tokens are there {} times in a row",
+                        filter.repetition_min_period, filter.repetition_max_period, filter.repetition_max_count);
+  }
+  if (data.generate_doc_lengths) {
+    text += fmt::format("; attention stays within documents, which end with token {}", model.eos_token_id);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view device, const Engine& engine,
                                      const MemMapDataset& dataset) {
   const std::span<const Parameter> parameters = engine.model().parameters();
@@ -15,8 +34,8 @@ std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view
                   WithSeparators(CountNonEmbeddingParameters(parameters))),
       fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces",
                   InBinaryUnits(Engine::Measure(config).Total()), InBinaryUnits(engine.context().workspace_bytes())),
-      fmt::format("Data: {} sequences of {} tokens", WithSeparators(dataset.sequence_count()),
-                  dataset.sequence_length())};
+      fmt::format("Data: {} sequences of {} tokens{}", WithSeparators(dataset.sequence_count()),
+                  dataset.sequence_length(), DescribeData(config.data, config.model))};
 }
 
 std::vector<std::string> DescribeDeviceUse(const Engine& engine) {

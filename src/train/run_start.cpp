@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
+#include "config/load.h"
+#include "train/architecture.h"
 #include "train/run_checkpoint.h"
 #include "train/state_keys.h"
 
@@ -16,8 +18,15 @@ namespace {
 
 constexpr std::string_view kLogger = "coat.train";
 
-/// Parameters and, unless reset, the optimizer's state.
-void LoadTensors(const TrainConfig& config, const CheckpointReader& reader, const std::string& path, Engine& engine,
+/// Throws ConfigError if the checkpoint's model is another one.
+void CheckModel(const TrainConfig& config, const CheckpointReader& reader, Console& console) {
+  const std::string file = fmt::format("{}/{}", reader.path(), kConfigFile);
+  const TrainConfig saved = LoadTrainConfig(file, {}, {.check_paths = false});
+  for (const std::string& warning : CompareArchitectures(saved.model, file, config)) console.Warn(kLogger, warning);
+}
+
+/// Parameters and, unless the optimizer starts anew, its state.
+void LoadTensors(const CheckpointReader& reader, const std::string& path, const TakeOver& take_over, Engine& engine,
                  Console& console) {
   LoadParameters(reader, engine);
   if (const std::string reason = LoadTuning(reader, engine); !reason.empty()) {
@@ -25,20 +34,19 @@ void LoadTensors(const TrainConfig& config, const CheckpointReader& reader, cons
                                       "the last bits from those of a run without a stop",
                                       path, reason));
   }
-  if (!config.reset_optimizer_state) LoadOptimizerState(reader, engine);
+  if (take_over.optimizer_state) LoadOptimizerState(reader, engine);
 }
 
-/// What the configuration takes over of a checkpoint's state.
-void TakeOver(const TrainConfig& config, const TrainerState& loaded, TrainerState& state) {
-  if (!config.reset_trainer_state) {
+void TakeOverState(const TakeOver& take_over, const TrainerState& loaded, TrainerState& state) {
+  if (take_over.trainer_state) {
     const std::map<std::string, double> fresh = state.extra;
     state = loaded;
     state.extra.insert(fresh.begin(), fresh.end());
-    if (config.reset_optimizer_state) state.extra[kUpdates] = 0.0;
-  } else if (!config.reset_optimizer_state && loaded.extra.contains(kUpdates)) {
+    if (!take_over.optimizer_state) state.extra[kUpdates] = 0.0;
+  } else if (take_over.optimizer_state && loaded.extra.contains(kUpdates)) {
     state.extra[kUpdates] = loaded.extra.at(kUpdates);  // belongs to the moments
   }
-  if (!config.restore_dataloader) {
+  if (!take_over.data_position) {
     state.step = state.epoch = state.examples_seen_this_epoch = state.examples_seen = state.tokens_seen = 0;
   }
 }
@@ -52,20 +60,32 @@ void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder
 
 }  // namespace
 
-TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, Engine& engine, Console& console) {
+TakeOver TakeOverOf(const TrainConfig& config, const SaveFolder& folder) {
+  if (!folder.checkpoint_to_load() || folder.continues_latest_save()) return {};
+  return {.optimizer_state = !config.reset_optimizer_state,
+          .trainer_state = !config.reset_trainer_state,
+          .data_position = config.restore_dataloader,
+          .batches_to_skip = config.fast_forward_batches.value_or(0),
+          .warm_up_again = config.reset_optimizer_state && !config.reset_trainer_state};
+}
+
+TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const TakeOver& take_over, Engine& engine,
+                      Console& console) {
   TrainerState state;
   state.extra = {{kUpdates, 0.0}, {kSkipped, 0.0}, {kSkippedInARow, 0.0}};
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
     const CheckpointReader reader(path);
-    LoadTensors(config, reader, path, engine, console);
-    TakeOver(config, reader.state(), state);
+    CheckModel(config, reader, console);
+    LoadTensors(reader, path, take_over, engine, console);
+    TakeOverState(take_over, reader.state(), state);
     KeepExistingCheckpoints(config, folder, state);
-    console.Info(kLogger, fmt::format("Loaded {}: step {}, epoch {}", path, state.step, state.epoch));
+    console.Info(kLogger, fmt::format("Loaded {}: step {}, epoch {}{}", path, state.step, state.epoch,
+                                      take_over.optimizer_state ? "" : ", without the optimizer's state"));
   } else {
     engine.InitializeParameters(static_cast<std::uint64_t>(config.seed));
   }
-  if (config.epoch && *config.epoch != state.epoch) {
+  if (config.epoch && *config.epoch != state.epoch && !folder.continues_latest_save()) {
     state.epoch = *config.epoch;
     state.examples_seen_this_epoch = 0;
   }

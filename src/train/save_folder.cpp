@@ -54,6 +54,7 @@ SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(co
       console.Warn(kLogger, fmt::format("{} is not a whole checkpoint and is passed over", path));
     }
     checkpoint_to_load_ = latest.path;
+    continues_latest_save_ = latest.path.has_value();
   }
   if (!checkpoint_to_load_) checkpoint_to_load_ = config.load_path;
   resumes_here_ = checkpoint_to_load_ && LiesIn(*checkpoint_to_load_, folder);

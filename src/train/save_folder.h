@@ -23,6 +23,8 @@ class SaveFolder {
 
   /// The checkpoint to load: with try_load_latest_save the newest here, else load_path; nothing for a new run.
   const std::optional<std::string>& checkpoint_to_load() const { return checkpoint_to_load_; }
+  /// Whether that checkpoint was found by try_load_latest_save: the run itself saved it.
+  bool continues_latest_save() const { return continues_latest_save_; }
   /// Whether that checkpoint is one of this folder's own: then the run goes on, and files here are continued.
   bool resumes_here() const { return resumes_here_; }
   /// Whether files of an earlier run here may be written over: with save_overwrite, when the run resumes here, and with
@@ -38,6 +40,7 @@ class SaveFolder {
   TrainConfig config_;
   Console& console_;
   std::optional<std::string> checkpoint_to_load_;
+  bool continues_latest_save_ = false;
   bool resumes_here_ = false;
   bool may_overwrite_ = false;
 };

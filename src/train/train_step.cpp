@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,9 +23,17 @@ TrainStep::TrainStep(const TrainConfig& config, Engine& engine, Console& console
     : config_(config), engine_(engine), console_(console) {}
 
 StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state) {
-  const StepLosses losses = ForwardBackward(batch);
-  const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
+  labels_.resize(batch.input_ids.size());
+  const std::int64_t predicted = MakeLabels(batch, 0, batch.sequence_count(), labels_);
   const double learning_rate = schedule.LearningRate(state);
+  if (predicted == 0) {
+    SkipUpdate("no token of it has a label", "data.label_mask_paths or data.instance_filter leave nothing to learn",
+               state);
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+    return {.step = MetricsOf(batch, {.cross_entropy = kNone, .z = kNone}, {}, learning_rate, state), .parameters = {}};
+  }
+  const StepLosses losses = ForwardBackward(batch, predicted);
+  const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
   Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
   if (std::isfinite(losses.cross_entropy) && gradients.first_non_finite.empty()) {
     state.extra[kUpdates] += 1.0;
@@ -33,18 +42,29 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
     state.current_train_loss = losses.cross_entropy;
     state.min_train_loss = std::min(state.min_train_loss, losses.cross_entropy);
   } else {
-    SkipUpdate(losses, gradients, state);
+    const std::string& tensor = gradients.first_non_finite;
+    SkipUpdate(fmt::format("the loss is {}, {}", losses.cross_entropy,
+                           tensor.empty() ? std::string("no gradient is to blame")
+                                          : fmt::format("the gradient of {} is not finite", tensor)),
+               "A lower learning rate, a longer warm-up or max_grad_norm may help", state);
   }
-  return {.step = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.at(kSkipped)),
-          .parameters = std::move(of_parameters)};
+  return {.step = MetricsOf(batch, losses, gradients, learning_rate, state), .parameters = std::move(of_parameters)};
 }
 
-StepLosses TrainStep::ForwardBackward(const Batch& batch) {
+Metrics TrainStep::MetricsOf(const Batch& batch, const StepLosses& losses, const ClippingResult& gradients,
+                             double learning_rate, const TrainerState& state) const {
+  Metrics metrics = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.at(kSkipped));
+  if (!batch.instance_mask.empty()) {
+    const std::int64_t masked = std::count(batch.instance_mask.begin(), batch.instance_mask.end(), std::uint8_t{0});
+    metrics.Set("train/masked_instances_local_rank", static_cast<double>(masked));
+  }
+  return metrics;
+}
+
+StepLosses TrainStep::ForwardBackward(const Batch& batch, std::int64_t predicted) {
   const std::int64_t sequences = batch.sequence_count();
   const std::int64_t length = batch.sequence_length;
-  labels_.resize(batch.input_ids.size());
-  const std::int64_t predicted = MakeLabels(batch, 0, sequences, labels_);
-  const double of_each = predicted > 0 ? 1.0 / static_cast<double>(predicted) : 0.0;
+  const double of_each = 1.0 / static_cast<double>(predicted);
   const double z_multiplier = config_.softmax_auxiliary_loss ? config_.auxiliary_loss_multiplier.value_or(0.0) : 0.0;
   const LossWeights weights = {.loss = of_each, .z = z_multiplier * of_each};
   LossSums sums;
@@ -52,28 +72,24 @@ StepLosses TrainStep::ForwardBackward(const Batch& batch) {
     const std::int64_t count = std::min(config_.device_train_microbatch_size, sequences - begin);
     const auto offset = static_cast<std::size_t>(begin * length);
     const auto tokens = static_cast<std::size_t>(count * length);
-    const LossSums of_micro_batch =
-        engine_.TrainMicroBatch(std::span(batch.input_ids).subspan(offset, tokens),
-                                std::span(labels_).subspan(offset, tokens), count, weights, begin == 0);
+    const std::span<const std::int32_t> documents = batch.documents;
+    const LossSums of_micro_batch = engine_.TrainMicroBatch(
+        std::span(batch.input_ids).subspan(offset, tokens), std::span(labels_).subspan(offset, tokens), count, weights,
+        begin == 0, documents.empty() ? documents : documents.subspan(offset, tokens));
     sums.cross_entropy += of_micro_batch.cross_entropy;
     sums.z_squared += of_micro_batch.z_squared;
   }
   return {.cross_entropy = sums.cross_entropy * of_each, .z = sums.z_squared * weights.z};
 }
 
-void TrainStep::SkipUpdate(const StepLosses& losses, const ClippingResult& gradients, TrainerState& state) {
+void TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state) {
   state.extra[kSkipped] += 1.0;
   const double in_a_row = state.extra[kSkippedInARow] += 1.0;
-  const std::string cause = gradients.first_non_finite.empty()
-                                ? std::string("no gradient is to blame")
-                                : fmt::format("the gradient of {} is not finite", gradients.first_non_finite);
-  const std::string message = fmt::format("step {} is skipped, {} in a row: the loss is {}, {}", state.step,
-                                          static_cast<std::int64_t>(in_a_row), losses.cross_entropy, cause);
+  const std::string message =
+      fmt::format("step {} is skipped, {} in a row: {}", state.step, static_cast<std::int64_t>(in_a_row), cause);
   console_.Warn(kLogger, message);
   if (in_a_row >= static_cast<double>(config_.max_skipped_steps)) {
-    throw TrainingError(message +
-                        "; max_skipped_steps is reached. A lower learning rate, a longer warm-up or "
-                        "max_grad_norm may help");
+    throw TrainingError(fmt::format("{}; max_skipped_steps is reached. {}", message, advice));
   }
 }
 

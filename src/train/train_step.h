@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/trainer_state.h"
@@ -30,13 +31,15 @@ class TrainStep {
 
   /// Trains on a batch that `state` counts already; keeps its losses and counts of updates.
   ///
-  /// A step whose loss or gradients are not finite changes nothing and is counted; max_skipped_steps of them in a row
-  /// are a TrainingError.
+  /// A step whose loss or gradients are not finite, or whose batch has no label at all, changes nothing and is counted;
+  /// max_skipped_steps of them in a row are a TrainingError.
   StepReport Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
 
  private:
-  StepLosses ForwardBackward(const Batch& batch);
-  void SkipUpdate(const StepLosses& losses, const ClippingResult& gradients, TrainerState& state);
+  StepLosses ForwardBackward(const Batch& batch, std::int64_t predicted);
+  Metrics MetricsOf(const Batch& batch, const StepLosses& losses, const ClippingResult& gradients, double learning_rate,
+                    const TrainerState& state) const;
+  void SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state);
 
   const TrainConfig& config_;
   Engine& engine_;

@@ -57,12 +57,11 @@ class Trainer {
 
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
-    state_ = StartRun(config_, folder_, engine_, console_);
+    const TakeOver take_over = TakeOverOf(config_, folder_);
+    state_ = StartRun(config_, folder_, take_over, engine_, console_);
     if (folder_.resumes_here()) last_save_ = state_.step;
-    MakeLoader();
-    const bool warm_up_again =
-        folder_.checkpoint_to_load() && config_.reset_optimizer_state && !config_.reset_trainer_state;
-    schedule_.emplace(config_, loader_->batches_per_epoch(), warm_up_again, state_);
+    MakeLoader(take_over.batches_to_skip);
+    schedule_.emplace(config_, loader_->batches_per_epoch(), take_over.warm_up_again, state_);
     if (config_.dry_run) {
       console_.Info(kLogger, "Dry run: nothing trained, nothing written");
       return TrainOutcome::kFinished;
@@ -82,12 +81,12 @@ class Trainer {
     for (const std::string& line : lines) console_.Info(kLogger, line);
   }
 
-  void MakeLoader() {
+  void MakeLoader(std::int64_t batches_to_skip) {
     LoaderOptions options;
     options.seed = static_cast<std::uint64_t>(config_.data.seed.value_or(config_.seed));
     options.global_batch_size = config_.global_train_batch_size;
     options.drop_last = config_.data.drop_last;
-    if (folder_.checkpoint_to_load()) options.fast_forward_batches = config_.fast_forward_batches.value_or(0);
+    options.fast_forward_batches = batches_to_skip;
     loader_ =
         std::make_unique<DataLoader>(dataset_, options, DataPosition{state_.epoch, state_.examples_seen_this_epoch});
   }
