@@ -69,4 +69,24 @@ bool VisitRowLayout(std::int64_t width, Function&& f) {
   return false;
 }
 
+/// The same with the smallest layout of one unit a thread and at most kMaxWarps (8, 16 or 32) warps a row, so that what
+/// belongs to columns takes few registers: weights, sums over rows.
+template <int kMaxWarps, class Function>
+bool VisitThinRowLayout(std::int64_t width, Function&& f) {
+  static_assert(kMaxWarps == 8 || kMaxWarps == 16 || kMaxWarps == 32);
+  constexpr std::int64_t kPerWarp = kUnit * kWarpSize;
+  if (width % kUnit != 0) return false;
+  if (width <= kPerWarp) return f.template operator()<RowLayout<1, 1>>(), true;
+  if (width <= 2 * kPerWarp) return f.template operator()<RowLayout<1, 2>>(), true;
+  if (width <= 4 * kPerWarp) return f.template operator()<RowLayout<1, 4>>(), true;
+  if (width <= 8 * kPerWarp) return f.template operator()<RowLayout<1, 8>>(), true;
+  if constexpr (kMaxWarps >= 16) {
+    if (width <= 16 * kPerWarp) return f.template operator()<RowLayout<1, 16>>(), true;
+  }
+  if constexpr (kMaxWarps >= 32) {
+    if (width <= 32 * kPerWarp) return f.template operator()<RowLayout<1, 32>>(), true;
+  }
+  return false;
+}
+
 }  // namespace coat::cuda

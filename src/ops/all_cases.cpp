@@ -6,10 +6,27 @@ namespace coat {
 
 std::vector<OpCase> AllOpCases() {
   std::vector<OpCase> all;
-  for (auto* cases : std::initializer_list<std::vector<OpCase> (*)()>{
-           QuantizeCases, GemmCases, LayerNormCases, LayerNormBackwardCases, SwigluCases, SwigluQuantizeCases,
-           RopeCases, RmsNormCases, RmsNormBackwardCases, QkNormRopeCases, AttentionCases, EmbeddingCases, CrossEntropyCases, AdamWCases, LionWCases, CoatAdamWCases,
-           StatisticsCases, ClipCases, FillNormalCases, CastCases}) {
+  for (auto* cases : std::initializer_list<std::vector<OpCase> (*)()>{QuantizeCases,
+                                                                      GemmCases,
+                                                                      LayerNormCases,
+                                                                      LayerNormBackwardCases,
+                                                                      SwigluCases,
+                                                                      SwigluQuantizeCases,
+                                                                      RopeCases,
+                                                                      RmsNormCases,
+                                                                      RmsNormBackwardCases,
+                                                                      QkNormRopeCases,
+                                                                      QkNormRopeBackwardCases,
+                                                                      AttentionCases,
+                                                                      EmbeddingCases,
+                                                                      CrossEntropyCases,
+                                                                      AdamWCases,
+                                                                      LionWCases,
+                                                                      CoatAdamWCases,
+                                                                      StatisticsCases,
+                                                                      ClipCases,
+                                                                      FillNormalCases,
+                                                                      CastCases}) {
     std::vector<OpCase> some = cases();
     all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
   }

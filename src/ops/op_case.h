@@ -141,6 +141,7 @@ std::vector<OpCase> RopeCases();
 std::vector<OpCase> RmsNormCases();
 std::vector<OpCase> RmsNormBackwardCases();
 std::vector<OpCase> QkNormRopeCases();
+std::vector<OpCase> QkNormRopeBackwardCases();
 std::vector<OpCase> AttentionCases();
 std::vector<OpCase> EmbeddingCases();
 std::vector<OpCase> CrossEntropyCases();
