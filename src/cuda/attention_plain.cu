@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "cuda/attention_rows.cuh"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "numerics/bfloat16.h"
@@ -16,14 +17,8 @@ namespace coat::cuda {
 
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / kWarpSize;
-/// Positions whose scores are in shared memory at a time: one a thread.
-constexpr int kTile = kThreads;
-/// Columns of a row that a thread sums: its own and every kThreads-th after it. Kernels come for kFewColumns, which all
-/// usual heads fit into, and for kManyColumns.
-constexpr int kFewColumns = 1;
-constexpr int kManyColumns = static_cast<int>(kMaxHeadSize) / kThreads;
+constexpr int kThreads = kAttentionThreads;
+constexpr int kWarps = kAttentionWarps;
 
 /// Where things are, for both directions; d_qkv has qkv's layout, d_out has out's.
 struct Layout {
@@ -56,61 +51,6 @@ struct Layout {
     return (extents.heads + extents.kv_heads + kv_head) * extents.head_size;
   }
 };
-
-/// sum(a b) over `count` columns, by a warp.
-template <class A, class B>
-__device__ float WarpDot(const A* a, const B* b, int count) {
-  float sum = 0.0f;
-  for (int c = static_cast<int>(threadIdx.x) % kWarpSize; c < count; c += kWarpSize) {
-    sum = fmaf(ToFloat(a[c]), ToFloat(b[c]), sum);
-  }
-  return WarpSum(sum);
-}
-
-/// row = the `count` columns at `source` in float32, by a block.
-template <class T>
-__device__ void LoadRow(const T* source, int count, float* row) {
-  for (int c = static_cast<int>(threadIdx.x); c < count; c += kThreads) row[c] = ToFloat(source[c]);
-}
-
-template <class T, int kColumns>
-__device__ void StoreRow(const float (&sums)[kColumns], float factor, int count, T* target) {
-#pragma unroll
-  for (int m = 0; m < kColumns; ++m) {
-    const int c = static_cast<int>(threadIdx.x) + m * kThreads;
-    if (c < count) target[c] = RoundTo<T>(sums[m] * factor);
-  }
-}
-
-/// sums += sum over `rows` rows of weight * row, in ascending order.
-template <class T, int kColumns>
-__device__ void AddWeightedRows(const float* weights, const T* first, std::int64_t stride, int rows, int count,
-                                float (&sums)[kColumns]) {
-  constexpr int kRowsAtOnce = kColumns == kFewColumns ? 8 : 2;
-#pragma unroll
-  for (int m = 0; m < kColumns; ++m) {
-    const int c = static_cast<int>(threadIdx.x) + m * kThreads;
-    if (c >= count) break;
-    float sum = sums[m];
-#pragma unroll kRowsAtOnce
-    for (int r = 0; r < rows; ++r) sum = fmaf(weights[r], ToFloat(first[r * stride + c]), sum);
-    sums[m] = sum;
-  }
-}
-
-/// The largest value over all threads of a block, in each of them; NaN are passed over.
-__device__ float BlockMax(float value) {
-  __shared__ float largest[kWarps];
-#pragma unroll
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, distance));
-  }
-  if (threadIdx.x % kWarpSize == 0) largest[threadIdx.x / kWarpSize] = value;
-  __syncthreads();
-  for (int w = 0; w < kWarps; ++w) value = fmaxf(value, largest[w]);
-  __syncthreads();  // the next maximum may write
-  return value;
-}
 
 /// ln(sum) of a sum of exponentials, at least 1; NaN for a sum that is NaN or infinite.
 __device__ float LogOfSum(float sum) {
@@ -293,16 +233,6 @@ unsigned BlocksFor(std::int64_t rows) {
   return static_cast<unsigned>(std::min<std::int64_t>(rows, std::numeric_limits<std::int32_t>::max()));
 }
 
-/// Calls f.template operator()<kColumns>() with what a thread needs for a row of a head.
-template <class Function>
-void VisitColumns(const AttentionExtents& extents, Function&& f) {
-  if (extents.head_size <= kFewColumns * kThreads) {
-    f.template operator()<kFewColumns>();
-  } else {
-    f.template operator()<kManyColumns>();
-  }
-}
-
 /// Dynamic shared memory for `rows` rows of a head.
 std::size_t BytesOfRows(const AttentionExtents& extents, int rows) {
   return static_cast<std::size_t>(rows * extents.head_size) * sizeof(float);
@@ -312,7 +242,7 @@ std::size_t BytesOfRows(const AttentionExtents& extents, int rows) {
 
 void PlainAttentionForward(CudaDevice& device, const AttentionForwardArgs& args, const AttentionExtents& extents) {
   VisitPlain(args.qkv.dtype(), [&]<class T>() {
-    VisitColumns(extents, [&]<int kColumns>() {
+    VisitColumns(extents.head_size, [&]<int kColumns>() {
       ForwardKernel<T, kColumns>
           <<<BlocksFor(extents.tokens() * extents.heads), kThreads, BytesOfRows(extents, 1), device.stream()>>>(
               args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), LayoutOf(extents, args.documents));
@@ -324,7 +254,7 @@ void PlainAttentionForward(CudaDevice& device, const AttentionForwardArgs& args,
 void PlainAttentionBackward(CudaDevice& device, const AttentionBackwardArgs& args, const AttentionExtents& extents) {
   const std::size_t shared_bytes = BytesOfRows(extents, 2);
   VisitPlain(args.qkv.dtype(), [&]<class T>() {
-    VisitColumns(extents, [&]<int kColumns>() {
+    VisitColumns(extents.head_size, [&]<int kColumns>() {
       QueryGradientKernel<T, kColumns>
           <<<BlocksFor(extents.tokens() * extents.heads), kThreads, shared_bytes, device.stream()>>>(
               args.qkv.As<T>(), args.out.As<T>(), args.lse.As<float>(), args.d_out.As<T>(), args.d_qkv.As<T>(),

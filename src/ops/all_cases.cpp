@@ -18,6 +18,7 @@ std::vector<OpCase> AllOpCases() {
                                                                       QkNormRopeCases,
                                                                       QkNormRopeBackwardCases,
                                                                       AttentionCases,
+                                                                      CachedAttentionCases,
                                                                       EmbeddingCases,
                                                                       CrossEntropyCases,
                                                                       AdamWCases,

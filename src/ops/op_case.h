@@ -143,6 +143,7 @@ std::vector<OpCase> RmsNormBackwardCases();
 std::vector<OpCase> QkNormRopeCases();
 std::vector<OpCase> QkNormRopeBackwardCases();
 std::vector<OpCase> AttentionCases();
+std::vector<OpCase> CachedAttentionCases();
 std::vector<OpCase> EmbeddingCases();
 std::vector<OpCase> CrossEntropyCases();
 std::vector<OpCase> AdamWCases();
