@@ -59,9 +59,8 @@ __device__ float LogOfSum(float sum) {
   return Log2(sum) * kLn2 + zero_or_nan;
 }
 
-/// A block takes one query of one head: tiles of kTile keys, softmax on the way. A warp makes the scores of every
-/// kWarps-th key, then a thread sums columns of values. Keys and values come from the second-level cache once a query:
-/// 2 K T bytes times the type's size, half of them hidden by the mask.
+/// A block takes one query of one head. Keys and values come from the second-level cache once a query: 2 K T bytes
+/// times the type's size, half of them hidden by the mask.
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kThreads, 2)
     ForwardKernel(const T* __restrict__ qkv, T* __restrict__ out, float* __restrict__ lse, Layout layout) {
@@ -69,7 +68,6 @@ __global__ void __launch_bounds__(kThreads, 2)
   __shared__ float weights[kTile];
   const AttentionExtents& x = layout.extents;
   const int size = static_cast<int>(x.head_size);
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const std::int64_t stride = x.width();
 
   for (std::int64_t index = blockIdx.x; index < x.tokens() * x.heads; index += gridDim.x) {
@@ -80,31 +78,12 @@ __global__ void __launch_bounds__(kThreads, 2)
     const T* values = qkv + layout.Qkv(sequence, 0, layout.value_column(head / layout.group()));
     LoadRow(qkv + layout.Qkv(sequence, position, head * x.head_size), size, query);
 
+    const std::int64_t first = layout.FirstKey(sequence, position);
     float sums[kColumns] = {};
-    float largest = -std::numeric_limits<float>::infinity();
-    float sum = 0.0f;
-    for (std::int64_t first = layout.FirstKey(sequence, position); first <= position; first += kTile) {
-      const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), position + 1 - first));
-      __syncthreads();  // the query is there; the weights before these are done with
-      for (int r = warp; r < count; r += kWarps) {
-        const float score = WarpDot(query, keys + (first + r) * stride, size) * layout.scale;
-        if (threadIdx.x % kWarpSize == 0) weights[r] = score;
-      }
-      __syncthreads();
-      const bool visible = static_cast<int>(threadIdx.x) < count;
-      const float score = visible ? weights[threadIdx.x] : -std::numeric_limits<float>::infinity();
-      const float new_largest = fmaxf(largest, BlockMax(score));
-      const float factor = Exp(largest - new_largest);
-      const float weight = visible ? Exp(score - new_largest) : 0.0f;
-      weights[threadIdx.x] = weight;
-      sum = sum * factor + BlockSum<kThreads>(weight);
-      largest = new_largest;
-#pragma unroll
-      for (int m = 0; m < kColumns; ++m) sums[m] *= factor;
-      AddWeightedRows(weights, values + first * stride, stride, count, size, sums);
-    }
-    StoreRow(sums, 1.0f / sum, size, out + layout.Out(sequence, position, head));
-    if (threadIdx.x == 0) lse[layout.Lse(sequence, position, head)] = largest + LogOfSum(sum);
+    const RowSoftmax softmax = AttendToRows(query, keys + first * stride, values + first * stride, stride,
+                                            position + 1 - first, size, layout.scale, weights, sums);
+    StoreRow(sums, 1.0f / softmax.sum, size, out + layout.Out(sequence, position, head));
+    if (threadIdx.x == 0) lse[layout.Lse(sequence, position, head)] = softmax.largest + LogOfSum(softmax.sum);
   }
 }
 

@@ -2,9 +2,11 @@
 // What kernels of attention share whose blocks take a query (or a key) of one head: rows of a head, tiles of scores.
 
 #include <cstdint>
+#include <limits>
 
 #include "cuda/block_reduce.cuh"
 #include "numerics/bfloat16.h"
+#include "numerics/elementary.h"
 #include "ops/attention.h"
 
 namespace coat::cuda {
@@ -72,6 +74,44 @@ __device__ inline float BlockMax(float value) {
   for (int w = 0; w < kAttentionWarps; ++w) value = fmaxf(value, largest[w]);
   __syncthreads();  // the next maximum may write
   return value;
+}
+
+/// The softmax of a row of scores: the largest of them, and the sum of exp(score - largest).
+struct RowSoftmax {
+  float largest;
+  float sum;
+};
+
+/// One query against `count` keys and values, the first of which are given, by a block: sums += softmax weights times
+/// values, times the softmax's sum. Tiles of kTile keys; a warp makes the scores of every kAttentionWarps-th key, then
+/// a thread sums columns of values. `query`, which LoadRow may just have written, and `weights` [kTile] are shared
+/// memory.
+template <class T, int kColumns>
+__device__ RowSoftmax AttendToRows(const float* query, const T* keys, const T* values, std::int64_t stride,
+                                   std::int64_t count, int size, float scale, float* weights, float (&sums)[kColumns]) {
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  RowSoftmax softmax = {-std::numeric_limits<float>::infinity(), 0.0f};
+  for (std::int64_t first = 0; first < count; first += kTile) {
+    const int rows = static_cast<int>(min(static_cast<std::int64_t>(kTile), count - first));
+    __syncthreads();  // the query is there; the weights before these are done with
+    for (int r = warp; r < rows; r += kAttentionWarps) {
+      const float score = WarpDot(query, keys + (first + r) * stride, size) * scale;
+      if (threadIdx.x % kWarpSize == 0) weights[r] = score;
+    }
+    __syncthreads();
+    const bool visible = static_cast<int>(threadIdx.x) < rows;
+    const float score = visible ? weights[threadIdx.x] : -std::numeric_limits<float>::infinity();
+    const float new_largest = fmaxf(softmax.largest, BlockMax(score));
+    const float factor = Exp(softmax.largest - new_largest);
+    const float weight = visible ? Exp(score - new_largest) : 0.0f;
+    weights[threadIdx.x] = weight;
+    softmax.sum = softmax.sum * factor + BlockSum<kAttentionThreads>(weight);
+    softmax.largest = new_largest;
+#pragma unroll
+    for (int m = 0; m < kColumns; ++m) sums[m] *= factor;
+    AddWeightedRows(weights, values + first * stride, stride, rows, size, sums);
+  }
+  return softmax;
 }
 
 /// Calls f.template operator()<kColumns>() with what a thread needs for a row of a head.

@@ -46,9 +46,7 @@ __global__ void StoreKernel(const T* __restrict__ qkv, const std::int32_t* __res
       qkv[token * layout.qkv_width() + layout.heads * layout.head_size + column];
 }
 
-/// A block takes one head of one token: tiles of kTile positions, softmax on the way. A warp makes the scores of every
-/// kAttentionWarps-th position, then a thread sums columns of values. Each block reads the keys and values of its head
-/// once.
+/// A block takes one head of one token, and reads the keys and values that the head sees once.
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     AttentionKernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ positions, const T* __restrict__ cache,
@@ -56,8 +54,6 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
   extern __shared__ float query[];
   __shared__ float weights[kTile];
   const int size = static_cast<int>(layout.head_size);
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
-  const std::int64_t stride = layout.cache_width();
 
   for (std::int64_t index = blockIdx.x; index < layout.tokens * layout.heads; index += gridDim.x) {
     const std::int64_t token = index / layout.heads;
@@ -68,29 +64,9 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     LoadRow(qkv + token * layout.qkv_width() + head * layout.head_size, size, query);
 
     float sums[kColumns] = {};
-    float largest = -std::numeric_limits<float>::infinity();
-    float sum = 0.0f;
-    for (std::int64_t first = 0; first <= position; first += kTile) {
-      const int count = static_cast<int>(min(static_cast<std::int64_t>(kTile), position + 1 - first));
-      __syncthreads();  // the query is there; the weights before these are done with
-      for (int r = warp; r < count; r += kAttentionWarps) {
-        const float score = WarpDot(query, keys + (first + r) * stride, size) * layout.scale;
-        if (threadIdx.x % kWarpSize == 0) weights[r] = score;
-      }
-      __syncthreads();
-      const bool visible = static_cast<int>(threadIdx.x) < count;
-      const float score = visible ? weights[threadIdx.x] : -std::numeric_limits<float>::infinity();
-      const float new_largest = fmaxf(largest, BlockMax(score));
-      const float factor = Exp(largest - new_largest);
-      const float weight = visible ? Exp(score - new_largest) : 0.0f;
-      weights[threadIdx.x] = weight;
-      sum = sum * factor + BlockSum<kAttentionThreads>(weight);
-      largest = new_largest;
-#pragma unroll
-      for (int m = 0; m < kColumns; ++m) sums[m] *= factor;
-      AddWeightedRows(weights, values + first * stride, stride, count, size, sums);
-    }
-    StoreRow(sums, 1.0f / sum, size, out + index * layout.head_size);
+    const RowSoftmax softmax =
+        AttendToRows(query, keys, values, layout.cache_width(), position + 1, size, layout.scale, weights, sums);
+    StoreRow(sums, 1.0f / softmax.sum, size, out + index * layout.head_size);
   }
 }
 
