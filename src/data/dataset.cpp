@@ -56,6 +56,12 @@ void MemMapDataset::AddMasks(const DatasetOptions& options) {
   }
   for (std::size_t i = 0; i < files_.size(); ++i) {
     const MappedFile& mask = masks_.emplace_back(options.label_mask_paths[i], ReadOrder::kScattered);
+    if (HasNumpyHeader(mask.bytes())) {
+      throw IoError(fmt::format(
+          "{0}: has the header of NumPy's .npy format at byte 0; label masks are raw bytes without a header. "
+          "Convert it in Python: numpy.load(\"{0}\").astype(bool).tofile(\"NEW_FILE\")",
+          mask.path()));
+    }
     const std::int64_t sequences = mask.size() / sequence_length_;
     if (sequences != files_[i].sequence_count()) {
       throw IoError(fmt::format(

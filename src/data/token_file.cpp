@@ -26,7 +26,8 @@ std::uint32_t CopyIds(const std::byte* from, std::span<std::int32_t> tokens) {
   return largest;
 }
 
-/// Whether the bytes begin as NumPy's .npy format does: "\x93NUMPY", then a version of 1.0 to 3.0.
+}  // namespace
+
 bool HasNumpyHeader(std::span<const std::byte> bytes) {
   constexpr std::string_view kMagic = "\x93NUMPY";
   if (bytes.size() < kMagic.size() + 2 || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
@@ -36,8 +37,6 @@ bool HasNumpyHeader(std::span<const std::byte> bytes) {
   const auto minor = std::to_integer<int>(bytes[kMagic.size() + 1]);
   return major >= 1 && major <= 3 && minor == 0;
 }
-
-}  // namespace
 
 std::string_view NameOf(TokenType type) {
   return type == TokenType::kUint16 ? "uint16" : "uint32";

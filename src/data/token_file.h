@@ -15,6 +15,9 @@ namespace coat {
 /// "uint16" or "uint32".
 std::string_view NameOf(TokenType type);
 
+/// Whether the bytes begin as NumPy's .npy format does: "\x93NUMPY", then a version of 1.0 to 3.0.
+bool HasNumpyHeader(std::span<const std::byte> bytes);
+
 /// A token file seen as sequences of T tokens: [0, T), [T, 2T), ... The tokens of an incomplete last one are not used.
 /// Move-only; reading from several threads at once is safe.
 class TokenFile {
