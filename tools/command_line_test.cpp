@@ -61,11 +61,13 @@ TEST(CommandLine, ConvertRefusesWhatItCannotWriteOrWouldLose) {
   const std::string out = folder.File("out");
   ExpectError(RunCoat({"convert", model}), 2, {"the folder to write"});
   ExpectError(RunCoat({"convert", folder.path(), out}), 1, {"is no model", "train.json", "config.json"});
-  ExpectError(RunCoat({"convert", model, out, "--to", "gguf"}), 2, {"gguf; accepted: coat, hf"});
+  ExpectError(RunCoat({"convert", model, out, "--to", "gguf"}), 2, {"gguf; accepted: coat, hf, olmo"});
   ExpectError(RunCoat({"convert", model, out, "--dtype", "int8"}), 2, {"int8; accepted: float32, bfloat16, float16"});
   ExpectError(RunCoat({"convert", model, out, "--dtype", "float16"}), 2, {"float16; accepted: float32"});
   ExpectError(RunCoat({"convert", model, out, "--shard_size", "0"}), 2, {"--shard_size"});
   ExpectError(RunCoat({"convert", model, out, "--shard_size", "9"}), 2, {"--shard_size: a checkpoint is one file"});
+  ExpectError(RunCoat({"convert", model, out, "--names", "coat"}), 2, {"--names", "accepted with --to olmo"});
+  ExpectError(RunCoat({"convert", model, out, "--to", "olmo", "--names", "x"}), 2, {"found x; accepted: olmo, coat"});
   ExpectError(RunCoat({"convert", model, model + "/", "--overwrite"}), 2, {"accepted: another folder"});
   ExpectError(RunCoat({"convert", model, folder.path(), "--overwrite"}), 2, {"accepted: another folder"});
   ExpectError(RunCoat({"convert", model, out}), 2, {"config.json: architectures: found nothing", "OlmoForCausalLM"});

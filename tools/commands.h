@@ -57,12 +57,13 @@ int RunTokenizeCommand(const TokenizeArguments& arguments);
 struct ConvertArguments {
   std::string from;
   std::string to_folder;
-  std::string to;  // the kind to write: "hf", "coat", or "" for the one that `from` is not
+  std::string to;  // the kind to write: "coat", "hf", "olmo"; "" is coat, and hf if `from` is a checkpoint of ours
   std::optional<std::string> dtype;
   std::optional<std::int64_t> shard_bytes;
+  std::optional<std::string> names;  // with olmo: whose names, "olmo" or "coat"
   bool overwrite = false;
 };
-/// Converts a model between a checkpoint and a Hugging Face directory, and prints how much there was.
+/// Converts a model between a checkpoint and the formats of others, and prints how much there was.
 int RunConvertCommand(const ConvertArguments& arguments);
 
 /// Prints what was built and what the machine has.

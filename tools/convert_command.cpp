@@ -34,9 +34,15 @@ FloatType TypeOf(const std::string& dtype) {
   throw UsageError(fmt::format("--dtype: found {}; accepted: float32, bfloat16, float16", dtype));
 }
 
+NativeNames NamesOf(const std::string& names) {
+  if (names == "olmo") return NativeNames::kOlmo;
+  if (names == "coat") return NativeNames::kCoat;
+  throw UsageError(fmt::format("--names: found {}; accepted: olmo, coat", names));
+}
+
 /// Our names of the kinds, as --to takes them.
-constexpr std::array<std::pair<std::string_view, ModelKind>, 2> kKinds = {
-    {{"coat", ModelKind::kCheckpoint}, {"hf", ModelKind::kHuggingFace}}};
+constexpr std::array<std::pair<std::string_view, ModelKind>, 3> kKinds = {
+    {{"coat", ModelKind::kCheckpoint}, {"hf", ModelKind::kHuggingFace}, {"olmo", ModelKind::kOlmo}}};
 
 /// The kind to write: the one asked for, or what `source` is not.
 ModelKind TargetOf(const ConvertArguments& arguments, ModelKind source) {
@@ -46,11 +52,11 @@ ModelKind TargetOf(const ConvertArguments& arguments, ModelKind source) {
   for (const auto& [name, kind] : kKinds) {
     if (name != arguments.to) continue;
     if (kind == ModelKind::kCheckpoint && source == kind) {
-      throw UsageError(fmt::format("--to: {} is of the kind {} already; accepted: hf", arguments.from, name));
+      throw UsageError(fmt::format("--to: {} is of the kind {} already; accepted: hf, olmo", arguments.from, name));
     }
     return kind;
   }
-  throw UsageError(fmt::format("--to: found {}; accepted: coat, hf", arguments.to));
+  throw UsageError(fmt::format("--to: found {}; accepted: coat, hf, olmo", arguments.to));
 }
 
 WriteOptions OptionsOf(const ConvertArguments& arguments, ModelKind target) {
@@ -63,6 +69,11 @@ WriteOptions OptionsOf(const ConvertArguments& arguments, ModelKind target) {
   }
   if (arguments.shard_bytes && target != ModelKind::kHuggingFace) {
     throw UsageError("--shard_size: a checkpoint is one file; accepted with --to hf");
+  }
+  if (arguments.names) {
+    if (target != ModelKind::kOlmo)
+      throw UsageError("--names: the other formats have one kind; accepted with --to olmo");
+    options.names = NamesOf(*arguments.names);
   }
   options.shard_bytes = arguments.shard_bytes.value_or(options.shard_bytes);
   return options;

@@ -67,13 +67,17 @@ Examples:
   coat tokenize part-*.jsonl.zst dolma.npy --tokenizer tokenizer.json --shard_size 1073741824)";
 
 constexpr const char* kConvertFooter =
-    R"(IN is a checkpoint (runs/first/latest), and OUT a Hugging Face directory of an OlmoForCausalLM; or the other way round.
-A checkpoint made so is at step 0 and has no optimizer state. Biases, other norms and OLMo 2 are errors.
+    R"(IN is one of these folders; which of them is seen from its files:
+  coat  a checkpoint (runs/first/latest)
+  hf    a Hugging Face directory of an OlmoForCausalLM or Olmo2ForCausalLM: config.json and safetensors, sharded or not
+  olmo  an unsharded checkpoint of OLMo, or of COAT's fork of it: config.yaml and model.pt or model.safetensors
+OUT is a folder to make. A checkpoint made so is at step 0 and has no optimizer state. More in docs/convert.md.
 
 Examples:
   coat convert runs/first/latest olmo-hf --dtype bfloat16
-  coat convert OLMo-1B-hf olmo-1b
-  coat train run.yaml --load_path=olmo-1b --reset_optimizer_state --reset_trainer_state)";
+  coat convert OLMo-2-0425-1B olmo2-1b
+  coat convert runs/first/latest step1000-unsharded --to olmo
+  coat train run.yaml --load_path=olmo2-1b --reset_optimizer_state --reset_trainer_state)";
 
 constexpr const char* kInfoFooter = R"(Example:
   coat info)";
@@ -237,16 +241,21 @@ Command AddTokenize(CLI::App& coat) {
 
 Command AddConvert(CLI::App& coat) {
   const auto arguments = std::make_shared<ConvertArguments>();
-  CLI::App* const app = AddApp(coat, "convert", "IN OUT [OPTIONS]",
-                               "Convert between checkpoints and Hugging Face directories", kConvertFooter);
+  CLI::App* const app =
+      AddApp(coat, "convert", "IN OUT [OPTIONS]",
+             "Convert models between checkpoints, Hugging Face directories and OLMo's own files", kConvertFooter);
   app->add_option("IN", arguments->from, "the model to read")->option_text(" ");
   app->add_option("OUT", arguments->to_folder, "the folder to write")->option_text(" ");
-  app->add_option("--to", arguments->to, "what to write: hf or coat; default: what IN is not")->type_name("KIND");
-  app->add_option("--dtype", arguments->dtype, "with hf: float32 (default), bfloat16 or float16")->type_name("TYPE");
+  app->add_option("--to", arguments->to, "what to write: coat, hf or olmo; default: coat, and hf if IN is that")
+      ->type_name("KIND");
+  app->add_option("--dtype", arguments->dtype, "with hf and olmo: float32 (default), bfloat16 or float16")
+      ->type_name("TYPE");
   app->add_option("--shard_size", arguments->shard_bytes,
                   "with hf: the most bytes of tensors in a file; default: 5000000000")
       ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()).description(""))
       ->type_name("BYTES");
+  app->add_option("--names", arguments->names, "with olmo: olmo (default), or coat for the names of COAT's fork")
+      ->type_name("NAMES");
   app->add_flag("--overwrite", arguments->overwrite, "replace OUT if it is a model");
   return {app, false, [arguments](const std::vector<std::string>&) { return RunConvertCommand(*arguments); }};
 }

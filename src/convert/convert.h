@@ -11,9 +11,10 @@
 namespace coat {
 
 /// What a folder is to a conversion.
-enum class ModelKind { kCheckpoint, kHuggingFace };
+enum class ModelKind { kCheckpoint, kHuggingFace, kOlmo };
 
-/// By its files: train.json and config.yaml, or config.json. Throws IoError for a folder that is neither.
+/// By its files: train.json and config.yaml; or config.json; or config.yaml with model.pt or model.safetensors, which
+/// is an unsharded checkpoint of OLMo. Throws IoError for any other, with what to do about a sharded one of OLMo.
 ModelKind KindOfModel(const std::string& folder);
 
 /// Opens a model of any kind.

@@ -53,4 +53,10 @@ Model OpenCheckpoint(const std::string& folder);
 /// are missing, left over, or of another shape or type than config.json says.
 Model OpenHf(const std::string& folder);
 
+/// The unsharded checkpoint of OLMo, or of COAT's fork of it, in `folder`: config.yaml with model.safetensors or
+/// model.pt. Its optimizer's state and its place in the data are left behind. Throws ConfigError for a model that this
+/// build has not; IoError for damaged files and for tensors that are missing, left over, or of another shape or type
+/// than config.yaml says.
+Model OpenOlmo(const std::string& folder);
+
 }  // namespace coat

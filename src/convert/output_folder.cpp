@@ -10,6 +10,7 @@
 #include "checkpoint/directory.h"
 #include "checkpoint/file_names.h"
 #include "convert/hf_files.h"
+#include "convert/native_files.h"
 
 namespace coat {
 
@@ -20,8 +21,11 @@ OutputFolder::OutputFolder(std::string path, IfExists if_exists) : path_(std::mo
   if (kind != PathKind::kMissing) {
     if (kind != PathKind::kFolder) throw IoError(fmt::format("{} exists and is no folder", path_));
     if (if_exists == IfExists::kRefuse) throw IoError(fmt::format("{} exists; --overwrite replaces it", path_));
+    const auto has = [&](std::string_view name) {
+      return KindOf(fmt::format("{}/{}", path_, name)) == PathKind::kFile;
+    };
     const bool is_model =
-        IsWholeCheckpoint(path_) || KindOf(fmt::format("{}/{}", path_, kHfConfigFile)) == PathKind::kFile;
+        IsWholeCheckpoint(path_) || has(kHfConfigFile) || (has(kNativeConfigFile) && has(kNativeModelFile));
     if (!is_model && !ListFolder(path_).empty()) {
       throw IoError(fmt::format("{} exists and holds something else than a model, so it is not overwritten", path_));
     }

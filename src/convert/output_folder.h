@@ -12,7 +12,8 @@ namespace coat {
 class OutputFolder {
  public:
   /// Throws IoError if `path` exists and `if_exists` refuses it, or it is no folder with a model: only what a
-  /// conversion could have written (a checkpoint, a Hugging Face directory, an empty folder) is ever replaced.
+  /// conversion could have written (a checkpoint, a Hugging Face directory, an unsharded checkpoint of OLMo, an empty
+  /// folder) is ever replaced.
   OutputFolder(std::string path, IfExists if_exists);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;

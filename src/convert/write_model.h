@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint_writer.h"
 #include "convert/float_type.h"
 #include "convert/model.h"
+#include "convert/native_names.h"
 
 namespace coat {
 
@@ -23,6 +24,7 @@ struct WriteOptions {
   FloatType type = FloatType::kFloat32;
   std::int64_t shard_bytes = 5'000'000'000;  // the most bytes of tensors in a file, unless one alone has more
   IfExists if_exists = IfExists::kRefuse;
+  NativeNames names = NativeNames::kOlmo;  // of OLMo's own format
   /// Called now and then with the values that were written, of so many.
   std::function<void(std::int64_t done, std::int64_t total)> progress = [](std::int64_t, std::int64_t) {};
 };
@@ -36,5 +38,10 @@ ConversionResult WriteHf(const Model& model, const std::string& to, const WriteO
 /// architecture and, where the source had them, the settings of its run. `type` must be float32; `shard_bytes` is not
 /// looked at.
 ConversionResult WriteCheckpoint(const Model& model, const std::string& to, const WriteOptions& options);
+
+/// The unsharded checkpoint `to` of OLMo, or of COAT's fork of it by `names`: model.pt and a config.yaml that has the
+/// model, its seed and its precision. `shard_bytes` is not looked at. Throws IoError for a finite value that the type
+/// would make infinite.
+ConversionResult WriteOlmo(const Model& model, const std::string& to, const WriteOptions& options);
 
 }  // namespace coat

@@ -1,0 +1,58 @@
+// An unsharded checkpoint of OLMo as a model to convert.
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <set>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "checkpoint/file_names.h"
+#include "checkpoint/quoted.h"
+#include "checkpoint/tensor_info.h"
+#include "config/load.h"
+#include "convert/check_model.h"
+#include "convert/model.h"
+#include "convert/native_files.h"
+#include "convert/native_weights.h"
+
+namespace coat {
+
+Model OpenOlmo(const std::string& folder) {
+  Model model;
+  model.config_path = fmt::format("{}/{}", folder, kNativeConfigFile);
+  model.config = ParseTrainConfig(std::string(MappedFile(model.config_path).text()), model.config_path, {},
+                                  {.check_paths = false});
+  const std::int64_t block_group_size = model.config.model.block_group_size;
+  model.config.model.block_group_size = 1;  // groups are a matter of names
+  CheckModelConfig(model.config);
+  const auto weights = std::make_shared<const NativeWeights>(folder, block_group_size);
+  model.files = weights;
+  model.tensors = TensorsOf(model.config.model);
+  std::set<std::string> wanted;
+  for (ModelTensor& tensor : model.tensors) {
+    wanted.insert(tensor.name);
+    const auto found = weights->tensors().find(tensor.name);
+    if (found == weights->tensors().end()) {
+      throw IoError(fmt::format("{}: no tensor {}; expected {}, as {} says", weights->path(), Quoted(tensor.name),
+                                ShapeText(tensor.shape), model.config_path));
+    }
+    if (found->second.shape != tensor.shape) {
+      throw IoError(fmt::format("{} is {}; expected {}, as {} says", found->second.piece.place,
+                                ShapeText(found->second.shape), ShapeText(tensor.shape), model.config_path));
+    }
+    tensor.pieces.push_back(found->second.piece);
+  }
+  for (const auto& [name, tensor] : weights->tensors()) {
+    if (wanted.contains(name)) continue;
+    throw IoError(
+        fmt::format("{} is no parameter of the model that {} describes", tensor.piece.place, model.config_path));
+  }
+  for (const char* const file : {kNativeOptimizerFile, kNativeTrainerFile}) {
+    const std::string path = fmt::format("{}/{}", folder, file);
+    if (KindOf(path) != PathKind::kMissing) model.left_behind.push_back(path);
+  }
+  return model;
+}
+
+}  // namespace coat
