@@ -246,7 +246,7 @@ Command AddConvert(CLI::App& coat) {
              "Convert models between checkpoints, Hugging Face directories and OLMo's own files", kConvertFooter);
   app->add_option("IN", arguments->from, "the model to read")->option_text(" ");
   app->add_option("OUT", arguments->to_folder, "the folder to write")->option_text(" ");
-  app->add_option("--to", arguments->to, "what to write: coat, hf or olmo; default: coat, and hf if IN is that")
+  app->add_option("--to", arguments->to, "what to write: coat, hf or olmo; default: hf of a checkpoint, else coat")
       ->type_name("KIND");
   app->add_option("--dtype", arguments->dtype, "with hf and olmo: float32 (default), bfloat16 or float16")
       ->type_name("TYPE");
