@@ -1,13 +1,17 @@
-// OLMo's own float32 results on a tiny model: logits, loss, gradients. scripts/extract_golden.py describes the file.
+// Other implementations' float32 results on tiny models: logits, loss, gradients. scripts/extract_golden.py and
+// scripts/make_olmo2_golden.py describe the files.
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
+#include <string>
 
 #include "checkpoint/safetensors.h"
 #include "models/olmo.h"
+#include "tests/support/source_dir.h"
 #include "tests/support/tiny_olmo.h"
+#include "tests/support/tiny_olmo2.h"
 
 namespace coat {
 namespace {
@@ -20,14 +24,20 @@ struct Arenas {
   Arena masters, gradients, weights, saved, scratch;
 };
 
-/// The tiny model with OLMo's weights and tokens, in float32.
-class GoldenOlmo : public testing::Test {
+struct Golden {
+  std::string name;
+  ModelConfig config;
+  std::int64_t gradient_step;  // of a matrix, every so many rows are in the file; a vector is there whole
+};
+
+/// A tiny model with the weights and tokens of its file, in float32.
+class GoldenOlmo : public testing::TestWithParam<Golden> {
  protected:
   GoldenOlmo()
-      : golden_(std::string(COAT_SOURCE_DIR) + "/tests/golden/olmo_tiny.safetensors"),
+      : golden_(SourceDir() + "/tests/golden/" + GetParam().name + ".safetensors"),
         ctx_(DeviceKind::kCpu, 2),
         arenas_{Bound("masters"), Bound("gradients"), Bound("weights"), Bound("saved"), Bound("scratch")},
-        model_(TinyOlmo(), PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone)) {
+        model_(GetParam().config, PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone)) {
     model_.LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
     for (const Parameter& parameter : model_.parameters()) {
       const std::span<const std::byte> bytes = golden_.Bytes(parameter.name);
@@ -59,7 +69,7 @@ class GoldenOlmo : public testing::Test {
   TensorView ids_, labels_;
 };
 
-TEST_F(GoldenOlmo, LogitsAgreeWithin1e4) {
+TEST_P(GoldenOlmo, LogitsAgreeWithin1e4) {
   constexpr std::int64_t kVocabulary = 512;
   const TensorView logits = arenas_.saved.Tensor("logits", {kTokens, kVocabulary}, DType::kF32);
   model_.Logits(ctx_, ids_, kSequences, logits, arenas_.saved, arenas_.scratch);
@@ -74,7 +84,7 @@ TEST_F(GoldenOlmo, LogitsAgreeWithin1e4) {
   EXPECT_LT(largest, 1e-4);
 }
 
-TEST_F(GoldenOlmo, LossAndEveryGradientAgree) {
+TEST_P(GoldenOlmo, LossAndEveryGradientAgree) {
   MicroBatch batch;
   batch.ids = ids_;
   batch.sequences = kSequences;
@@ -89,12 +99,15 @@ TEST_F(GoldenOlmo, LossAndEveryGradientAgree) {
   EXPECT_NEAR(loss / (kSequences * (kLength - 1)), Floats("loss")[0], 1e-5);
 
   for (const Parameter& parameter : model_.parameters()) {
-    const std::vector<float> expected = Floats("grad." + parameter.name);  // every 128th row
-    const std::int64_t width = parameter.shape[1];
+    const std::vector<float> expected = Floats("grad." + parameter.name);
+    const bool is_matrix = parameter.shape.rank() == 2;
+    const std::int64_t width = is_matrix ? parameter.shape[1] : 1;
+    const std::int64_t step = is_matrix ? GetParam().gradient_step : 1;
+    ASSERT_EQ(static_cast<std::int64_t>(expected.size()), (parameter.shape[0] + step - 1) / step * width);
     double error = 0.0;
     double norm = 0.0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      const std::int64_t row = static_cast<std::int64_t>(i) / width * 128;
+      const std::int64_t row = static_cast<std::int64_t>(i) / width * step;
       const double got = parameter.grad.As<float>()[row * width + static_cast<std::int64_t>(i) % width];
       error += (got - expected[i]) * (got - expected[i]);
       norm += static_cast<double>(expected[i]) * expected[i];
@@ -103,6 +116,10 @@ TEST_F(GoldenOlmo, LossAndEveryGradientAgree) {
     EXPECT_LT(std::sqrt(error / norm), 1e-3) << parameter.name;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Tiny, GoldenOlmo,
+                         testing::Values(Golden{"olmo_tiny", TinyOlmo(), 128}, Golden{"olmo2_tiny", TinyOlmo2(), 8}),
+                         [](const testing::TestParamInfo<Golden>& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace coat

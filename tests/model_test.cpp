@@ -86,17 +86,43 @@ TEST(Model, GradientIsTheSlopeWithOneKeyHeadAndAnOddLength) {
   ExpectGradientIsTheSlope(config, 0.0f);
 }
 
+TEST(Model, GradientIsTheSlopeWithTheNormsOfOlmo2) {
+  ExpectGradientIsTheSlope(SmallModel::Olmo2Config(), 0.05f);
+}
+
+TEST(Model, GradientIsTheSlopeWithNormsAfterTheBranchesAndNoneOfQueriesAndKeys) {
+  ModelConfig config = SmallModel::Olmo2Config();
+  config.attention_layer_norm = false;
+  config.clip_qkv = 1.5;
+  config.weight_tying = true;
+  ExpectGradientIsTheSlope(config, 0.0f);
+}
+
 TEST(Model, AccumulatesOverMicroBatches) {
-  SmallModel once(SmallModel::Config(), Float32());
-  SmallModel twice(SmallModel::Config(), Float32());
-  once.ForwardBackward(1.0f);
-  twice.ForwardBackward(0.5f);
-  twice.ForwardBackward(0.5f);
-  EXPECT_NEAR(Dot(twice, twice) / Dot(once, once), 1.0, 1e-5);
+  for (const ModelConfig& config : {SmallModel::Config(), SmallModel::Olmo2Config()}) {
+    SmallModel once(config, Float32());
+    SmallModel twice(config, Float32());
+    once.ForwardBackward(1.0f);
+    twice.ForwardBackward(0.5f);
+    twice.ForwardBackward(0.5f);
+    EXPECT_NEAR(Dot(twice, twice) / Dot(once, once), 1.0, 1e-5);
+  }
+}
+
+TEST(Model, StartsNormWeightsAtOne) {
+  SmallModel small(SmallModel::Olmo2Config(), Float32());
+  int norms = 0;
+  for (const Parameter& parameter : small.model.parameters()) {
+    if (parameter.kind != ParameterKind::kNormWeight) continue;
+    ++norms;
+    for (std::int64_t i = 0; i < parameter.value.elements(); ++i) ASSERT_EQ(parameter.value.As<float>()[i], 1.0f);
+  }
+  EXPECT_EQ(norms, 2 * 4 + 1);
 }
 
 struct RecipeCase {
   std::string name;
+  ModelConfig model;
   std::optional<QuantizeModel> recipe;
   int group_size;
   double loss_tolerance;  // relative to float32's loss
@@ -113,8 +139,8 @@ class RecipeTest : public testing::TestWithParam<RecipeCase> {
 };
 
 TEST_P(RecipeTest, StaysCloseToFloat32) {
-  SmallModel exact(SmallModel::Config(), Float32());
-  SmallModel recipe(SmallModel::Config(), MakeRecipe(Config()));
+  SmallModel exact(GetParam().model, Float32());
+  SmallModel recipe(GetParam().model, MakeRecipe(Config()));
   const double exact_loss = exact.ForwardBackward();
   const double loss = recipe.ForwardBackward();
   EXPECT_NEAR(loss / exact_loss, 1.0, GetParam().loss_tolerance);
@@ -126,11 +152,11 @@ TEST_P(RecipeTest, StaysCloseToFloat32) {
 
 TEST_P(RecipeTest, KeepsOrRemakesWeightsWithTheSameResult) {
   TrainConfig config = Config();
-  SmallModel cached(SmallModel::Config(), MakeRecipe(config));
+  SmallModel cached(GetParam().model, MakeRecipe(config));
   const double loss = cached.ForwardBackward();
   for (const WeightCache kept : {WeightCache::kNone, WeightCache::kCodes}) {
     config.quantize_model.weight_cache = kept;
-    SmallModel remade(SmallModel::Config(), MakeRecipe(config));
+    SmallModel remade(GetParam().model, MakeRecipe(config));
     EXPECT_EQ(loss, remade.ForwardBackward());
     for (std::size_t p = 0; p < cached.model.parameters().size(); ++p) {
       const Parameter& parameter = cached.model.parameters()[p];
@@ -143,9 +169,9 @@ TEST_P(RecipeTest, KeepsOrRemakesWeightsWithTheSameResult) {
 }
 
 TEST_P(RecipeTest, GivesTheSameBytesOnAnyNumberOfThreadsAndAgain) {
-  SmallModel one(SmallModel::Config(), MakeRecipe(Config()), 1);
-  SmallModel three(SmallModel::Config(), MakeRecipe(Config()), 3);
-  SmallModel again(SmallModel::Config(), MakeRecipe(Config()), 3);
+  SmallModel one(GetParam().model, MakeRecipe(Config()), 1);
+  SmallModel three(GetParam().model, MakeRecipe(Config()), 3);
+  SmallModel again(GetParam().model, MakeRecipe(Config()), 3);
   EXPECT_EQ(one.ForwardBackward(), three.ForwardBackward());
   again.ForwardBackward();
   for (std::size_t p = 0; p < one.model.parameters().size(); ++p) {
@@ -156,23 +182,33 @@ TEST_P(RecipeTest, GivesTheSameBytesOnAnyNumberOfThreadsAndAgain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RecipeTest,
-                         // The cosine of a gradient with relative error e is 1 / sqrt(1 + e^2). Rounding a normal value
-                         // to E5M2 errs by about 6 %
-                         // of it, to E4M3 by 3 %; some twenty such roundings lie on the way of a gradient here, adding
-                         // up to e = 0.2 or less.
-                         testing::Values(RecipeCase{"bf16", std::nullopt, 16, 1e-3, 0.9995},
-                                         RecipeCase{"fp8linear", QuantizeModel::kFp8Linear, 16, 5e-3, 0.97},
-                                         RecipeCase{"fp8deepseek", QuantizeModel::kFp8DeepSeek, 16, 5e-3, 0.98},
-                                         RecipeCase{"coat_g16", QuantizeModel::kCoatReal, 16, 5e-3, 0.97},
-                                         RecipeCase{"coat_g128", QuantizeModel::kCoatReal, 128, 5e-3, 0.97}),
+// The cosine of a gradient with relative error e is 1 / sqrt(1 + e^2). Rounding a normal value to E5M2 errs by about 6
+// % of it, to E4M3 by 3 %; some twenty such roundings lie on the way of a gradient here, adding up to e = 0.2 or less.
+std::vector<RecipeCase> RecipeCases() {
+  std::vector<RecipeCase> cases;
+  for (const bool olmo2 : {false, true}) {
+    const auto add = [&](const std::string& name, std::optional<QuantizeModel> recipe, int group_size,
+                         double loss_tolerance, double cosine) {
+      cases.push_back({olmo2 ? name + "_olmo2" : name, olmo2 ? SmallModel::Olmo2Config() : SmallModel::Config(), recipe,
+                       group_size, loss_tolerance, cosine});
+    };
+    add("bf16", std::nullopt, 16, 1e-3, 0.9995);
+    add("fp8linear", QuantizeModel::kFp8Linear, 16, 5e-3, 0.97);
+    add("fp8deepseek", QuantizeModel::kFp8DeepSeek, 16, 5e-3, 0.98);
+    add("coat_g16", QuantizeModel::kCoatReal, 16, 5e-3, 0.97);
+    add("coat_g128", QuantizeModel::kCoatReal, 128, 5e-3, 0.97);
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(RecipeCases()),
                          [](const testing::TestParamInfo<RecipeCase>& info) { return info.param.name; });
 
-TEST(Recipe, AccumulatesGradientsInBFloat16WhenAsked) {
+void ExpectGradientsToRoundOnce(const ModelConfig& model) {
   TrainConfig config = ConfigOf(QuantizeModel::kCoatReal);
   config.gradient_precision = GradientPrecision::kBf16;
-  SmallModel narrow(SmallModel::Config(), MakeRecipe(config));
-  SmallModel wide(SmallModel::Config(), MakeRecipe(ConfigOf(QuantizeModel::kCoatReal)));
+  SmallModel narrow(model, MakeRecipe(config));
+  SmallModel wide(model, MakeRecipe(ConfigOf(QuantizeModel::kCoatReal)));
   narrow.ForwardBackward();
   wide.ForwardBackward();
   for (std::size_t p = 0; p < wide.model.parameters().size(); ++p) {
@@ -189,6 +225,11 @@ TEST(Recipe, AccumulatesGradientsInBFloat16WhenAsked) {
     // One rounding an addition: the embedding gets two, everything else one.
     EXPECT_LT(std::sqrt(error / norm), 0x1p-8) << wide.model.parameters()[p].name;
   }
+}
+
+TEST(Recipe, AccumulatesGradientsInBFloat16WhenAsked) {
+  ExpectGradientsToRoundOnce(SmallModel::Config());
+  ExpectGradientsToRoundOnce(SmallModel::Olmo2Config());
 }
 
 }  // namespace

@@ -44,10 +44,10 @@ TrainConfig FiveLayers(std::optional<QuantizeModel> recipe, std::optional<Activa
   return config;
 }
 
-ModelConfig FiveSmallLayers() {
-  ModelConfig config = SmallModel::Config();
-  config.n_layers = kLayers;
-  return config;
+std::vector<ModelConfig> FiveSmallLayers() {
+  std::vector<ModelConfig> configs = {SmallModel::Config(), SmallModel::Olmo2Config()};
+  for (ModelConfig& config : configs) config.n_layers = kLayers;
+  return configs;
 }
 
 void ExpectSameBytes(ConstTensorView a, ConstTensorView b, const std::string& what) {
@@ -56,13 +56,14 @@ void ExpectSameBytes(ConstTensorView a, ConstTensorView b, const std::string& wh
 
 /// One micro-batch on arenas: measuring ones, or bound to exactly what those have counted.
 struct MicroBatchRun {
-  MicroBatchRun(Context context, const Recipe& recipe, const std::vector<std::int64_t>& sizes)
+  MicroBatchRun(Context context, const ModelConfig& config, const Recipe& recipe,
+                const std::vector<std::int64_t>& sizes)
       : ctx(std::move(context)) {
     for (std::size_t i = 0; i < 6; ++i) {
       const std::string name = std::to_string(i);
       arenas.push_back(sizes.empty() ? Arena::Measuring(name) : Arena::Bound(name, ctx, sizes[i]));
     }
-    Olmo model(FiveSmallLayers(), recipe);
+    Olmo model(config, recipe);
     model.LayOut(ctx, arenas[0], arenas[1], arenas[2]);
     model.Initialize(ctx, 1);
     const MicroBatch batch = {.ids = arenas[5].Tensor("ids", {128}, DType::kI32),
@@ -97,16 +98,18 @@ TEST_P(StrategyTest, ChangesNoByteOfLossesAndGradients) {
   if (GetParam().strategy == ActivationCheckpointing::kWholeLayer) {
     recipes.insert(recipes.end(), {QuantizeModel::kFp8Linear, QuantizeModel::kFp8DeepSeek});
   }
-  for (const std::optional<QuantizeModel> recipe : recipes) {
-    SmallModel kept(FiveSmallLayers(), MakeRecipe(FiveLayers(recipe, std::nullopt)));
-    SmallModel recomputed(FiveSmallLayers(), MakeRecipe(FiveLayers(recipe, GetParam().strategy)));
-    const std::string name = kept.model.recipe().name;
-    EXPECT_EQ(kept.ForwardBackward(1.0f, 0.01f), recomputed.ForwardBackward(1.0f, 0.01f)) << name;
-    ExpectSameBytes(kept.loss, recomputed.loss, name + ": loss");
-    ExpectSameBytes(kept.z_squared, recomputed.z_squared, name + ": z_squared");
-    for (std::size_t p = 0; p < kept.model.parameters().size(); ++p) {
-      const Parameter& parameter = kept.model.parameters()[p];
-      ExpectSameBytes(parameter.grad, recomputed.model.parameters()[p].grad, name + ": " + parameter.name);
+  for (const ModelConfig& model : FiveSmallLayers()) {
+    for (const std::optional<QuantizeModel> recipe : recipes) {
+      SmallModel kept(model, MakeRecipe(FiveLayers(recipe, std::nullopt)));
+      SmallModel recomputed(model, MakeRecipe(FiveLayers(recipe, GetParam().strategy)));
+      const std::string name = kept.model.recipe().name;
+      EXPECT_EQ(kept.ForwardBackward(1.0f, 0.01f), recomputed.ForwardBackward(1.0f, 0.01f)) << name;
+      ExpectSameBytes(kept.loss, recomputed.loss, name + ": loss");
+      ExpectSameBytes(kept.z_squared, recomputed.z_squared, name + ": z_squared");
+      for (std::size_t p = 0; p < kept.model.parameters().size(); ++p) {
+        const Parameter& parameter = kept.model.parameters()[p];
+        ExpectSameBytes(parameter.grad, recomputed.model.parameters()[p].grad, name + ": " + parameter.name);
+      }
     }
   }
 }
@@ -115,10 +118,12 @@ TEST_P(StrategyTest, NeedsWhatTheMeasurementSays) {
   for (const std::optional<QuantizeModel> recipe :
        {std::optional<QuantizeModel>(), std::optional(QuantizeModel::kCoatReal)}) {
     const Recipe made = MakeRecipe(FiveLayers(recipe, GetParam().strategy));
-    const MicroBatchRun measured(Context(DeviceKind::kMeta), made, {});
-    const MicroBatchRun used(Context(DeviceKind::kCpu, 2), made, measured.Peaks());
-    EXPECT_EQ(used.Peaks(), measured.Peaks()) << made.name;
-    EXPECT_EQ(used.arenas[3].used_bytes(), 0);
+    for (const ModelConfig& model : FiveSmallLayers()) {
+      const MicroBatchRun measured(Context(DeviceKind::kMeta), model, made, {});
+      const MicroBatchRun used(Context(DeviceKind::kCpu, 2), model, made, measured.Peaks());
+      EXPECT_EQ(used.Peaks(), measured.Peaks()) << made.name;
+      EXPECT_EQ(used.arenas[3].used_bytes(), 0);
+    }
   }
 }
 

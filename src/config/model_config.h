@@ -77,7 +77,8 @@ struct ModelConfig {
     visit("n_heads", self.n_heads, Honored("query heads, H; must divide d_model into an even head size"));
     visit("n_kv_heads", self.n_kv_heads,
           Honored("key and value heads; null: n_heads, or 1 with multi_query_attention"));
-    visit("clip_qkv", self.clip_qkv, Honored("clamp queries, keys and values to +- this"));
+    visit("clip_qkv", self.clip_qkv,
+          Honored("clamp queries, keys and values to +- this; not with attention_layer_norm"));
     visit("n_layers", self.n_layers, Honored("blocks, L"));
     visit("mlp_ratio", self.mlp_ratio, Honored("F = mlp_ratio * d_model where mlp_hidden_size is null"));
     visit("mlp_hidden_size", self.mlp_hidden_size,
@@ -94,16 +95,19 @@ struct ModelConfig {
           NoEffect("choice of an attention kernel; ours never stores the scores"));
     visit("attention_dropout", self.attention_dropout, Only("0.0", "dropout of attention probabilities"));
     visit("multi_query_attention", self.multi_query_attention, Honored("older name for n_kv_heads: 1"));
-    visit("attention_layer_norm", self.attention_layer_norm, Only("false", "norm of queries and keys"));
+    visit("attention_layer_norm", self.attention_layer_norm,
+          Honored(
+              "RMSNorm of a token's queries and of its keys, all heads together (QK-norm); with layer_norm_type: rms"));
     visit("residual_dropout", self.residual_dropout, Only("0.0", "dropout of the branches"));
     visit("embedding_dropout", self.embedding_dropout, Only("0.0", "dropout of the embedding"));
     visit("embedding_layer_norm", self.embedding_layer_norm, Only("false", "norm of the embedding"));
     visit("layer_norm_type", self.layer_norm_type,
-          Only("default, low_precision", "LayerNorm with float32 or bfloat16 output"));
-    visit("layer_norm_with_affine", self.layer_norm_with_affine, Only("false", "weight (and bias) of the norms"));
-    visit("layer_norm_eps", self.layer_norm_eps, Honored("added to the variance"));
+          Honored("default and low_precision: LayerNorm; rms: RMSNorm, with norm_after"));
+    visit("layer_norm_with_affine", self.layer_norm_with_affine,
+          Honored("weight of the norms: true with layer_norm_type: rms, false with the others"));
+    visit("layer_norm_eps", self.layer_norm_eps, Honored("added to the variance, or to the mean square"));
     visit("attention_layer_norm_with_affine", self.attention_layer_norm_with_affine,
-          NoEffect("weight of the norms of attention_layer_norm, which are not available"));
+          Honored("weight of the norms of attention_layer_norm; true with it"));
     visit("max_sequence_length", self.max_sequence_length, Honored("tokens of a sequence, T"));
     visit("include_bias", self.include_bias, Only("false", "biases of the linear layers"));
     visit("bias_for_layer_norm", self.bias_for_layer_norm,
@@ -124,7 +128,8 @@ struct ModelConfig {
     visit("scale_emb_init", self.scale_emb_init,
           Honored("multiply the embedding's init_std by sqrt(d_model); full_megatron only"));
     visit("emb_init_std", self.emb_init_std, Honored("standard deviation of the embedding; null: as the rest"));
-    visit("norm_after", self.norm_after, Only("false", "norm the branch's output instead of its input"));
+    visit("norm_after", self.norm_after,
+          Honored("norm a branch's output instead of its input (OLMo 2); true with layer_norm_type: rms"));
   }
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "config/checker.h"
+#include "config/scalar.h"
 
 namespace coat {
 
@@ -39,6 +40,26 @@ void CheckFeedForward(const ModelConfig& model, Checker& checker) {
                                  model.FeedForwardWidth()));
 }
 
+/// Two architectures: LayerNorms without weight ahead of the branches (OLMo 1), RMSNorms with weight behind them (OLMo
+/// 2).
+void CheckNorms(const ModelConfig& model, Checker& checker) {
+  const bool rms = model.layer_norm_type == LayerNormType::kRms;
+  const auto require = [&](std::string_view path, bool found, bool accepted) {
+    if (found == accepted) return;
+    checker.Fail(path, fmt::format("found {}; accepted with layer_norm_type: {}: {}", found,
+                                   NameOf(model.layer_norm_type), accepted));
+  };
+  require("model.norm_after", model.norm_after, rms);
+  require("model.layer_norm_with_affine", model.layer_norm_with_affine, rms);
+  if (!model.attention_layer_norm) return;
+  require("model.attention_layer_norm", true, rms);
+  require("model.attention_layer_norm_with_affine", model.attention_layer_norm_with_affine, true);
+  if (model.clip_qkv) {
+    checker.Fail("model.clip_qkv",
+                 fmt::format("found {}; accepted with attention_layer_norm: null", NumberText(*model.clip_qkv)));
+  }
+}
+
 void CheckVocabulary(const ModelConfig& model, Checker& checker) {
   if (model.EmbeddingRows() < model.vocab_size) {
     checker.Fail("model.embedding_size", fmt::format("found {}; accepted: at least model.vocab_size, {}",
@@ -72,6 +93,7 @@ void CheckModel(const ModelConfig& model, Checker& checker) {
   checker.RequirePositive("model.emb_init_std", model.emb_init_std);
   CheckHeads(model, checker);
   CheckFeedForward(model, checker);
+  CheckNorms(model, checker);
   CheckVocabulary(model, checker);
   if (model.scale_emb_init && model.init_fn != InitFunction::kFullMegatron) {
     checker.Warn("model.scale_emb_init", "has an effect with init_fn: full_megatron only");

@@ -58,6 +58,18 @@ void CheckWidths(const TrainConfig& config, std::int64_t unit, std::string_view 
                   checker);
 }
 
+/// What COAT keeps in groups must consist of whole ones: up and gate, and the branches that RMSNorms take in.
+void CheckGroups(const ModelConfig& model, std::int64_t group_size, Checker& checker) {
+  const auto require = [&](std::string_view path, std::string_view what, std::int64_t width) {
+    if (width % group_size == 0) return;
+    checker.Fail(
+        path, fmt::format("{} of {}; accepted: a multiple of quantize_model.group_size, {}", what, width, group_size));
+  };
+  require(model.mlp_hidden_size ? "model.mlp_hidden_size" : "model.mlp_ratio",
+          "an inner width (half of the feed-forward width)", model.HiddenWidth());
+  if (model.norm_after) require("model.d_model", "a width", model.d_model);
+}
+
 }  // namespace
 
 void CheckRecipe(const TrainConfig& config, Checker& checker) {
@@ -74,14 +86,7 @@ void CheckRecipe(const TrainConfig& config, Checker& checker) {
   CheckProducts(fp8, checker);
   if (*fp8.use_quantize_model != QuantizeModel::kFp8DeepSeek) {
     CheckWidths(config, 16, recipe, checker);
-    if (*fp8.use_quantize_model == QuantizeModel::kFp8Linear) return;
-    const std::int64_t hidden = config.model.HiddenWidth();
-    if (hidden % fp8.group_size != 0) {
-      checker.Fail(config.model.mlp_hidden_size ? "model.mlp_hidden_size" : "model.mlp_ratio",
-                   fmt::format("an inner width (half of the feed-forward width) of {}; accepted: a multiple of "
-                               "quantize_model.group_size, {}",
-                               hidden, fp8.group_size));
-    }
+    if (*fp8.use_quantize_model == QuantizeModel::kCoatReal) CheckGroups(config.model, fp8.group_size, checker);
     return;
   }
   if (fp8.FastProducts() != FastAccumulation::kNone) {

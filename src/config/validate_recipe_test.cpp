@@ -116,6 +116,18 @@ TEST(CheckRecipe, WidthsNameTheKeyThatHasToChange) {
             "use_quantize_model: fp8deepseek: a multiple of 128");
 }
 
+TEST(CheckRecipe, GroupsOfBranchesMustBeWhole) {
+  const auto with = [](std::vector<std::string> overrides) {
+    overrides.insert(overrides.end(), {"--model.layer_norm_type=rms", "--model.layer_norm_with_affine=true",
+                                       "--model.norm_after=true", "--quantize_model.group_size=64"});
+    return ErrorWith("coat_real", overrides);
+  };
+  EXPECT_EQ(with({"--model.attention_layer_norm=true"}), "no error");
+  EXPECT_EQ(with({"--model.d_model=96", "--model.mlp_hidden_size=128"}),
+            "model.d_model: a width of 96; accepted: a multiple of quantize_model.group_size, 64");
+  EXPECT_EQ(with({"--model.n_kv_heads=1", "--model.attention_layer_norm=true"}), "no error");
+}
+
 TEST(CheckRecipe, BlocksOfTokensMustBeWhole) {
   const std::vector<std::string> base = {"--model.d_model=128", "--model.max_sequence_length=32"};
   const auto with = [&](const std::string& batch, const std::string& micro) {

@@ -38,11 +38,7 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
       {"model.embedding_dropout", "0.5", "0.0"},
       {"model.alibi", "true", "false"},
       {"model.block_type", "llama", "sequential"},
-      {"model.norm_after", "true", "false"},
-      {"model.attention_layer_norm", "true", "false"},
       {"model.embedding_layer_norm", "true", "false"},
-      {"model.layer_norm_type", "rms", "default, low_precision"},
-      {"model.layer_norm_with_affine", "true", "false"},
       {"model.include_bias", "true", "false"},
       {"model.bias_for_layer_norm", "true", "null, false"},
       {"model.activation_type", "gelu", "swiglu"},
@@ -117,8 +113,7 @@ TEST(Validate, EveryIdleKeyIsAcceptedAndReported) {
         "--fused_loss", "--model.flash_attention", "--model.init_device=meta", "--ddp.find_unused_params",
         "--ddp.grad_sync_mode=batch", "--fsdp.wrapping_strategy=by_block", "--fsdp.use_orig_params=false",
         "--hf_datasets_cache_dir=x", "--new_style_checkpoints", "--speed_monitor.gpu_flops_available=1e15",
-        "--distributed_strategy=ddp", "--model.attention_layer_norm_with_affine=false", "--quantize_model.Ubit=100",
-        "--quantize_optimizer.pad_block"}) {
+        "--distributed_strategy=ddp", "--quantize_model.Ubit=100", "--quantize_optimizer.pad_block"}) {
     EXPECT_EQ(Checked({argument}).without_effect.size(), 1u) << argument;
   }
 }
@@ -153,6 +148,37 @@ TEST(Validate, ChecksTheArchitecture) {
   EXPECT_TRUE(Mentions(Checked({"--model.embedding_size=50257"}).warnings,
                        "--model.embedding_size: 50257 rows are slower than a multiple of 128"));
   EXPECT_TRUE(Mentions(Checked({"--model.scale_emb_init"}).warnings, "with init_fn: full_megatron only"));
+}
+
+TEST(Validate, TakesTheNormsOfOlmo1OrOfOlmo2) {
+  const auto with = [](const std::string& type, const std::string& key) {
+    const std::vector<std::string> olmo2 = {"--model.norm_after=true", "--model.layer_norm_with_affine=true"};
+    std::vector<std::string> overrides = type == "rms" ? olmo2 : std::vector<std::string>();
+    overrides.push_back("--model.layer_norm_type=" + type);
+    overrides.push_back("--model." + key);
+    return ErrorWith(overrides);
+  };
+  EXPECT_EQ(with("rms", "attention_layer_norm=true"), "no error");
+  EXPECT_EQ(with("rms", "attention_layer_norm=false"), "no error");
+  EXPECT_EQ(with("default", "attention_layer_norm_with_affine=false"), "no error");
+  for (const std::string layer_norm : {"default", "low_precision"}) {
+    const std::string end = "found true; accepted with layer_norm_type: " + layer_norm + ": false";
+    for (const std::string key : {"norm_after", "layer_norm_with_affine", "attention_layer_norm"}) {
+      EXPECT_EQ(with(layer_norm, key + "=true"), "model." + key + ": " + end);
+    }
+  }
+  for (const std::string key : {"norm_after", "layer_norm_with_affine"}) {
+    EXPECT_EQ(with("rms", key + "=false"), "model." + key + ": found false; accepted with layer_norm_type: rms: true");
+  }
+  EXPECT_EQ(ErrorWith({"--model.layer_norm_type=rms", "--model.norm_after=true", "--model.layer_norm_with_affine=true",
+                       "--model.attention_layer_norm=true", "--model.attention_layer_norm_with_affine=false"}),
+            "model.attention_layer_norm_with_affine: found false; accepted with layer_norm_type: rms: true");
+  EXPECT_EQ(with("rms", "clip_qkv=8"), "no error");
+  EXPECT_EQ(ErrorWith({"--model.layer_norm_type=rms", "--model.norm_after=true", "--model.layer_norm_with_affine=true",
+                       "--model.attention_layer_norm=true", "--model.clip_qkv=8"}),
+            "model.clip_qkv: found 8.0; accepted with attention_layer_norm: null");
+  EXPECT_EQ(ErrorWith({"--model.layer_norm_type=rms"}),
+            "x.yaml: model.norm_after (not set): found false; accepted with layer_norm_type: rms: true");
 }
 
 TEST(Validate, ChecksOptimizerAndSchedule) {

@@ -1,7 +1,12 @@
 #include "models/olmo.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 #include <deque>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -17,9 +22,12 @@ Block::Config BlockConfig(const ModelConfig& config) {
   const auto eps = static_cast<float>(config.layer_norm_eps);
   return {
       .attention = {.shape = {.heads = config.n_heads, .kv_heads = config.KvHeads(), .head_size = config.HeadSize()},
-                    .layer_norm_eps = eps,
-                    .clip_qkv = static_cast<float>(config.clip_qkv.value_or(0.0))},
-      .mlp = {.hidden_width = config.HiddenWidth(), .layer_norm_eps = eps}};
+                    .clip_qkv = static_cast<float>(config.clip_qkv.value_or(0.0)),
+                    .qk_norm = config.attention_layer_norm,
+                    .norm_eps = eps},
+      .mlp = {.hidden_width = config.HiddenWidth()},
+      .norm_after = config.norm_after,
+      .norm_eps = eps};
 }
 
 float LogitScale(const ModelConfig& config) {
@@ -32,7 +40,7 @@ Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
     : config_(config),
       recipe_(recipe),
       parameters_(OlmoParameters(config)),
-      final_norm_(recipe_, static_cast<float>(config.layer_norm_eps)),
+      final_norm_({.rms = config.norm_after, .eps = static_cast<float>(config.layer_norm_eps)}, recipe_),
       head_(recipe_, LogitScale(config)) {
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) blocks_.emplace_back(BlockConfig(config), recipe_);
 }
@@ -50,17 +58,25 @@ void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights) {
   BindParameters(ctx, weights);
 }
 
+FindParameter Olmo::Find(std::string prefix) const {
+  return [this, prefix = std::move(prefix)](std::string_view name) -> const Parameter& {
+    for (const Parameter& parameter : parameters_) {
+      if (parameter.name.size() == prefix.size() + name.size() && parameter.name.starts_with(prefix) &&
+          parameter.name.ends_with(name)) {
+        return parameter;
+      }
+    }
+    throw ArgumentError(fmt::format("the model has no parameter {}{}", prefix, name));
+  };
+}
+
 void Olmo::BindParameters(Context& ctx, Arena& weights) {
-  // The order of OlmoParameters: embedding, four weights a block, head.
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    const Parameter* of_block = &parameters_[1 + 4 * layer];
-    Block& block = blocks_[layer];
-    block.after_attention().projection().LayOut(of_block[0], weights);
-    block.mlp().down_projection().LayOut(of_block[1], weights);
-    block.before_attention().projection().LayOut(of_block[2], weights);
-    block.mlp().up_gate_projection().LayOut(of_block[3], weights);
+    blocks_[layer].LayOut(Find(fmt::format("transformer.blocks.{}.", layer)), weights);
   }
-  head_.LayOut(config_.weight_tying ? parameters_.front() : parameters_.back(), weights);
+  const FindParameter find = Find("transformer.");
+  final_norm_.LayOut(find);
+  head_.LayOut(find(config_.weight_tying ? "wte.weight" : "ff_out.weight"), weights);
   rotary_table_ = weights.Tensor("rotary_table", {config_.max_sequence_length, config_.HeadSize()}, DType::kF32);
   if (ctx.device() != DeviceKind::kMeta) {
     std::vector<float> table(static_cast<std::size_t>(rotary_table_.elements()));
@@ -73,6 +89,10 @@ void Olmo::BindParameters(Context& ctx, Arena& weights) {
 void Olmo::Initialize(Context& ctx, std::uint64_t seed) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = parameters_[i];
+    if (parameter.kind == ParameterKind::kNormWeight) {
+      Fill(ctx, {.x = parameter.value, .value = 1.0f});
+      continue;
+    }
     FillNormal(ctx, {.x = parameter.value,
                      .seed = seed,
                      .tensor_id = i,
@@ -100,13 +120,6 @@ Olmo::BlockSaved Olmo::LayOutBlock(std::size_t layer, Shape stream, std::int64_t
   return kept;
 }
 
-NormSaved Olmo::LayOutFinalNorm(Shape stream, Arena& scratch) const {
-  NormSaved kept;
-  kept.y = AsPlain(scratch.Tensor("ln_f", stream, recipe_.compute));
-  kept.rstd = scratch.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
-  return kept;
-}
-
 void Olmo::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const {
   const Shape stream = {sequences * length, config_.d_model};
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) LayOutBlock(layer, stream, sequences, saved);
@@ -115,44 +128,45 @@ void Olmo::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved
 void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
   const Arena::Scope keep(saved);
   const Arena::Scope scope(scratch);
-  const Shape stream = StreamShape(batch.ids);
-  const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, stream[0] / batch.sequences),
+  const Shape shape = StreamShape(batch.ids);
+  const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, shape[0] / batch.sequences),
                                     .documents = batch.documents};
   for (Block& block : blocks_) block.AccumulateGradients(batch.accumulate_gradients);
+  final_norm_.AccumulateGradient(batch.accumulate_gradients);
   head_.AccumulateGradient(batch.accumulate_gradients);
   std::vector<BlockSaved> kept;
   // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
   std::deque<Arena::Scope> parts;
 
   ResidualGradient d_x;
-  d_x.d_x = scratch.Tensor("d_x", stream, recipe_.compute);
-  if (recipe_.PerTensor()) d_x.absmax = scratch.Tensor("d_x.absmax", {1}, DType::kF32);
+  d_x.d_x = scratch.Tensor("d_x", shape, recipe_.compute);
+  if (recipe_.PerTensor() && !config_.norm_after) d_x.absmax = scratch.Tensor("d_x.absmax", {1}, DType::kF32);
   {
-    // The final norm's output is of no use to the blocks' backward, so it lies in scratch memory.
+    // What the final norm leaves is of no use to the blocks' backward, so it lies in scratch memory.
     const Arena::Scope until_blocks(scratch);
-    const NormSaved final_norm = LayOutFinalNorm(stream, scratch);
+    const FinalNorm::Saved final_norm = final_norm_.LayOutSaved(shape, scratch);
     {
       const Arena::Scope forward(scratch);
-      const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
-      const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
+      const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", shape, recipe_.compute);
       EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
+      ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
       for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
         parts.emplace_back(saved);
-        const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, stream, batch.sequences, saved));
+        const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, shape, batch.sequences, saved));
         const Arena::Scope until_recomputed(saved);
-        const Block::Saved all = block.input ? LayOutAll(layer, stream, batch.sequences, saved) : block.all;
-        blocks_[layer].Forward(ctx, x, branch, layer > 0, positions, all, scratch, block.input);
+        const Block::Saved all = block.input ? LayOutAll(layer, shape, batch.sequences, saved) : block.all;
+        blocks_[layer].Forward(ctx, stream, positions, all, scratch, block.input);
       }
-      final_norm_.Forward(ctx, x, branch, final_norm, scratch);
+      final_norm_.Forward(ctx, stream, final_norm.y, final_norm.rstd, scratch);
     }
-    const TensorView d_normed = scratch.Tensor("d_ln_f", stream, recipe_.compute);
-    head_.ForwardBackward(ctx, final_norm.y.codes, batch.terms, d_normed, scratch);
-    final_norm_.Backward(ctx, final_norm, d_normed, d_x, /*overwrite=*/true);
+    const TensorView d_normed = scratch.Tensor("d_ln_f", shape, recipe_.compute);
+    head_.ForwardBackward(ctx, final_norm.y, batch.terms, d_normed, scratch);
+    final_norm_.Backward(ctx, final_norm, d_normed, d_x);
   }
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     Block::Saved all = kept[layer].all;
     if (kept[layer].input) {
-      all = LayOutAll(layer, stream, batch.sequences, saved);
+      all = LayOutAll(layer, shape, batch.sequences, saved);
       blocks_[layer].Recompute(ctx, kept[layer].input, positions, all, scratch);
     }
     blocks_[layer].Backward(ctx, all, positions, d_x, scratch);
@@ -165,27 +179,24 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   EmbeddingBackward(ctx, {.ids = batch.ids,
                           .d_x = d_x.d_x,
                           .d_weight = parameters_.front().grad,
-                          .order = scratch.Tensor("embedding.order", {stream[0]}, DType::kI32)});
+                          .order = scratch.Tensor("embedding.order", {shape[0]}, DType::kI32)});
 }
 
 void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView documents, std::int64_t sequences,
                          TensorView normed, Arena& saved, Arena& scratch) {
   const Arena::Scope scope(scratch);
-  const Shape stream = StreamShape(ids);
-  const std::int64_t length = stream[0] / sequences;
+  const Shape shape = StreamShape(ids);
+  const std::int64_t length = shape[0] / sequences;
   const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, length), .documents = documents};
-  const TensorView x = scratch.Tensor("x", stream, recipe_.compute);
-  const TensorView branch = scratch.Tensor("branch", stream, recipe_.compute);
+  const TensorView x = scratch.Tensor("x", shape, recipe_.compute);
   EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = ids, .x = x});
+  ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Arena::Scope of_layer(saved);
-    const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, stream[1], saved);
-    blocks_[layer].Forward(ctx, x, branch, layer > 0, positions, kept, scratch);
+    const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, shape[1], saved);
+    blocks_[layer].Forward(ctx, stream, positions, kept, scratch);
   }
-  NormSaved final_norm;
-  final_norm.y = AsPlain(normed);
-  final_norm.rstd = scratch.Tensor("ln_f.rstd", {stream[0]}, DType::kF32);
-  final_norm_.Forward(ctx, x, branch, final_norm, scratch);
+  final_norm_.Forward(ctx, stream, normed, scratch.Tensor("ln_f.rstd", {shape[0]}, DType::kF32), scratch);
 }
 
 void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {

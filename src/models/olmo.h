@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/arena.h"
@@ -9,6 +10,7 @@
 #include "base/tensor.h"
 #include "config/config.h"
 #include "nn/block.h"
+#include "nn/final_norm.h"
 #include "nn/head.h"
 #include "nn/parameter.h"
 #include "recipes/recipe.h"
@@ -36,7 +38,7 @@ std::int64_t CountNonEmbeddingParameters(std::span<const Parameter> parameters);
 /// embedding, 4 backward with it), and 12 D T a layer for attention. Source: OLMo's count, on whole parameters.
 double TrainingFlopsPerToken(const ModelConfig& config);
 
-/// OLMo (COAT's CoatOLMo) in a precision recipe: embedding, blocks, final norm, head and loss.
+/// OLMo 1 (COAT's CoatOLMo) or OLMo 2 in a precision recipe: embedding, blocks, final norm, head and loss.
 ///
 /// Parameters, gradients and everything else lie in the arenas that LayOut and the steps are given; on measuring arenas
 /// and a kMeta context the same calls measure what a run will need. Not thread-safe.
@@ -78,10 +80,11 @@ class Olmo {
   };
 
   void BindParameters(Context& ctx, Arena& weights);
+  /// Finds parameters by what follows `prefix` in their names.
+  FindParameter Find(std::string prefix) const;
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
   Block::Saved LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
   BlockSaved LayOutBlock(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
-  NormSaved LayOutFinalNorm(Shape stream, Arena& scratch) const;
   /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
   void ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView documents, std::int64_t sequences,
                      TensorView normed, Arena& saved, Arena& scratch);
@@ -91,7 +94,7 @@ class Olmo {
   std::vector<Parameter> parameters_;
   TensorView rotary_table_;  // [T, K] f32
   std::vector<Block> blocks_;
-  Norm final_norm_;
+  FinalNorm final_norm_;
   Head head_;
 };
 

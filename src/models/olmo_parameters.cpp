@@ -53,13 +53,24 @@ std::vector<Parameter> OlmoParameters(const ModelConfig& config) {
     parameters.push_back(parameter);
   };
   const InitStd outer = StdOf(config, 0);
+  // RMSNorms stand behind the branches and have weights; LayerNorms ahead of them have none.
+  const auto add_norm = [&](const std::string& name, std::int64_t width) {
+    if (config.norm_after) add(name, {width}, ParameterKind::kNormWeight, 0.0, {});
+  };
   add("transformer.wte.weight", {config.EmbeddingRows(), d}, ParameterKind::kEmbedding,
       config.emb_init_std.value_or(outer.embedding), outer);
+  add_norm("transformer.ln_f.weight", d);
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) {
     const InitStd std = StdOf(config, layer);
     const std::string block = "transformer.blocks." + std::to_string(layer) + ".";
+    if (config.attention_layer_norm) {
+      add_norm(block + "k_norm.weight", config.KvHeads() * config.HeadSize());
+      add_norm(block + "q_norm.weight", d);
+    }
     add(block + "attn_out.weight", {d, d}, ParameterKind::kLinearWeight, std.attention_output, std);
     add(block + "ff_out.weight", {d, config.HiddenWidth()}, ParameterKind::kLinearWeight, std.feed_forward_output, std);
+    add_norm(block + "attn_norm.weight", d);
+    add_norm(block + "ff_norm.weight", d);
     add(block + "att_proj.weight", {config.QkvWidth(), d}, ParameterKind::kLinearWeight, std.input_projection, std);
     add(block + "ff_proj.weight", {config.FeedForwardWidth(), d}, ParameterKind::kLinearWeight, std.input_projection,
         std);

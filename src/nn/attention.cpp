@@ -1,47 +1,92 @@
 #include "nn/attention.h"
 
 #include "ops/attention.h"
+#include "ops/qk_norm_rope.h"
 #include "ops/rope.h"
 
 namespace coat {
 
-BeforeAttention::Saved BeforeAttention::LayOutSaved(Shape x, Arena& saved) const {
+void BeforeAttention::LayOut(const FindParameter& find, Arena& weights) {
+  projection_.LayOut(find("att_proj.weight"), weights);
+  if (!config_.qk_norm) return;
+  q_norm_.LayOut(find("q_norm.weight"));
+  k_norm_.LayOut(find("k_norm.weight"));
+}
+
+void BeforeAttention::AccumulateGradients(bool accumulate) {
+  projection_.AccumulateGradient(accumulate);
+  q_norm_.AccumulateGradient(accumulate);
+  k_norm_.AccumulateGradient(accumulate);
+}
+
+BeforeAttention::Saved BeforeAttention::LayOutSaved(std::int64_t tokens, Arena& saved) const {
   const std::int64_t width = config_.shape.QkvWidth();
   Saved kept;
-  kept.norm = norm_.LayOutSaved("attn_norm", x, saved);
-  kept.qkv = saved.Tensor("qkv", {x[0], width}, recipe_->compute);
-  if (config_.clip_qkv > 0.0f) kept.clip_mask = saved.Tensor("clip_mask", {x[0], width / 8}, DType::kU8);
+  kept.qkv = saved.Tensor("qkv", {tokens, width}, recipe_->compute);
+  if (config_.clip_qkv > 0.0f) kept.clip_mask = saved.Tensor("clip_mask", {tokens, width / 8}, DType::kU8);
   return kept;
 }
 
-void BeforeAttention::Forward(Context& ctx, TensorView x, ConstTensorView branch, ConstTensorView rotary_table,
-                              const Saved& saved, Arena& scratch) const {
-  norm_.Forward(ctx, x, branch, saved.norm, scratch);
-  projection_.Forward(ctx, saved.norm.AsLinearInput(), saved.qkv, scratch);
+BeforeAttention::Rotated BeforeAttention::Forward(Context& ctx, const LinearInput& input, ConstTensorView rotary_table,
+                                                  const Saved& saved, Arena& scratch) const {
+  projection_.Forward(ctx, input, saved.qkv, scratch);
+  if (config_.qk_norm) return Rotate(ctx, rotary_table, saved, scratch);
   RopeForward(ctx, {.qkv = saved.qkv,
                     .table = rotary_table,
                     .clip_mask = saved.clip_mask,
                     .heads = config_.shape.heads,
                     .kv_heads = config_.shape.kv_heads,
                     .clip = config_.clip_qkv});
+  return {saved.qkv, {}, {}};
 }
 
-void BeforeAttention::Backward(Context& ctx, const Saved& saved, TensorView d_qkv, ConstTensorView rotary_table,
-                               const ResidualGradient& d_x, Arena& scratch) const {
-  const Arena::Scope scope(scratch);
+BeforeAttention::Rotated BeforeAttention::Rotate(Context& ctx, ConstTensorView rotary_table, const Saved& saved,
+                                                 Arena& scratch) const {
+  if (!config_.qk_norm) return {saved.qkv, {}, {}};
+  const std::int64_t tokens = saved.qkv.shape()[0];
+  const TensorView rotated = scratch.Tensor("rotated", saved.qkv.shape(), recipe_->compute);
+  const TensorView q_rstd = scratch.Tensor("q_norm.rstd", {tokens}, DType::kF32);
+  const TensorView k_rstd = scratch.Tensor("k_norm.rstd", {tokens}, DType::kF32);
+  QkNormRopeForward(ctx, {.qkv = saved.qkv,
+                          .q_weight = q_norm_.value(),
+                          .k_weight = k_norm_.value(),
+                          .table = rotary_table,
+                          .rotated = rotated,
+                          .q_rstd = q_rstd,
+                          .k_rstd = k_rstd,
+                          .heads = config_.shape.heads,
+                          .kv_heads = config_.shape.kv_heads,
+                          .eps = config_.norm_eps});
+  return {rotated, q_rstd, k_rstd};
+}
+
+GradientOperands BeforeAttention::Backward(Context& ctx, const Saved& saved, const Rotated& rotated, TensorView d_qkv,
+                                           ConstTensorView rotary_table, Arena& scratch) const {
   TensorView absmax;
   if (recipe_->PerTensor()) absmax = scratch.Tensor("d_qkv.absmax", {1}, DType::kF32);
-  RopeBackward(ctx, {.d_qkv = d_qkv,
-                     .table = rotary_table,
-                     .clip_mask = saved.clip_mask,
-                     .absmax = absmax,
-                     .heads = config_.shape.heads,
-                     .kv_heads = config_.shape.kv_heads});
-  const GradientOperands gradient = projection_.PrepareGradient(ctx, d_qkv, absmax, scratch);
-  const TensorView d_norm = scratch.Tensor("d_attn_norm", d_x.d_x.shape(), recipe_->compute);
-  projection_.BackwardInput(ctx, gradient, d_norm, scratch);
-  projection_.BackwardWeight(ctx, gradient, saved.norm.AsLinearInput(), scratch);
-  norm_.Backward(ctx, saved.norm, d_norm, d_x);
+  if (config_.qk_norm) {
+    QkNormRopeBackward(ctx, {.qkv = saved.qkv,
+                             .q_weight = q_norm_.value(),
+                             .k_weight = k_norm_.value(),
+                             .q_rstd = rotated.q_rstd,
+                             .k_rstd = rotated.k_rstd,
+                             .table = rotary_table,
+                             .d_qkv = d_qkv,
+                             .d_q_weight = q_norm_.grad(),
+                             .d_k_weight = k_norm_.grad(),
+                             .absmax = absmax,
+                             .heads = config_.shape.heads,
+                             .kv_heads = config_.shape.kv_heads,
+                             .accumulate = q_norm_.accumulates()});
+  } else {
+    RopeBackward(ctx, {.d_qkv = d_qkv,
+                       .table = rotary_table,
+                       .clip_mask = saved.clip_mask,
+                       .absmax = absmax,
+                       .heads = config_.shape.heads,
+                       .kv_heads = config_.shape.kv_heads});
+  }
+  return projection_.PrepareGradient(ctx, d_qkv, absmax, scratch);
 }
 
 AfterAttention::Saved AfterAttention::LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const {
@@ -64,14 +109,14 @@ void AfterAttention::Forward(Context& ctx, ConstTensorView qkv, ConstTensorView 
 }
 
 void AfterAttention::Backward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, const Saved& saved,
-                              const ResidualGradient& d_x, TensorView d_qkv, Arena& scratch) const {
+                              const BranchGradient& gradient, TensorView d_qkv, Arena& scratch) const {
   const Arena::Scope scope(scratch);
   const TensorView d_out = scratch.Tensor("d_attention", saved.out.shape(), recipe_->compute);
   {
     const Arena::Scope operands(scratch);
-    const GradientOperands gradient = projection_.PrepareGradient(ctx, d_x.d_x, d_x.absmax, scratch);
-    projection_.BackwardInput(ctx, gradient, d_out, scratch);
-    projection_.BackwardWeight(ctx, gradient, {AsPlain(saved.out), saved.absmax}, scratch);
+    const GradientOperands d_branch = projection_.PrepareGradient(ctx, gradient.d_branch, gradient.absmax, scratch);
+    projection_.BackwardInput(ctx, d_branch, d_out, scratch);
+    projection_.BackwardWeight(ctx, d_branch, {AsPlain(saved.out), saved.absmax}, scratch);
   }
   AttentionBackward(ctx, {.qkv = qkv,
                           .out = saved.out,

@@ -6,7 +6,9 @@
 #include "base/context.h"
 #include "base/tensor.h"
 #include "nn/linear.h"
-#include "nn/norm.h"
+#include "nn/norm_weight.h"
+#include "nn/parameter.h"
+#include "nn/residual.h"
 #include "recipes/recipe.h"
 
 namespace coat {
@@ -26,47 +28,58 @@ struct TokenPositions {
   ConstTensorView documents = {};  // [N] i32 as in ops/attention.h, where attention stays within documents
 };
 
-/// Norm, fused projection, clamp and rotary embedding: qkv = rope(clamp(att_proj(norm(x + branch)))).
+/// Fused projection, clamp, QK-norm and rotary embedding: rotated = rope(qk_norm(clamp(att_proj(input)))).
 ///
-/// COAT's CoatOLMoBeforeAttentionResidual.
+/// COAT's CoatOLMoBeforeAttentionResidual without its norm. Without QK-norm the rotated values are kept; with it the
+/// projection's output is, from which backward makes the rotated values again.
 class BeforeAttention {
  public:
   struct Config {
     AttentionShape shape;
-    float layer_norm_eps = 1e-5f;
-    float clip_qkv = 0.0f;  // 0: no clamp
+    float clip_qkv = 0.0f;  // 0: no clamp; not with qk_norm
+    bool qk_norm = false;   // RMSNorm of a token's queries and of its keys, with weights
+    float norm_eps = 1e-6f;
   };
   struct Saved {
-    NormSaved norm;
-    TensorView qkv;        // [N, (H + 2 Hk) K], after RoPE, of the compute type
+    TensorView qkv;        // [N, (H + 2 Hk) K] of the compute type: rotated, or before QK-norm
     TensorView clip_mask;  // [N, (H + 2 Hk) K / 8] u8, with clip_qkv only
+  };
+  /// What attention reads.
+  struct Rotated {
+    ConstTensorView qkv;             // [N, (H + 2 Hk) K] of the compute type
+    ConstTensorView q_rstd, k_rstd;  // [N] f32, of QK-norm; else empty
   };
 
   BeforeAttention(const Config& config, const Recipe& recipe)
-      : config_(config),
-        norm_(recipe, config.layer_norm_eps),
-        projection_(recipe, GradientKind::kInner),
-        recipe_(&recipe) {}
+      : config_(config), projection_(recipe, GradientKind::kInner), recipe_(&recipe) {}
 
-  Linear& projection() { return projection_; }
-  Saved LayOutSaved(Shape x, Arena& saved) const;
-  void Forward(Context& ctx, TensorView x, ConstTensorView branch, ConstTensorView rotary_table, const Saved& saved,
-               Arena& scratch) const;
-  /// From d_qkv, which is overwritten, to the residual stream's gradient and the weight's.
-  void Backward(Context& ctx, const Saved& saved, TensorView d_qkv, ConstTensorView rotary_table,
-                const ResidualGradient& d_x, Arena& scratch) const;
+  const Linear& projection() const { return projection_; }
+  void LayOut(const FindParameter& find, Arena& weights);
+  void RefreshWeight(Context& ctx) { projection_.RefreshWeight(ctx); }
+  void AccumulateGradients(bool accumulate);
+
+  Saved LayOutSaved(std::int64_t tokens, Arena& saved) const;
+  /// The result lies in `saved` or in `scratch`, until the caller's scope ends.
+  Rotated Forward(Context& ctx, const LinearInput& input, ConstTensorView rotary_table, const Saved& saved,
+                  Arena& scratch) const;
+  /// Forward's result once more, with the same bytes, for backward.
+  Rotated Rotate(Context& ctx, ConstTensorView rotary_table, const Saved& saved, Arena& scratch) const;
+  /// From d_qkv, the gradient of rotated.qkv, which is overwritten, to that of the projection's output.
+  GradientOperands Backward(Context& ctx, const Saved& saved, const Rotated& rotated, TensorView d_qkv,
+                            ConstTensorView rotary_table, Arena& scratch) const;
 
  private:
   Config config_;
-  Norm norm_;
   Linear projection_;
+  NormWeight q_norm_;
+  NormWeight k_norm_;
   const Recipe* recipe_;
 };
 
 /// Causal attention in the compute type, within `documents` where they are given, and the output projection: branch =
 /// attn_out(attention(qkv)).
 ///
-/// COAT's CoatOLMoAfterAttentionResidual; the residual add is part of the norm that follows.
+/// COAT's CoatOLMoAfterAttentionResidual; the residual add is the norm's (HalfNorm).
 class AfterAttention {
  public:
   struct Saved {
@@ -78,13 +91,16 @@ class AfterAttention {
   AfterAttention(const AttentionShape& shape, const Recipe& recipe)
       : shape_(shape), projection_(recipe, GradientKind::kOuter), recipe_(&recipe) {}
 
-  Linear& projection() { return projection_; }
+  void LayOut(const FindParameter& find, Arena& weights) { projection_.LayOut(find("attn_out.weight"), weights); }
+  void RefreshWeight(Context& ctx) { projection_.RefreshWeight(ctx); }
+  void AccumulateGradients(bool accumulate) { projection_.AccumulateGradient(accumulate); }
+
   Saved LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
   void Forward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, TensorView branch, const Saved& saved,
                Arena& scratch) const;
-  /// From the residual stream's gradient, which is also the branch's, to d_qkv, written, and the weight's gradient.
+  /// From the branch's gradient to d_qkv, written, and the weight's gradient.
   void Backward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, const Saved& saved,
-                const ResidualGradient& d_x, TensorView d_qkv, Arena& scratch) const;
+                const BranchGradient& gradient, TensorView d_qkv, Arena& scratch) const;
 
  private:
   AttentionShape shape_;

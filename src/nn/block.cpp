@@ -2,54 +2,113 @@
 
 namespace coat {
 
+namespace {
+
+std::unique_ptr<HalfNorm> MakeHalfNorm(const Block::Config& config, const char* name, const Recipe& recipe) {
+  const HalfNorm::Config of_half = {.name = name, .eps = config.norm_eps};
+  return config.norm_after ? MakeNormAfter(of_half, recipe) : MakeNormBefore(of_half, recipe);
+}
+
+}  // namespace
+
+Block::Block(const Config& config, const Recipe& recipe)
+    : attention_norm_(MakeHalfNorm(config, "attn_norm", recipe)),
+      before_(config.attention, recipe),
+      after_(config.attention.shape, recipe),
+      mlp_norm_(MakeHalfNorm(config, "ff_norm", recipe)),
+      mlp_(config.mlp, recipe),
+      recipe_(&recipe) {}
+
+void Block::LayOut(const FindParameter& find, Arena& weights) {
+  after_.LayOut(find, weights);
+  mlp_.LayOut(find, weights);
+  before_.LayOut(find, weights);
+  attention_norm_->LayOut(find);
+  mlp_norm_->LayOut(find);
+}
+
 Block::Saved Block::LayOutSaved(std::int64_t sequences, std::int64_t length, std::int64_t width, Arena& saved) const {
   const Shape x = {sequences * length, width};
   Saved kept;
-  kept.before = before_.LayOutSaved(x, saved);
+  kept.attention_norm = attention_norm_->LayOutSaved(x, saved);
+  kept.before = before_.LayOutSaved(x[0], saved);
   kept.after = after_.LayOutSaved(sequences, length, saved);
-  kept.mlp = mlp_.LayOutSaved(x, saved);
+  kept.mlp_norm = mlp_norm_->LayOutSaved(x, saved);
+  kept.mlp = mlp_.LayOutSaved(x[0], saved);
   return kept;
 }
 
 void Block::RefreshWeights(Context& ctx) {
-  before_.projection().RefreshWeight(ctx);
-  after_.projection().RefreshWeight(ctx);
-  mlp_.up_gate_projection().RefreshWeight(ctx);
-  mlp_.down_projection().RefreshWeight(ctx);
+  before_.RefreshWeight(ctx);
+  after_.RefreshWeight(ctx);
+  mlp_.RefreshWeights(ctx);
 }
 
 void Block::AccumulateGradients(bool accumulate) {
-  before_.projection().AccumulateGradient(accumulate);
-  after_.projection().AccumulateGradient(accumulate);
-  mlp_.up_gate_projection().AccumulateGradient(accumulate);
-  mlp_.down_projection().AccumulateGradient(accumulate);
+  attention_norm_->AccumulateGradient(accumulate);
+  before_.AccumulateGradients(accumulate);
+  after_.AccumulateGradients(accumulate);
+  mlp_norm_->AccumulateGradient(accumulate);
+  mlp_.AccumulateGradients(accumulate);
 }
 
-void Block::Forward(Context& ctx, TensorView x, TensorView branch, bool has_branch, const TokenPositions& positions,
-                    const Saved& saved, Arena& scratch, TensorView input) const {
-  const ConstTensorView pending = has_branch ? ConstTensorView(branch) : ConstTensorView();
-  before_.Forward(ctx, x, pending, positions.rotary_table, saved.before, scratch);
-  if (input) ctx.Copy(x, input);
-  after_.Forward(ctx, saved.before.qkv, positions.documents, branch, saved.after, scratch);
-  mlp_.Forward(ctx, x, branch, saved.mlp, scratch);
+void Block::ForwardAttention(Context& ctx, ResidualStream& stream, const TokenPositions& positions, const Saved& saved,
+                             Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const LinearInput input = saved.attention_norm.AsLinearInput();
+  const BeforeAttention::Rotated rotated = before_.Forward(ctx, input, positions.rotary_table, saved.before, scratch);
+  after_.Forward(ctx, rotated.qkv, positions.documents, attention_norm_->Output(stream, saved.attention_norm),
+                 saved.after, scratch);
+  attention_norm_->Leave(ctx, stream, saved.attention_norm);
+}
+
+void Block::Forward(Context& ctx, ResidualStream& stream, const TokenPositions& positions, const Saved& saved,
+                    Arena& scratch, TensorView input) const {
+  attention_norm_->Enter(ctx, stream, saved.attention_norm, scratch);
+  if (input) ctx.Copy(stream.x, input);
+  ForwardAttention(ctx, stream, positions, saved, scratch);
+  mlp_norm_->Enter(ctx, stream, saved.mlp_norm, scratch);
+  mlp_.Forward(ctx, saved.mlp_norm.AsLinearInput(), mlp_norm_->Output(stream, saved.mlp_norm), saved.mlp, scratch);
+  mlp_norm_->Leave(ctx, stream, saved.mlp_norm);
 }
 
 void Block::Recompute(Context& ctx, TensorView input, const TokenPositions& positions, const Saved& saved,
                       Arena& scratch) const {
   const Arena::Scope scope(scratch);
-  const TensorView branch = scratch.Tensor("branch", input.shape(), compute_);
-  before_.Forward(ctx, input, {}, positions.rotary_table, saved.before, scratch);
-  after_.Forward(ctx, saved.before.qkv, positions.documents, branch, saved.after, scratch);
-  mlp_.Recompute(ctx, input, branch, saved.mlp, scratch);
+  ResidualStream stream = StartStream(ctx, input, MeasuresStream(), scratch);
+  if (mlp_norm_->KeepsOutput()) {
+    Forward(ctx, stream, positions, saved, scratch);
+    return;
+  }
+  attention_norm_->Enter(ctx, stream, saved.attention_norm, scratch);
+  ForwardAttention(ctx, stream, positions, saved, scratch);
+  mlp_norm_->Enter(ctx, stream, saved.mlp_norm, scratch);
+  mlp_.Recompute(ctx, saved.mlp_norm.AsLinearInput(), saved.mlp, scratch);
+}
+
+void Block::BackwardMlp(Context& ctx, const Saved& saved, const ResidualGradient& d_x, Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const BranchGradient d_branch = mlp_norm_->BackwardLeave(ctx, saved.mlp_norm, d_x, scratch);
+  const GradientOperands d_up_gate = mlp_.Backward(ctx, saved.mlp, d_branch, scratch);
+  mlp_norm_->BackwardEnter(ctx, mlp_.up_gate_projection(), d_up_gate, saved.mlp_norm, d_x, scratch);
+}
+
+void Block::BackwardAttention(Context& ctx, const Saved& saved, const TokenPositions& positions,
+                              const ResidualGradient& d_x, Arena& scratch) const {
+  const Arena::Scope scope(scratch);
+  const BranchGradient d_branch = attention_norm_->BackwardLeave(ctx, saved.attention_norm, d_x, scratch);
+  const TensorView d_qkv = scratch.Tensor("d_qkv", saved.before.qkv.shape(), recipe_->compute);
+  const BeforeAttention::Rotated rotated = before_.Rotate(ctx, positions.rotary_table, saved.before, scratch);
+  after_.Backward(ctx, rotated.qkv, positions.documents, saved.after, d_branch, d_qkv, scratch);
+  const GradientOperands d_projected =
+      before_.Backward(ctx, saved.before, rotated, d_qkv, positions.rotary_table, scratch);
+  attention_norm_->BackwardEnter(ctx, before_.projection(), d_projected, saved.attention_norm, d_x, scratch);
 }
 
 void Block::Backward(Context& ctx, const Saved& saved, const TokenPositions& positions, const ResidualGradient& d_x,
                      Arena& scratch) const {
-  mlp_.Backward(ctx, saved.mlp, d_x, scratch);
-  const Arena::Scope scope(scratch);
-  const TensorView d_qkv = scratch.Tensor("d_qkv", {d_x.d_x.shape()[0], qkv_width_}, compute_);
-  after_.Backward(ctx, saved.before.qkv, positions.documents, saved.after, d_x, d_qkv, scratch);
-  before_.Backward(ctx, saved.before, d_qkv, positions.rotary_table, d_x, scratch);
+  BackwardMlp(ctx, saved, d_x, scratch);
+  BackwardAttention(ctx, saved, positions, d_x, scratch);
 }
 
 }  // namespace coat

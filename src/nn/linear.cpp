@@ -39,12 +39,14 @@ GradientOperands Linear::PrepareGradient(Context& ctx, ConstTensorView d_y, Cons
   return {plain, transposed};
 }
 
-void Linear::BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView d_x, Arena& scratch) const {
+void Linear::BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView d_x, Arena& scratch,
+                           bool accumulate) const {
   const Arena::Scope scope(scratch);
   Gemm(ctx, {.a = d_y.plain,
              .b = weight_.ForInputGradient(ctx, scratch),
              .d = d_x,
              .layout = recipe_->Fp8() ? GemmLayout::kNT : GemmLayout::kNN,
+             .accumulate = accumulate,
              .fast_accumulation = recipe_->fast_input_gradient});
 }
 

@@ -42,8 +42,9 @@ class Linear {
   void Forward(Context& ctx, const LinearInput& x, TensorView y, Arena& scratch) const;
   /// Operands of d_y [N, out] of the compute type; `absmax` [1] f32 is its largest magnitude if that is known already.
   GradientOperands PrepareGradient(Context& ctx, ConstTensorView d_y, ConstTensorView absmax, Arena& scratch) const;
-  /// d_x [N, in] of the compute type, written.
-  void BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView d_x, Arena& scratch) const;
+  /// d_x [N, in] of the compute type, written, or added to with `accumulate`.
+  void BackwardInput(Context& ctx, const GradientOperands& d_y, TensorView d_x, Arena& scratch,
+                     bool accumulate = false) const;
   /// Adds to the weight's gradient or writes it (AccumulateGradient), from the input as kept by forward.
   void BackwardWeight(Context& ctx, const GradientOperands& d_y, const LinearInput& x, Arena& scratch) const;
   /// The same from the input's transposed operand [in, N] in Recipe::linear_input_t. FP8 recipes only.

@@ -5,28 +5,41 @@
 
 namespace coat {
 
-MlpResidual::Saved MlpResidual::LayOutSaved(Shape x, Arena& saved) const {
+void Mlp::LayOut(const FindParameter& find, Arena& weights) {
+  down_.LayOut(find("ff_out.weight"), weights);
+  up_gate_.LayOut(find("ff_proj.weight"), weights);
+}
+
+void Mlp::RefreshWeights(Context& ctx) {
+  up_gate_.RefreshWeight(ctx);
+  down_.RefreshWeight(ctx);
+}
+
+void Mlp::AccumulateGradients(bool accumulate) {
+  up_gate_.AccumulateGradient(accumulate);
+  down_.AccumulateGradient(accumulate);
+}
+
+Mlp::Saved Mlp::LayOutSaved(std::int64_t tokens, Arena& saved) const {
   Saved kept;
-  kept.norm = norm_.LayOutSaved("ff_norm", x, saved);
-  kept.up_gate = saved.Quantized("up_gate", {x[0], 2 * config_.hidden_width}, recipe_->kept_up_gate);
+  kept.up_gate = saved.Quantized("up_gate", {tokens, 2 * config_.hidden_width}, recipe_->kept_output);
   if (recipe_->PerTensor() && !recipe_->KeepsGroups()) {
     kept.absmax = saved.Tensor("product.absmax", {1}, DType::kF32);
   }
   return kept;
 }
 
-void MlpResidual::Forward(Context& ctx, TensorView x, TensorView branch, const Saved& saved, Arena& scratch) const {
+void Mlp::Forward(Context& ctx, const LinearInput& input, TensorView branch, const Saved& saved, Arena& scratch) const {
   const Arena::Scope scope(scratch);
-  const std::int64_t n = x.shape()[0];
+  const std::int64_t n = branch.shape()[0];
   const std::int64_t width = config_.hidden_width;
-  norm_.Forward(ctx, x, branch, saved.norm, scratch);
   if (recipe_->KeepsGroups()) {
     const QuantizedView product = scratch.Quantized("product", {n, width}, recipe_->linear_input);
     {
       const Arena::Scope wide(scratch);
       const TensorView up_gate = scratch.Tensor("up_gate", {n, 2 * width}, recipe_->compute);
       const TensorView absmax = scratch.Tensor("product.absmax", {1}, DType::kF32);
-      up_gate_.Forward(ctx, saved.norm.AsLinearInput(), up_gate, scratch);
+      up_gate_.Forward(ctx, input, up_gate, scratch);
       SwigluQuantizeForward(ctx,
                             {.up_gate = up_gate, .saved_up_gate = saved.up_gate, .product = product, .absmax = absmax});
     }
@@ -34,32 +47,30 @@ void MlpResidual::Forward(Context& ctx, TensorView x, TensorView branch, const S
     return;
   }
   const TensorView product = scratch.Tensor("product", {n, width}, recipe_->compute);
-  up_gate_.Forward(ctx, saved.norm.AsLinearInput(), saved.up_gate.codes, scratch);
+  up_gate_.Forward(ctx, input, saved.up_gate.codes, scratch);
   SwigluForward(ctx, {.up_gate = saved.up_gate.codes, .product = product});
   down_.Forward(ctx, {AsPlain(product), saved.absmax}, branch, scratch);
 }
 
-void MlpResidual::Recompute(Context& ctx, TensorView x, ConstTensorView branch, const Saved& saved,
-                            Arena& scratch) const {
+void Mlp::Recompute(Context& ctx, const LinearInput& input, const Saved& saved, Arena& scratch) const {
   const Arena::Scope scope(scratch);
-  const std::int64_t n = x.shape()[0];
+  const std::int64_t n = saved.up_gate.shape()[0];
   const std::int64_t width = config_.hidden_width;
-  norm_.Forward(ctx, x, branch, saved.norm, scratch);
   if (recipe_->KeepsGroups()) {
     const TensorView up_gate = scratch.Tensor("up_gate", {n, 2 * width}, recipe_->compute);
-    up_gate_.Forward(ctx, saved.norm.AsLinearInput(), up_gate, scratch);
+    up_gate_.Forward(ctx, input, up_gate, scratch);
     Quantize(ctx, {.x = up_gate, .y = saved.up_gate});
     return;
   }
-  up_gate_.Forward(ctx, saved.norm.AsLinearInput(), saved.up_gate.codes, scratch);
+  up_gate_.Forward(ctx, input, saved.up_gate.codes, scratch);
   if (!saved.absmax) return;
   const TensorView product = scratch.Tensor("product", {n, width}, recipe_->compute);
   SwigluForward(ctx, {.up_gate = saved.up_gate.codes, .product = product});
   AbsMax(ctx, {.x = product, .absmax = saved.absmax});
 }
 
-GradientOperands MlpResidual::BackwardThroughProduct(Context& ctx, const Saved& saved, const GradientOperands& d_branch,
-                                                     ConstTensorView d_product, Arena& scratch) const {
+GradientOperands Mlp::BackwardThroughProduct(Context& ctx, const Saved& saved, const GradientOperands& d_branch,
+                                             ConstTensorView d_product, Arena& scratch) const {
   const std::int64_t n = d_product.shape()[0];
   const std::int64_t width = config_.hidden_width;
   if (recipe_->KeepsGroups()) {
@@ -88,17 +99,12 @@ GradientOperands MlpResidual::BackwardThroughProduct(Context& ctx, const Saved& 
   return up_gate_.PrepareGradient(ctx, d_up_gate, {}, scratch);
 }
 
-void MlpResidual::Backward(Context& ctx, const Saved& saved, const ResidualGradient& d_x, Arena& scratch) const {
-  const Arena::Scope scope(scratch);
-  const Shape shape = d_x.d_x.shape();
-  const GradientOperands d_branch = down_.PrepareGradient(ctx, d_x.d_x, d_x.absmax, scratch);
-  const TensorView d_product = scratch.Tensor("d_product", {shape[0], config_.hidden_width}, recipe_->compute);
+GradientOperands Mlp::Backward(Context& ctx, const Saved& saved, const BranchGradient& gradient, Arena& scratch) const {
+  const GradientOperands d_branch = down_.PrepareGradient(ctx, gradient.d_branch, gradient.absmax, scratch);
+  const TensorView d_product =
+      scratch.Tensor("d_product", {gradient.d_branch.shape()[0], config_.hidden_width}, recipe_->compute);
   down_.BackwardInput(ctx, d_branch, d_product, scratch);
-  const GradientOperands d_up_gate = BackwardThroughProduct(ctx, saved, d_branch, d_product, scratch);
-  const TensorView d_norm = scratch.Tensor("d_ff_norm", shape, recipe_->compute);
-  up_gate_.BackwardInput(ctx, d_up_gate, d_norm, scratch);
-  up_gate_.BackwardWeight(ctx, d_up_gate, saved.norm.AsLinearInput(), scratch);
-  norm_.Backward(ctx, saved.norm, d_norm, d_x);
+  return BackwardThroughProduct(ctx, saved, d_branch, d_product, scratch);
 }
 
 }  // namespace coat

@@ -2,12 +2,25 @@
 
 namespace coat {
 
+namespace {
+
+bool Decays(const OptimizerConfig& config, ParameterKind kind) {
+  switch (kind) {
+    case ParameterKind::kLinearWeight:
+      return true;
+    case ParameterKind::kEmbedding:
+      return config.decay_embeddings;
+    case ParameterKind::kNormWeight:
+      return config.decay_norm_and_bias;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::vector<int> ParameterGroups(const OptimizerConfig& config, std::span<const Parameter> parameters) {
   std::vector<int> groups;
-  for (const Parameter& parameter : parameters) {
-    const bool decays = parameter.kind == ParameterKind::kLinearWeight || config.decay_embeddings;
-    groups.push_back(decays ? 0 : 1);
-  }
+  for (const Parameter& parameter : parameters) groups.push_back(Decays(config, parameter.kind) ? 0 : 1);
   return groups;
 }
 

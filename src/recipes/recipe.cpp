@@ -72,8 +72,8 @@ Recipe PlainRecipe(DType compute, DType gradient, WeightCache weight_cache) {
   return {.name = compute == DType::kF32 ? "f32" : "bf16",
           .compute = compute,
           .gradient = gradient,
-          .kept_norm = plain,
-          .kept_up_gate = plain,
+          .kept_input = plain,
+          .kept_output = plain,
           .linear_input = plain,
           .linear_input_t = plain,
           .weight = plain,
@@ -102,8 +102,8 @@ Recipe MakeRecipe(const TrainConfig& config) {
     case QuantizeModel::kCoatReal:
       recipe.name = "coat_real";
       UsePerTensorOperands(quantize, recipe);
-      recipe.kept_norm = recipe.linear_input;
-      recipe.kept_up_gate = Format::PerGroup(DTypeOf(formats.fobit), static_cast<int>(quantize.group_size));
+      recipe.kept_input = recipe.linear_input;
+      recipe.kept_output = Format::PerGroup(DTypeOf(formats.fobit), static_cast<int>(quantize.group_size));
       break;
   }
   return recipe;

@@ -17,8 +17,8 @@ struct Recipe {
   std::string name;                   // "bf16", "f32", "fp8linear", "fp8deepseek", "coat_real"
   DType compute = DType::kBF16;       // residual stream, attention, head: f32 or bf16
   DType gradient = DType::kF32;       // accumulated gradients of parameters: f32 or bf16
-  Format kept_norm;                   // output of a LayerNorm: plain, or already linear_input
-  Format kept_up_gate;                // output of ff_proj: plain, or in groups (fobit)
+  Format kept_input;                  // input of half a block's first linear layer: plain, or already linear_input
+  Format kept_output;                 // what backward needs of a linear layer's output: plain, or in groups (fobit)
   Format linear_input;                // operand of the forward product (fabit)
   Format linear_input_t;              // its transpose, operand of the weight's gradient (fabit)
   Format weight;                      // operand of the forward product and of the input's gradient (fwbit)
@@ -35,8 +35,8 @@ struct Recipe {
   bool Fp8() const { return linear_input.scaling != Scaling::kNone; }
   /// Whether operands have one scale a tensor, so that largest magnitudes have to be known before they are made.
   bool PerTensor() const { return linear_input.scaling == Scaling::kTensor; }
-  /// Whether up and gate are kept in groups (COAT) rather than in the compute type.
-  bool KeepsGroups() const { return kept_up_gate.scaling == Scaling::kGroup; }
+  /// Whether outputs of linear layers are kept in groups (COAT) rather than in the compute type.
+  bool KeepsGroups() const { return kept_output.scaling == Scaling::kGroup; }
   /// Whether a block, counted from 0, keeps only its input and runs forward again before backward. Results are the
   /// same.
   bool Recomputes(std::int64_t layer) const;

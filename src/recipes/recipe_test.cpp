@@ -17,8 +17,8 @@ TEST(Recipe, OfCoatKeepsNormsPerTensorAndTheMlpInGroups) {
   config.quantize_model.group_size = 32;
   config.quantize_model.fobit = Fp8Format::kE5M2;
   const Recipe recipe = MakeRecipe(config);
-  EXPECT_EQ(recipe.kept_norm, Format::PerTensor(DType::kE4M3));
-  EXPECT_EQ(recipe.kept_up_gate, Format::PerGroup(DType::kE5M2, 32));
+  EXPECT_EQ(recipe.kept_input, Format::PerTensor(DType::kE4M3));
+  EXPECT_EQ(recipe.kept_output, Format::PerGroup(DType::kE5M2, 32));
   EXPECT_EQ(recipe.inner_gradient, Format::PerTensor(DType::kE5M2));
   EXPECT_EQ(recipe.weight_cache, WeightCache::kBoth);
   EXPECT_TRUE(recipe.KeepsGroups());
@@ -37,7 +37,7 @@ TEST(Recipe, GivesEachBitKeyItsOwnTensor) {
   EXPECT_EQ(recipe.inner_gradient.dtype, DType::kE4M3);
   EXPECT_EQ(recipe.outer_gradient.dtype, DType::kE5M2);
   EXPECT_EQ(recipe.gradient_t.dtype, DType::kE4M3);
-  EXPECT_EQ(recipe.kept_norm, Format::Plain(DType::kBF16));
+  EXPECT_EQ(recipe.kept_input, Format::Plain(DType::kBF16));
   EXPECT_EQ(recipe.weight_cache, WeightCache::kNone);
 }
 

@@ -28,6 +28,19 @@ class SmallModel {
     return config;
   }
 
+  /// The same size with OLMo 2's norms, few key and value heads and a head of its own.
+  static ModelConfig Olmo2Config() {
+    ModelConfig config = Config();
+    config.n_kv_heads = 2;
+    config.rope_theta = 500000;
+    config.weight_tying = false;
+    config.layer_norm_type = LayerNormType::kRms;
+    config.layer_norm_eps = 1e-6;
+    config.attention_layer_norm = true;
+    config.norm_after = true;
+    return config;
+  }
+
   SmallModel(const ModelConfig& config, const Recipe& recipe, int threads = 2, std::int64_t sequences = 2)
       : ctx(DeviceKind::kCpu, threads), sequences_(sequences), model(config, recipe) {
     for (const char* name : {"masters", "gradients", "weights", "saved", "scratch", "batch"}) {
