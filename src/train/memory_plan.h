@@ -34,10 +34,12 @@ std::string RecipeName(const TrainConfig& config);
 MemoryPlan PlanOf(const TrainConfig& config, const RunArenas& arenas, const std::vector<Arena::Entry>& saved);
 
 /// COAT as published would need this for the same model and micro-batch, by the sizes of the tensors that its code
-/// keeps (one rank, FSDP mixed precision): an estimate, not a measurement. Source: NVlabs/COAT 80ec99f.
+/// keeps (one rank, FSDP mixed precision): an estimate, not a measurement. Of OLMo 1 only, as COAT refuses norm_after.
+/// Source: NVlabs/COAT 80ec99f.
 MemoryPlan PublishedCoatPlan(const TrainConfig& config);
 
-/// The plan of this configuration beside those of BF16 with AdamW and of COAT as published, as a table to print.
+/// The plan of this configuration beside those of BF16 with AdamW and, for OLMo 1, of COAT as published, as a table to
+/// print.
 std::string PlanTable(const TrainConfig& config);
 /// The same as one line of JSON: {"plans": [{"name": ..., "categories": {...}, "saved": {...}, "total": ...}, ...]}.
 std::string PlanJson(const TrainConfig& config);
