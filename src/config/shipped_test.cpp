@@ -44,6 +44,10 @@ TEST(ShippedConfigs, AreAllThere) {
                        "fp8linear/OLMo-1B-COAT-PerTensor",
                        "fp8linear/OLMo-7B-COAT-DeepSeek",
                        "fp8linear/OLMo-7B-COAT-PerTensor",
+                       "olmo2/OLMo2-1B",
+                       "olmo2/OLMo2-1B-COAT-Both",
+                       "olmo2/OLMo2-7B",
+                       "olmo2/OLMo2-7B-COAT-Both",
                        "reproduce/OLMo-1B-reproduce",
                        "reproduce/OLMo-7B-reproduce",
                        "reproduce/OLMo-7B-reproduce-MemBench",
@@ -60,6 +64,7 @@ TEST(ShippedConfigs, AreAllThere) {
                        "tiny/tiny-coat-optimizer",
                        "tiny/tiny-fp8deepseek",
                        "tiny/tiny-fp8linear",
+                       "tiny/tiny-olmo2-coat-both",
                    }));
 }
 
@@ -115,6 +120,7 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
        {Size{"coat/OLMo-1B-COAT-Both", 2048, 8}, Size{"coat/OLMo-7B-COAT-Both", 2048, 2},
         Size{"coat/OLMo-7B-COAT-Both-MemBench", 32, 2}, Size{"coat/OLMo-7B-COAT-Both-SpeedBench", 256, 4},
         Size{"fp8linear/OLMo-1B-COAT-DeepSeek", 256, 8}, Size{"fp8linear/OLMo-7B-COAT-PerTensor", 256, 2},
+        Size{"olmo2/OLMo2-1B", 512, 4}, Size{"olmo2/OLMo2-7B-COAT-Both", 1024, 2},
         Size{"reproduce/OLMo-1B-reproduce", 2048, 8}, Size{"reproduce/OLMo-7B-reproduce-SpeedBench", 256, 2}}) {
     SCOPED_TRACE(size.name);
     EXPECT_EQ(configs.at(size.name).global_train_batch_size, size.batch);
@@ -125,8 +131,19 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
     SCOPED_TRACE(name);
     const ModelConfig& m = config.model;
     const std::int64_t layer = m.d_model * (m.QkvWidth() + m.d_model + m.FeedForwardWidth() + m.HiddenWidth());
+    const std::int64_t norms_of_layer = 3 * m.d_model + m.KvHeads() * m.HeadSize();
+    const std::int64_t norms = m.norm_after ? m.n_layers * norms_of_layer + m.d_model : 0;
     const std::int64_t heads = m.weight_tying ? 1 : 2;
-    const std::int64_t parameters = m.n_layers * layer + heads * m.EmbeddingRows() * m.d_model;
+    const std::int64_t parameters = m.n_layers * layer + norms + heads * m.EmbeddingRows() * m.d_model;
+    EXPECT_EQ(m.norm_after, name.find("lmo2") != std::string::npos || name.find("LMo2") != std::string::npos);
+    if (name.find("olmo2/") == 0) {
+      // The numbers of parameters of the published models.
+      EXPECT_EQ(parameters, name.find("1B") != std::string::npos ? 1'484'916'736 : 7'298'617'344);
+      EXPECT_EQ(m.rope_theta, 500'000);
+      EXPECT_EQ(config.data.memmap_dtype, TokenType::kUint32);
+      EXPECT_EQ(config.evaluators.at(0).data.memmap_dtype, TokenType::kUint32);
+      continue;
+    }
     if (name.find("1B") != std::string::npos) {
       EXPECT_EQ(parameters, 1'176'764'416);
       EXPECT_EQ(config.max_duration, (Duration{739'328, Duration::Unit::kSteps}));
@@ -138,6 +155,9 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
       EXPECT_EQ(config.scheduler.grad_clip_warmup_factor, 10.0);
     } else if (name.find("text") != std::string::npos) {
       EXPECT_EQ(parameters, 8 * (4 * 640 * 640 + 3 * 640 * 2560) + 16384 * 640);
+      continue;
+    } else if (m.norm_after) {
+      EXPECT_EQ(parameters, 3 * (3 * 256 * 256 + 3 * 256 * 512 + 3 * 256 + 128) + 256 + 384 * 256);
       continue;
     } else {
       EXPECT_EQ(parameters, 3 * (4 * 256 * 256 + 3 * 256 * 512) + 384 * 256);
