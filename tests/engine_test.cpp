@@ -91,6 +91,15 @@ std::vector<TrainConfig> PlannedConfigs() {
   config = TinyConfig();
   config.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
   configs.push_back(config);
+  configs.push_back(WithEvaluator(TinyOlmo2Config()));
+  config = WithEvaluator(TinyOlmo2Config());
+  UseCoatActivations(config);
+  UseCoatOptimizer(config);
+  config.activation_checkpointing = ActivationCheckpointing::kOneInTwo;
+  configs.push_back(config);
+  config = TinyOlmo2Config();
+  config.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
+  configs.push_back(config);
   return configs;
 }
 
@@ -134,8 +143,21 @@ TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
   EXPECT_LT(Engine::Measure(config).Total(), std::int64_t{20} << 30);
 }
 
-TEST(Engine, RepeatsAStepBitForBit) {
-  TrainConfig config = TinyConfig();
+TEST(MemoryPlan, OfOlmo2KeepsTheStreamAndTheBranchesInFp8) {
+  TrainConfig config = OneBillion();
+  UseOlmo2Norms(config.model);
+  UseCoatActivations(config);
+  const MemoryPlan coat = Engine::Measure(config);
+  // q, k, v before their norms, attention output: 8 d; the stream twice: 2 d; two branches and up and gate with bf16
+  // scales for 16 values: 2.25 (d + h); row statistics.
+  const double d = 2048.0;
+  const double of_layer = 10.0 * d + 2.25 * (d + 8192.0) + 4.0 * 2.0 + 4.0 * 16.0;
+  EXPECT_NEAR(static_cast<double>(coat.Bytes("saved")), 16384.0 * 16.0 * of_layer, 1e6);
+  EXPECT_EQ(PlanTable(config).find("COAT as published"), std::string::npos) << "COAT refuses this architecture";
+  EXPECT_NE(PlanTable(OneBillion()).find("COAT as published"), std::string::npos);
+}
+
+void ExpectStepsToRepeat(TrainConfig config) {
   UseCoatActivations(config);
   UseCoatOptimizer(config);
   Engine one(config, Context(DeviceKind::kCpu, 1));
@@ -153,11 +175,17 @@ TEST(Engine, RepeatsAStepBitForBit) {
   }
 }
 
+TEST(Engine, RepeatsAStepBitForBit) {
+  ExpectStepsToRepeat(TinyConfig());
+  ExpectStepsToRepeat(TinyOlmo2Config());
+}
+
 TEST(Engine, StartsGradientsAnewWithTheFirstMicroBatch) {
-  for (const bool tied : {true, false}) {
+  TrainConfig untied = TinyConfig();
+  untied.model.weight_tying = false;
+  for (const TrainConfig& of_model : {TinyConfig(), untied, TinyOlmo2Config()}) {
     for (const bool coat : {true, false}) {
-      TrainConfig config = TinyConfig();
-      config.model.weight_tying = tied;
+      TrainConfig config = of_model;
       if (coat) UseCoatActivations(config);
       const Tokens tokens = RandomTokens(config, 4, 1);
       Engine fresh(config, Context(DeviceKind::kCpu, 2));
@@ -197,10 +225,13 @@ TEST(Engine, NamesTheFirstGradientThatIsNotFinite) {
 
 TEST(Engine, ShowsAWeightThatIsNotFiniteInEveryRecipe) {
   std::vector<TrainConfig> configs(4, TinyConfig());
-  configs[1].quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
-  UseCoatActivations(configs[2]);
-  UseCoatActivations(configs[3]);
-  configs[3].quantize_model.weight_memory_efficient = true;
+  configs.resize(8, TinyOlmo2Config());
+  for (const std::size_t first : {0, 4}) {
+    configs[first + 1].quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
+    UseCoatActivations(configs[first + 2]);
+    UseCoatActivations(configs[first + 3]);
+    configs[first + 3].quantize_model.weight_memory_efficient = true;
+  }
   for (const TrainConfig& config : configs) {
     Engine engine(config, Context(DeviceKind::kCpu, 2));
     engine.InitializeParameters(7);

@@ -118,6 +118,16 @@ TEST_F(CoatTraining, OfBothEndsWithinOnePercent) {
   EXPECT_LT(Gap(config), 0.01);
 }
 
+TEST_F(CoatTraining, OfOlmo2InBf16AndWithBothLearnsTheChainAsWell) {
+  const double bf16 = FinalLoss(TinyOlmo2Config());
+  EXPECT_GT(bf16, EntropyOfTheChain());
+  EXPECT_LT(bf16, 1.15 * EntropyOfTheChain());
+  TrainConfig config = TinyOlmo2Config();
+  UseCoatActivations(config);
+  UseCoatOptimizer(config);
+  EXPECT_NEAR(FinalLoss(config) / bf16, 1.0, 0.01);
+}
+
 TEST_F(CoatTraining, PerTensorEndsWithinOnePercent) {
   TrainConfig config = TinyConfig();
   config.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "models/olmo.h"
+#include "tests/support/olmo2_norms.h"
 
 namespace coat {
 
@@ -34,10 +35,7 @@ class SmallModel {
     config.n_kv_heads = 2;
     config.rope_theta = 500000;
     config.weight_tying = false;
-    config.layer_norm_type = LayerNormType::kRms;
-    config.layer_norm_eps = 1e-6;
-    config.attention_layer_norm = true;
-    config.norm_after = true;
+    UseOlmo2Norms(config);
     return config;
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "tests/support/olmo2_norms.h"
 
 namespace coat {
 
@@ -25,6 +26,17 @@ inline TrainConfig TinyConfig() {
   config.global_train_batch_size = 8;
   config.device_train_microbatch_size = 4;
   config.max_grad_norm = 1.0;
+  return config;
+}
+
+/// The same with the norms of OLMo 2, grouped queries and a head of its own.
+inline TrainConfig TinyOlmo2Config() {
+  TrainConfig config = TinyConfig();
+  UseOlmo2Norms(config.model);
+  config.model.n_kv_heads = 1;
+  config.model.rope_theta = 500000;
+  config.model.weight_tying = false;
+  config.optimizer.decay_norm_and_bias = true;
   return config;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config/model_config.h"
+#include "tests/support/olmo2_norms.h"
 
 namespace coat {
 
@@ -22,12 +23,7 @@ inline ModelConfig TinyOlmo2() {
   config.weight_tying = false;
   config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
   config.include_bias = false;
-  config.layer_norm_type = LayerNormType::kRms;
-  config.layer_norm_with_affine = true;
-  config.layer_norm_eps = 1e-6;
-  config.attention_layer_norm = true;
-  config.attention_layer_norm_with_affine = true;
-  config.norm_after = true;
+  UseOlmo2Norms(config);
   return config;
 }
 
