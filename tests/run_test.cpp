@@ -110,11 +110,25 @@ class Run : public testing::Test {
   std::string config_;
 };
 
+/// The norms of OLMo 2, and grouped queries.
+const std::vector<std::string> kOlmo2 = {"--model.layer_norm_type=rms", "--model.layer_norm_with_affine=true",
+                                         "--model.norm_after=true",     "--model.attention_layer_norm=true",
+                                         "--model.n_kv_heads=1",        "--optimizer.decay_norm_and_bias=true"};
+
+std::vector<std::string> Together(std::vector<std::string> some, const std::vector<std::string>& others) {
+  some.insert(some.end(), others.begin(), others.end());
+  return some;
+}
+
 const std::vector<std::vector<std::string>> kRecipes = {
     {},
     {"--quantize_model.use_quantize_model=coat_real", "--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw",
      "--quantize_optimizer.first_order_expansion=expansion", "--quantize_optimizer.second_order_expansion=expansion"},
     {"--optimizer.name=lionw", "--optimizer.learning_rate=1e-4", "--max_grad_norm_ratio=0.9", "--precision=fp32"},
+    Together(kOlmo2, {"--quantize_model.use_quantize_model=coat_real",
+                      "--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw",
+                      "--quantize_optimizer.first_order_expansion=expansion",
+                      "--quantize_optimizer.second_order_expansion=expansion"}),
 };
 
 TEST_F(Run, WritesMetricsCheckpointsAndItsConfiguration) {
@@ -171,6 +185,20 @@ TEST_F(Run, ResumesBitForBit) {
     EXPECT_EQ(whole, parts);
     EXPECT_EQ(Tensors(name + "whole", "step12"), Tensors(name + "parts", "step12"));
   }
+}
+
+TEST_F(Run, OfOlmo2TakesTokensOfFourBytes) {
+  const std::string narrow = folder_.Read("train.npy");
+  std::string wide;
+  for (std::size_t i = 0; i < narrow.size(); i += 2) wide += narrow.substr(i, 2) + std::string(2, '\0');
+  const std::string data = folder_.Write("train32.npy", wide);
+  ASSERT_EQ(RunCoat(Train("narrow", kOlmo2)).exit_code, 0);
+  const Outcome outcome =
+      RunCoat(Train("wide", Together(kOlmo2, {"--data.memmap_dtype=uint32", "--data.paths=[" + data + "]"})));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(MetricsOf("narrow"), MetricsOf("wide"));
+  EXPECT_EQ(Tensors("narrow", "step12"), Tensors("wide", "step12"));
+  ExpectParts(MetricsOf("wide")[3], {"\"optim/param/transformer.blocks.1.q_norm.weight.norm\":"});
 }
 
 TEST_F(Run, KeepsTheRecordOfDataAcrossAResume) {

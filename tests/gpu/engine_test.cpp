@@ -61,6 +61,29 @@ std::vector<NamedConfig> Recipes() {
     c.quantize_model.weight_memory_efficient = true;
   });
   add("adaptive_clipping", [](TrainConfig& c) { c.max_grad_norm_ratio = 1.2; });
+  const auto add_olmo2 = [&](const char* name, const auto& change) {
+    add(name, [&](TrainConfig& c) {
+      UseOlmo2Norms(c.model);
+      c.model.n_kv_heads = 1;
+      c.model.weight_tying = false;
+      c.optimizer.decay_norm_and_bias = true;
+      change(c);
+    });
+  };
+  add_olmo2("olmo2_f32", [](TrainConfig& c) { c.precision = Precision::kFp32; });
+  add_olmo2("olmo2_bf16", [](TrainConfig&) {});
+  add_olmo2("olmo2_bf16_gradients", [](TrainConfig& c) { c.gradient_precision = GradientPrecision::kBf16; });
+  add_olmo2("olmo2_fp8linear", [](TrainConfig& c) { c.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear; });
+  add_olmo2("olmo2_fp8deepseek",
+            [](TrainConfig& c) { c.quantize_model.use_quantize_model = QuantizeModel::kFp8DeepSeek; });
+  add_olmo2("olmo2_coat_both", [](TrainConfig& c) {
+    UseCoatActivations(c);
+    UseCoatOptimizer(c);
+  });
+  add_olmo2("olmo2_coat_recomputed", [](TrainConfig& c) {
+    UseCoatActivations(c);
+    c.activation_checkpointing = ActivationCheckpointing::kWholeLayer;
+  });
   return recipes;
 }
 
