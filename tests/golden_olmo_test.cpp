@@ -113,7 +113,9 @@ TEST_P(GoldenOlmo, LossAndEveryGradientAgree) {
       norm += static_cast<double>(expected[i]) * expected[i];
     }
     EXPECT_GT(norm, 0.0) << parameter.name;
-    EXPECT_LT(std::sqrt(error / norm), 1e-3) << parameter.name;
+    // The longest sums, over 512 tokens, have as many roundings of 2^-24, and shorter ones before and after them
+    // average out: were all of one sign, a sum would be off by 2^-15 of its terms.
+    EXPECT_LT(std::sqrt(error / norm), 0x1p-15) << parameter.name;
   }
 }
 
