@@ -203,7 +203,7 @@ TEST(DocumentMasking, GoesThroughTheEngineInTrainingAndEvaluationAsPlanned) {
       engine.TrainMicroBatch(tokens.ids, tokens.labels, 2, {.loss = 1.0, .z = 0.0}, true, tokens.documents);
   const LossSums crossing = engine.TrainMicroBatch(tokens.ids, tokens.labels, 2, {.loss = 1.0, .z = 0.0}, false);
   EXPECT_NE(masked.cross_entropy, crossing.cross_entropy);
-  engine.PrepareEvaluation();
+  engine.PrepareEvaluation(EvaluationRecipe::kPlain);
   const auto evaluate = [&](std::span<const std::int32_t> documents) {
     const std::span<const float> losses = engine.EvaluateBatch(tokens.ids, tokens.labels, 2, documents);
     return std::accumulate(losses.begin(), losses.end(), 0.0);

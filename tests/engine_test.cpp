@@ -10,6 +10,7 @@
 
 #include "tests/support/tiny_config.h"
 #include "train/engine.h"
+#include "train/evaluation_engine.h"
 
 namespace coat {
 namespace {
@@ -44,6 +45,25 @@ TrainConfig WithEvaluator(TrainConfig config) {
   return config;
 }
 
+TrainConfig WithBothEvaluators(TrainConfig config) {
+  config = WithEvaluator(config);
+  config.evaluators.emplace_back();
+  config.evaluators.back().recipe = EvaluationRecipe::kTraining;
+  return config;
+}
+
+/// One batch in every recipe that an evaluator asks for; their losses one after the other.
+std::vector<float> Evaluated(LossModel& model, const TrainConfig& config, std::int64_t sequences) {
+  const Tokens tokens = RandomTokens(config, sequences, 9);
+  std::vector<float> losses;
+  for (const EvaluatorConfig& evaluator : config.evaluators) {
+    model.PrepareEvaluation(evaluator.recipe);
+    const std::span<const float> batch = model.EvaluateBatch(tokens.ids, tokens.labels, sequences);
+    losses.insert(losses.end(), batch.begin(), batch.end());
+  }
+  return losses;
+}
+
 class MemoryPlanTest : public testing::TestWithParam<TrainConfig> {};
 
 TEST_P(MemoryPlanTest, AgreesWithTheRunToTheByte) {
@@ -53,12 +73,7 @@ TEST_P(MemoryPlanTest, AgreesWithTheRunToTheByte) {
   engine.InitializeParameters(1);
   TrainOneStep(engine, config, 1);
   TrainOneStep(engine, config, 2);
-  if (!config.evaluators.empty()) {
-    const std::int64_t sequences = config.device_eval_batch_size;
-    const Tokens tokens = RandomTokens(config, sequences, 9);
-    engine.PrepareEvaluation();
-    engine.EvaluateBatch(tokens.ids, tokens.labels, sequences);
-  }
+  Evaluated(engine, config, config.device_eval_batch_size);
   const MemoryPlan used = engine.Used();
   ASSERT_EQ(plan.categories.size(), used.categories.size());
   for (std::size_t i = 0; i < plan.categories.size(); ++i) {
@@ -82,7 +97,7 @@ std::vector<TrainConfig> PlannedConfigs() {
   config.model.n_kv_heads = 1;
   configs.push_back(config);
   for (const bool efficient : {false, true}) {
-    config = WithEvaluator(TinyConfig());
+    config = WithBothEvaluators(TinyConfig());
     UseCoatActivations(config);
     UseCoatOptimizer(config);
     config.quantize_model.weight_memory_efficient = efficient;
@@ -104,6 +119,65 @@ std::vector<TrainConfig> PlannedConfigs() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Recipes, MemoryPlanTest, testing::ValuesIn(PlannedConfigs()));
+
+class EvaluationEngineTest : public testing::TestWithParam<TrainConfig> {};
+
+/// Fills the parameters of an evaluation with those of a run.
+void CopyParameters(const Engine& from, const EvaluationEngine& to) {
+  for (std::size_t p = 0; p < from.model().parameters().size(); ++p) {
+    to.context().Upload(from.model().parameters()[p].value.data(), to.model().parameters()[p].value);
+  }
+}
+
+TEST_P(EvaluationEngineTest, HasTheRunsLossesInTheMemoryOfItsPlan) {
+  const TrainConfig& config = GetParam();
+  Engine engine(config, Context(DeviceKind::kCpu, 2));
+  engine.InitializeParameters(1);
+  EvaluationEngine evaluation(config, Context(DeviceKind::kCpu, 3));
+  CopyParameters(engine, evaluation);
+  const std::vector<float> losses = Evaluated(engine, config, 6);
+  EXPECT_EQ(Evaluated(evaluation, config, 6), losses);
+  const MemoryPlan plan = EvaluationEngine::Measure(config);
+  for (const MemoryPlan::Line& line : evaluation.Used().categories) {
+    EXPECT_EQ(line.bytes, plan.Bytes(line.name)) << line.name;
+  }
+  EXPECT_EQ(plan.Bytes("gradients") + plan.Bytes("moments") + plan.Bytes("metadata"), 0);
+  EXPECT_LT(plan.Total(), Engine::Measure(config).Total());
+  for (const std::int64_t sequences : {5, 3, 1}) Evaluated(evaluation, config, sequences);
+  EXPECT_EQ(Evaluated(evaluation, config, 6), losses);
+}
+
+std::vector<TrainConfig> EvaluatedConfigs() {
+  std::vector<TrainConfig> configs;
+  for (const TrainConfig& config : PlannedConfigs()) configs.push_back(WithBothEvaluators(config));
+  return configs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, EvaluationEngineTest, testing::ValuesIn(EvaluatedConfigs()));
+
+TEST(Engine, EvaluatesInTheTrainingsRecipeAsItTrains) {
+  for (const QuantizeModel recipe :
+       {QuantizeModel::kCoatReal, QuantizeModel::kFp8Linear, QuantizeModel::kFp8DeepSeek}) {
+    TrainConfig config = WithBothEvaluators(TinyConfig());
+    config.quantize_model.use_quantize_model = recipe;
+    config.model.d_model = 128;
+    config.model.mlp_ratio = 4;
+    Engine engine(config, Context(DeviceKind::kCpu, 2));
+    engine.InitializeParameters(1);
+    TrainOneStep(engine, config, 1);
+    const Tokens tokens = RandomTokens(config, 4, 3);
+    std::vector<double> sums;
+    for (const EvaluationRecipe of : {EvaluationRecipe::kTraining, EvaluationRecipe::kPlain}) {
+      engine.PrepareEvaluation(of);
+      sums.push_back(0.0);
+      for (const float loss : engine.EvaluateBatch(tokens.ids, tokens.labels, 4)) sums.back() += loss;
+    }
+    const LossSums trained = engine.TrainMicroBatch(tokens.ids, tokens.labels, 4, {}, true);
+    EXPECT_EQ(sums[0], trained.cross_entropy) << NameOf(recipe);
+    EXPECT_NE(sums[1], trained.cross_entropy) << NameOf(recipe);
+    EXPECT_NEAR(sums[1], trained.cross_entropy, 0.02 * trained.cross_entropy) << NameOf(recipe);
+  }
+}
 
 /// OLMo-1B, the micro-batch of COAT's configuration.
 TrainConfig OneBillion() {

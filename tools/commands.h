@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/enumerations.h"
 #include "train/compute_device.h"
 
 namespace coat {
@@ -28,6 +29,20 @@ struct TrainArguments {
 };
 /// Trains. Returns kExitSuccess or kExitStoppedBySignal; throws the errors of base/error.h.
 int RunTrainCommand(const TrainArguments& arguments);
+
+struct EvalArguments {
+  ConfigArguments config;  // its file may be a checkpoint's folder
+  DeviceOptions device;
+  std::vector<std::string> data;           // "label=file,file"
+  std::vector<std::string> requests;       // likewise
+  std::string metrics;                     // "acc,len_norm", or "" for each evaluator's own
+  std::optional<EvaluationRecipe> recipe;  // for all evaluators
+  std::string output;                      // "" for none
+  std::string details;                     // likewise
+  bool overwrite = false;
+};
+/// Evaluates a checkpoint, prints a table and writes the files asked for.
+int RunEvalCommand(const EvalArguments& arguments);
 
 struct PlanArguments {
   ConfigArguments config;

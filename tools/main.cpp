@@ -43,6 +43,15 @@ Examples:
   coat train run.yaml --optimizer.learning_rate=1e-4 --data.paths=[a.npy,b.npy] --evaluators=[] --save_overwrite
   coat train run.yaml --try_load_latest_save --device=cpu --threads=4)";
 
+constexpr const char* kEvalFooter =
+    R"(FROM is a checkpoint (runs/first/latest), whose configuration is in it, or a configuration that says which checkpoint
+(load_path). Evaluates its evaluators, or those of --data and --requests. Keys of the configuration are set as for train.
+
+Examples:
+  coat eval runs/first/latest
+  coat eval runs/first/latest --data c4=c4.npy,more.npy --requests piqa=piqa.jsonl.gz --metrics len_norm,bpb
+  coat eval runs/first/latest --recipe=training --device_eval_batch_size=8 --output result.json)";
+
 constexpr const char* kPlanFooter =
     R"(Bytes by category and the saved activations by kind: for the recipe of the file, for BF16, and for COAT as published.
 Reads no data and allocates nothing of the size of the model.
@@ -134,49 +143,101 @@ ConfigArguments RequireConfig(const std::string& command, const std::string& fil
 
 /// An option that takes one of a few words.
 template <class T>
-void AddChoice(CLI::App& app, const char* name, T& value, const std::map<std::string, T>& words, const char* text) {
+CLI::Option* AddChoice(CLI::App& app, const char* name, T& value, const std::map<std::string, T>& words,
+                       const char* text) {
   std::vector<std::string> accepted;
   for (const auto& [word, unused] : words) accepted.push_back(word);
-  app.add_option_function<std::string>(
-         name,
-         [&value, words, accepted, name](const std::string& word) {
-           const auto found = words.find(word);
-           if (found == words.end()) {
-             throw UsageError(fmt::format("{} is {}; accepted: {}", name, word, Joined(accepted, ", ")));
-           }
-           value = found->second;
-         },
-         text)
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&value, words, accepted, name](const std::string& word) {
+            const auto found = words.find(word);
+            if (found == words.end()) {
+              throw UsageError(fmt::format("{} is {}; accepted: {}", name, word, Joined(accepted, ", ")));
+            }
+            value = found->second;
+          },
+          text)
       ->type_name("WORD");
 }
+
+/// The options about the device, and what they say once all are read.
+struct DeviceArguments {
+  DeviceOptions device;
+  bool no_graphs = false;
+  bool fast_attention = false;
+
+  void AddTo(CLI::App& app, bool trains) {
+    AddChoice(app, "--device", device.device,
+              {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
+              "auto (default: the GPU if there is one), cpu or cuda");
+    app.add_option("--threads", device.threads, "on cpu: threads to compute with; default: one a core")
+        ->check(CLI::Range(1, 4096).description(""))
+        ->type_name("N");
+    AddChoice(app, "--gemm", device.cuda.gemm,
+              {{"auto", cuda::GemmMode::kAuto}, {"fp8", cuda::GemmMode::kFp8}, {"bf16", cuda::GemmMode::kBf16}},
+              "on cuda: products of FP8 operands by FP8 tensor cores (fp8), in bf16 on decoded operands (bf16), or as "
+              "the GPU can");
+    app.add_flag("--no_cuda_graphs", no_graphs, "on cuda: start every kernel by itself; the results are the same");
+    if (!trains) return;
+    app.add_flag("--fast_attention", fast_attention,
+                 "on cuda: a faster attention backward, whose results differ in the last bits from run to run");
+  }
+
+  DeviceOptions Read() const {
+    DeviceOptions options = device;
+    options.cuda.graphs = !no_graphs;
+    options.cuda.deterministic_attention = !fast_attention;
+    return options;
+  }
+};
 
 Command AddTrain(CLI::App& coat) {
   struct State {
     std::string file;
-    DeviceOptions device;
-    bool no_graphs = false;
-    bool fast_attention = false;
+    DeviceArguments device;
   };
   const auto state = std::make_shared<State>();
   CLI::App* const app = AddConfigApp(coat, "train", "Train a model", kTrainFooter, state->file);
-  AddChoice(*app, "--device", state->device.device,
-            {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
-            "auto (default: the GPU if there is one), cpu or cuda");
-  app->add_option("--threads", state->device.threads, "on cpu: threads to compute with; default: one a core")
-      ->check(CLI::Range(1, 4096).description(""))
-      ->type_name("N");
-  AddChoice(*app, "--gemm", state->device.cuda.gemm,
-            {{"auto", cuda::GemmMode::kAuto}, {"fp8", cuda::GemmMode::kFp8}, {"bf16", cuda::GemmMode::kBf16}},
-            "on cuda: products of FP8 operands by FP8 tensor cores (fp8), in bf16 on decoded operands (bf16), or as "
-            "the GPU can");
-  app->add_flag("--no_cuda_graphs", state->no_graphs,
-                "on cuda: start every kernel by itself; the results are the same");
-  app->add_flag("--fast_attention", state->fast_attention,
-                "on cuda: a faster attention backward, whose results differ in the last bits from run to run");
+  state->device.AddTo(*app, /*trains=*/true);
   return {app, true, [state](std::vector<std::string> overrides) {
-            state->device.cuda.graphs = !state->no_graphs;
-            state->device.cuda.deterministic_attention = !state->fast_attention;
-            return RunTrainCommand({RequireConfig("train", state->file, std::move(overrides)), state->device});
+            return RunTrainCommand({RequireConfig("train", state->file, std::move(overrides)), state->device.Read()});
+          }};
+}
+
+Command AddEval(CLI::App& coat) {
+  struct State {
+    std::string from;
+    DeviceArguments device;
+    EvalArguments arguments;
+    EvaluationRecipe recipe = EvaluationRecipe::kPlain;
+  };
+  const auto state = std::make_shared<State>();
+  EvalArguments& arguments = state->arguments;
+  CLI::App* const app =
+      AddApp(coat, "eval", "FROM [--key.path=value ...] [OPTIONS]", "Evaluate a checkpoint", kEvalFooter);
+  app->add_option("FROM", state->from, "a checkpoint, or a configuration")->option_text(" ");
+  const auto list = [&](const char* name, std::vector<std::string>& values, const char* text) {
+    app->add_option(name, values, text)->type_name("LABEL=FILE,...")->take_all()->expected(1);
+  };
+  list("--data", arguments.data, "token files of which to take the loss, under a label; may be given again");
+  list("--requests", arguments.requests, "request files of a task, under its name; may be given again");
+  app->add_option("--metrics", arguments.metrics, "of the tasks; default: the configuration's, and with --requests all")
+      ->type_name("NAME,...");
+  CLI::Option* const recipe = AddChoice(
+      *app, "--recipe", state->recipe, {{"plain", EvaluationRecipe::kPlain}, {"training", EvaluationRecipe::kTraining}},
+      "plain (default: without FP8) or training (as the training's forward pass)");
+  app->add_option("--output", arguments.output, "write the results to this file, JSON")->type_name("FILE");
+  app->add_option("--details", arguments.details, "write each request's log-likelihood to this file, JSONL")
+      ->type_name("FILE");
+  app->add_flag("--overwrite", arguments.overwrite, "replace files that exist");
+  state->device.AddTo(*app, /*trains=*/false);
+  return {app, true, [state, recipe](std::vector<std::string> overrides) {
+            if (state->from.empty()) throw UsageError("eval: a checkpoint is missing; see coat eval --help");
+            state->arguments.config = {.file = state->from, .overrides = std::move(overrides)};
+            state->arguments.device = state->device.Read();
+            if (recipe->count() > 0) state->arguments.recipe = state->recipe;
+            return RunEvalCommand(state->arguments);
           }};
 }
 
@@ -273,7 +334,7 @@ int Run(int argc, char** argv) {
   coat.set_help_flag("-h,--help", "print this help");
   coat.set_version_flag("--version", fmt::format("coat {} ({})", DescribeBuild().version, GitCommit()),
                         "print version and commit");
-  const std::vector<Command> commands = {AddTrain(coat),    AddPlan(coat),    AddConfig(coat),
+  const std::vector<Command> commands = {AddTrain(coat),    AddEval(coat),    AddPlan(coat), AddConfig(coat),
                                          AddTokenize(coat), AddConvert(coat), AddInfo(coat)};
   std::vector<std::string> names;
   for (const Command& command : commands) names.push_back(command.app->get_name());

@@ -45,7 +45,7 @@ void CheckModel(const ModelConfig& model, Checker& checker);
 void CheckOptimizer(const TrainConfig& config, Checker& checker);
 void CheckSchedule(const TrainConfig& config, Checker& checker);
 void CheckTrainer(const TrainConfig& config, Checker& checker);
-void CheckData(const TrainConfig& config, bool needs_data, Checker& checker);
+void CheckData(const TrainConfig& config, const ValidateOptions& options, Checker& checker);
 void CheckRecipe(const TrainConfig& config, Checker& checker);
 
 }  // namespace coat

@@ -75,15 +75,21 @@ struct EvaluatorConfig {
   DataConfig data;
   std::optional<std::int64_t> device_eval_batch_size = std::nullopt;
   std::optional<std::int64_t> subset_num_batches = std::nullopt;
+  std::optional<std::vector<std::string>> requests = std::nullopt;  // coat's own key
+  std::optional<std::vector<TaskMetric>> metrics = std::nullopt;    // coat's own key
+  EvaluationRecipe recipe = EvaluationRecipe::kPlain;               // coat's own key
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("label", self.label, Honored("name in the metrics; required"));
-    visit("type", self.type, Only("lm", "loss on token files, or a task"));
+    visit("type", self.type, Honored("loss on token files, or a task's questions by rank classification"));
     visit("data", self.data, Honored("as the root's data"));
     visit("device_eval_batch_size", self.device_eval_batch_size, Honored("sequences of a batch; null: the root's"));
     visit("subset_num_batches", self.subset_num_batches,
           Honored("at most so many batches; null: eval_subset_num_batches; not above 0: all"));
+    visit("requests", self.requests, Honored("coat's own: with downstream, the request files of the task, local"));
+    visit("metrics", self.metrics, Honored("coat's own: with downstream; null: the one that OLMo has for the label"));
+    visit("recipe", self.recipe, Honored("coat's own: forward without FP8 (plain), or as the training computes it"));
   }
 };
 

@@ -102,6 +102,25 @@ constexpr EnumNames<EvaluatorType, 2> NamesOf(EvaluatorType) {
   return {{{EvaluatorType::kLm, "lm"}, {EvaluatorType::kDownstream, "downstream"}}};
 }
 
+/// What is made of the log-likelihoods of a task's continuations.
+enum class TaskMetric { kAcc, kLenNorm, kPmiDc, kF1, kCeLoss, kBpb, kSoft, kSoftLog };
+constexpr EnumNames<TaskMetric, 8> NamesOf(TaskMetric) {
+  return {{{TaskMetric::kAcc, "acc"},
+           {TaskMetric::kLenNorm, "len_norm"},
+           {TaskMetric::kPmiDc, "pmi_dc"},
+           {TaskMetric::kF1, "f1"},
+           {TaskMetric::kCeLoss, "ce_loss"},
+           {TaskMetric::kBpb, "bpb"},
+           {TaskMetric::kSoft, "soft"},
+           {TaskMetric::kSoftLog, "soft_log"}}};
+}
+
+/// The precision of an evaluation: without FP8, or that of the training's forward pass.
+enum class EvaluationRecipe { kPlain, kTraining };
+constexpr EnumNames<EvaluationRecipe, 2> NamesOf(EvaluationRecipe) {
+  return {{{EvaluationRecipe::kPlain, "plain"}, {EvaluationRecipe::kTraining, "training"}}};
+}
+
 enum class ShardedCheckpointerType { kTorchNew, kTorchLegacy, kLocal, kOlmoCore };
 constexpr EnumNames<ShardedCheckpointerType, 4> NamesOf(ShardedCheckpointerType) {
   return {{{ShardedCheckpointerType::kTorchNew, "torch_new"},

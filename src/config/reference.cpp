@@ -78,7 +78,8 @@ constexpr std::string_view kChecks = R"(
   `multi_query_attention`; the feed-forward width is even; `embedding_size` is at least `vocab_size`; `eos_token_id` and
   `pad_token_id` are tokens of the vocabulary.
 - `data` and the `data` of each evaluator have either `paths` or `datasets`, with at least one file each, all of them local;
-  as many `label_mask_paths` as `paths`. Labels of evaluations are different.
+  as many `label_mask_paths` as `paths`. Labels of evaluations are different. An evaluator with `type: downstream` has
+  `requests` instead of `data`, and `metrics` unless its label is a task of OLMo's.
 - `scheduler.warmup_min_lr` is below `optimizer.learning_rate`; `grad_clip_warmup_steps` and `grad_clip_warmup_factor` come
   together; `max_duration` is at least one step.
 - `quantize_optimizer` needs `optimizer.name: adamw` without `selective_updates`. `qgroup_size` is a multiple of 32 up to 256.

@@ -68,6 +68,11 @@ std::string TypeText(TypeTag<Enumeration>) {
   return text;
 }
 
+template <NamedEnumeration Enumeration>
+std::string TypeText(TypeTag<std::vector<Enumeration>>) {
+  return "a list of " + TypeText(TypeTag<Enumeration>{});
+}
+
 template <class T>
 std::string TypeText(TypeTag<std::optional<T>>) {
   return TypeText(TypeTag<T>{}) + (NamedEnumeration<T> ? ", null" : ", or null");

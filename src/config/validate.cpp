@@ -12,7 +12,7 @@ ValidationReport Validate(const TrainConfig& config, const ValidateOptions& opti
   CheckOptimizer(config, checker);
   CheckTrainer(config, checker);
   CheckSchedule(config, checker);
-  CheckData(config, options.needs_data, checker);
+  CheckData(config, options, checker);
   CheckRecipe(config, checker);
   return report;
 }

@@ -11,6 +11,8 @@ namespace coat {
 struct ValidateOptions {
   /// Whether data.paths or data.datasets must be given. Off for tools that read no data, such as a memory plan.
   bool needs_data = true;
+  /// Whether the evaluators must say where their data are, even if the training's need not be given.
+  bool needs_evaluation_data = needs_data;
 };
 
 /// What Validate has to say about a configuration that can run.

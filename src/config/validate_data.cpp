@@ -9,6 +9,8 @@
 #include "config/checker.h"
 #include "config/node.h"
 #include "config/resolvers.h"
+#include "config/task_labels.h"
+#include "config/type_text.h"
 
 namespace coat {
 
@@ -59,10 +61,38 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
   }
 }
 
+/// An evaluator of a task has requests, and nothing that only token files have.
+void CheckTask(const EvaluatorConfig& evaluator, const std::string& path, bool needed, Checker& checker) {
+  const std::string requests = Below(path, "requests");
+  if (evaluator.requests) {
+    CheckFiles(*evaluator.requests, requests, checker);
+  } else if (needed) {
+    checker.Fail(requests, "required with type: downstream; accepted: a list of request files of this machine");
+  }
+  if (evaluator.data.paths || evaluator.data.datasets) {
+    checker.Fail(Below(path, "data"), fmt::format("token files beside type: downstream; accepted: {}", requests));
+  }
+  const std::string metrics = Below(path, "metrics");
+  const std::string accepted = TypeText(TypeTag<std::vector<TaskMetric>>{});
+  if (evaluator.metrics && evaluator.metrics->empty()) {
+    checker.Fail(metrics, "an empty list; accepted: " + accepted);
+  }
+  if (!evaluator.metrics && !OlmoMetricOf(evaluator.label)) {
+    checker.Fail(metrics, fmt::format("required for the label {}, which is not a task of OLMo's; accepted: {}",
+                                      evaluator.label, accepted));
+  }
+}
+
+void CheckLanguageModeling(const EvaluatorConfig& evaluator, const std::string& path, bool needed, Checker& checker) {
+  CheckSection(evaluator.data, Below(path, "data"), needed, checker);
+  if (evaluator.requests) checker.Fail(Below(path, "requests"), "set with type: lm; accepted with type: downstream");
+  if (evaluator.metrics) checker.Fail(Below(path, "metrics"), "set with type: lm; accepted with type: downstream");
+}
+
 }  // namespace
 
-void CheckData(const TrainConfig& config, bool needs_data, Checker& checker) {
-  CheckSection(config.data, "data", needs_data, checker);
+void CheckData(const TrainConfig& config, const ValidateOptions& options, Checker& checker) {
+  CheckSection(config.data, "data", options.needs_data, checker);
   std::set<std::string> labels;
   const auto add_label = [&](const std::string& label, const std::string& path) {
     if (!labels.insert(label).second) {
@@ -74,7 +104,11 @@ void CheckData(const TrainConfig& config, bool needs_data, Checker& checker) {
     const std::string path = Below("evaluators", i);
     if (evaluator.label.empty()) checker.Fail(path, "the key label is required; accepted: a text");
     checker.RequireWithin(Below(path, "device_eval_batch_size"), evaluator.device_eval_batch_size, 1);
-    CheckSection(evaluator.data, Below(path, "data"), needs_data, checker);
+    if (evaluator.type == EvaluatorType::kDownstream) {
+      CheckTask(evaluator, path, options.needs_evaluation_data, checker);
+    } else {
+      CheckLanguageModeling(evaluator, path, options.needs_evaluation_data, checker);
+    }
     if (evaluator.data.datasets) {
       const std::string datasets = Below(path, "data.datasets");
       for (const auto& [label, files] : *evaluator.data.datasets) add_label(label, Below(datasets, label));

@@ -74,8 +74,6 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
             0u);
   EXPECT_EQ(ErrorWith({"--module_outputs_save_steps=[1]"}).find("module_outputs_save_steps: a list cannot be honored"),
             0u);
-  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, type: downstream}]"}).find("evaluators[0].type: downstream cannot be"),
-            0u);
 }
 
 TEST(Validate, NamesTheFileAndTheLine) {
@@ -263,6 +261,23 @@ TEST(Validate, ChecksTheData) {
   EXPECT_EQ(ErrorWith({"--data.label_mask_paths=[m,n]"}),
             "data.label_mask_paths: 2 files; accepted: one for each of the 1 files of data.paths");
   EXPECT_EQ(ErrorWith({"--data.label_mask_paths=[m]"}), "no error");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: piqa, type: downstream}]"}),
+            "x.yaml: evaluators[0].requests (not set): required with type: downstream; accepted: a list of request "
+            "files of this machine");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: piqa, type: downstream, requests: [s3://a/b]}]"}),
+            "evaluators[0].requests[0]: found `s3://a/b`; accepted: a file of this machine");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: mine, type: downstream, requests: [a]}]"}),
+            "x.yaml: evaluators[0].metrics (not set): required for the label mine, which is not a task of OLMo's; "
+            "accepted: a list of acc, "
+            "len_norm, pmi_dc, f1, ce_loss, bpb, soft, soft_log");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: piqa, type: downstream, requests: [a], metrics: [f2]}]"}),
+            "evaluators[0].metrics[0]: found `f2`; accepted: acc, len_norm, pmi_dc, f1, ce_loss, bpb, soft, soft_log");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: piqa, type: downstream, requests: [a], data: {paths: [b]}}]"}),
+            "evaluators[0].data: token files beside type: downstream; accepted: evaluators[0].requests");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {paths: [b]}, metrics: [acc]}]"}),
+            "evaluators[0].metrics: set with type: lm; accepted with type: downstream");
+  EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {paths: [b]}, requests: [c]}]"}),
+            "evaluators[0].requests: set with type: lm; accepted with type: downstream");
   EXPECT_EQ(ErrorWith({"--evaluators=[{data: {paths: [a]}}]"}),
             "evaluators[0]: the key label is required; accepted: a text");
   EXPECT_EQ(ErrorWith({}, "evaluators:\n  - label: a\n    data:\n      paths: []\n"),

@@ -53,6 +53,13 @@ void Olmo::LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights
   BindParameters(ctx, weights);
 }
 
+void Olmo::LayOutForInference(Context& ctx, Arena& masters, Arena& weights) {
+  for (Parameter& parameter : parameters_) {
+    parameter.value = masters.Tensor(parameter.name, parameter.shape, DType::kF32);
+  }
+  BindParameters(ctx, weights);
+}
+
 void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights) {
   parameters_ = other.parameters_;
   BindParameters(ctx, weights);

@@ -50,6 +50,8 @@ class Olmo {
 
   /// Lays out the masters, the gradients and what the recipe keeps of the weights.
   void LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights);
+  /// Lays out the masters without gradients: for evaluation and generation.
+  void LayOutForInference(Context& ctx, Arena& masters, Arena& weights);
   /// Takes the parameters of another model of the same configuration instead; for evaluation in another recipe.
   void ShareParameters(Context& ctx, const Olmo& other, Arena& weights);
   /// Fills the masters from a counter-based generator: the same weights on any backend and at any world size.

@@ -9,11 +9,16 @@ namespace coat {
 
 namespace {
 
-/// Tokens at a time: equal parts of whole 128s whose logits are within 512 MiB. Each part reads and writes the gradient
-/// of the whole weight, so fewer are faster.
-std::int64_t ChunkOf(std::int64_t tokens, std::int64_t row_bytes) {
+/// The most tokens at a time: whole 128s whose logits are within 512 MiB.
+std::int64_t MostTokens(std::int64_t row_bytes) {
   constexpr std::int64_t kLogitsBytes = 512 << 20;
-  const std::int64_t most = std::max<std::int64_t>(kLogitsBytes / row_bytes / 128, 1) * 128;
+  return std::max<std::int64_t>(kLogitsBytes / row_bytes / 128, 1) * 128;
+}
+
+/// Tokens at a time for training: equal parts of whole 128s. Each part reads and writes the gradient of the whole
+/// weight, so fewer are faster.
+std::int64_t ChunkOf(std::int64_t tokens, std::int64_t row_bytes) {
+  const std::int64_t most = MostTokens(row_bytes);
   const std::int64_t parts = (tokens + most - 1) / most;
   const std::int64_t of_each = (tokens + parts - 1) / parts;
   return std::min(tokens, (of_each + 127) / 128 * 128);
@@ -39,7 +44,9 @@ void Head::Run(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorVi
   const Arena::Scope scope(scratch);
   const std::int64_t tokens = x.shape()[0];
   const std::int64_t vocabulary = weight_.parameter().shape[0];
-  const std::int64_t chunk = ChunkOf(tokens, vocabulary * SizeOf(compute_));
+  const std::int64_t row_bytes = vocabulary * SizeOf(compute_);
+  // Without gradients a smaller batch must need no more memory than a larger one: evaluations have batches of all sizes.
+  const std::int64_t chunk = d_x ? ChunkOf(tokens, row_bytes) : std::min(tokens, MostTokens(row_bytes));
   const TensorView all_logits = scratch.Tensor("logits", {chunk, vocabulary}, compute_);
   const ConstQuantizedView weight = weight_.ForOutput(ctx, scratch);
   for (std::int64_t begin = 0; begin < tokens; begin += chunk) {

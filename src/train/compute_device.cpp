@@ -32,6 +32,13 @@ void RequireNoThreads(const DeviceOptions& options) {
 
 }  // namespace
 
+DeviceOptions ForConfig(DeviceOptions options, const TrainConfig& config) {
+  if (options.device != DeviceChoice::kAuto) return options;
+  if (config.single.device == SingleDevice::kCpu) options.device = DeviceChoice::kCpu;
+  if (config.single.device == SingleDevice::kCuda) options.device = DeviceChoice::kCuda;
+  return options;
+}
+
 ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
   if constexpr (kWithCuda) {
     if (options.device == DeviceChoice::kCpu) return OpenCpu(options, "");

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/context.h"
+#include "config/config.h"
 #include "cuda/open_device.h"
 
 namespace coat {
@@ -22,6 +23,9 @@ struct ComputeDevice {
   Context context;
   std::string description;  // "NVIDIA H200", "cpu with 2 threads"
 };
+
+/// The command line's options, with `single.device` where they leave the device open.
+DeviceOptions ForConfig(DeviceOptions options, const TrainConfig& config);
 
 /// Opens what the options ask for; kAuto takes the GPU if the driver shows one. Throws UsageError for options of the
 /// other device and for cuda in a build without it, Error when the GPU cannot be used, with what to do about it.

@@ -13,6 +13,8 @@
 #include "optim/optimizer.h"
 #include "optim/parameter_metrics.h"
 #include "train/arenas.h"
+#include "train/batch_buffers.h"
+#include "train/loss_model.h"
 #include "train/memory_plan.h"
 
 namespace coat {
@@ -32,7 +34,7 @@ struct LossSums {
 /// A model, its optimizer and all their memory on one device: what a step is made of, without the loop around it.
 ///
 /// The constructor measures what a step needs by running it on kMeta, binds exactly that, and allocates nothing later.
-class Engine {
+class Engine final : public LossModel {
  public:
   /// The memory plan of a configuration. Executes nothing and allocates no tensor.
   static MemoryPlan Measure(const TrainConfig& config);
@@ -63,30 +65,25 @@ class Engine {
   /// One update, with the coefficients of the last MeasureGradients.
   void Update(double learning_rate, std::int64_t step);
 
-  /// Before the evaluation batches of one evaluation.
-  void PrepareEvaluation();
-  /// The loss of each position [B, T] in the plain recipe, 0 where the label is negative. Valid until the next call.
+  /// In the training's recipe the losses are those that a micro-batch of training with these parameters has.
+  void PrepareEvaluation(EvaluationRecipe recipe) override;
   std::span<const float> EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
-                                       std::int64_t sequences, std::span<const std::int32_t> documents = {});
+                                       std::int64_t sequences, std::span<const std::int32_t> documents = {}) override;
 
  private:
   Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas);
   void RunOnMeta();
-  MicroBatch BatchOf(std::int64_t sequences, std::int64_t tokens, bool has_documents) const;
-  MicroBatch LoadBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels, std::int64_t sequences,
-                       std::span<const std::int32_t> documents) const;
-  std::span<const float> Download(ConstTensorView losses);
-
+  Olmo& ModelIn(EvaluationRecipe recipe) { return recipe == EvaluationRecipe::kPlain ? *plain_model_ : *model_; }
   TrainConfig config_;
   Context ctx_;
   RunArenas arenas_;
   std::unique_ptr<Olmo> model_;
-  std::unique_ptr<Olmo> evaluation_model_;
+  std::unique_ptr<Olmo> plain_model_;  // if an evaluator asks for it
+  EvaluationRecipe prepared_ = EvaluationRecipe::kTraining;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientClipping> clipping_;
   std::unique_ptr<ParameterMetrics> parameter_metrics_;
-  TensorView ids_, labels_, documents_, loss_, z_squared_;  // documents_ if the configuration has any
-  std::vector<float> host_losses_;
+  BatchBuffers buffers_;
 };
 
 }  // namespace coat

@@ -5,7 +5,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/directory.h"
 #include "checkpoint/safetensors.h"
+#include "config/load.h"
+#include "train/architecture.h"
 
 namespace coat {
 
@@ -38,9 +41,9 @@ std::vector<std::int64_t> Extents(const Shape& shape) {
   return extents;
 }
 
-std::vector<StateTensor> ParametersOf(const Engine& engine) {
+std::vector<StateTensor> ParametersOf(const Olmo& model) {
   std::vector<StateTensor> tensors;
-  for (const Parameter& parameter : engine.model().parameters()) tensors.push_back({parameter.name, parameter.value});
+  for (const Parameter& parameter : model.parameters()) tensors.push_back({parameter.name, parameter.value});
   return tensors;
 }
 
@@ -107,7 +110,7 @@ void LoadFile(const Context& ctx, const CheckpointReader& reader, std::string_vi
 }  // namespace
 
 void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
-  SaveFile(engine.context(), kModelFile, ParametersOf(engine), writer);
+  SaveFile(engine.context(), kModelFile, ParametersOf(engine.model()), writer);
   SaveFile(engine.context(), kOptimizerFile, OptimizerStateOf(engine), writer);
   if (const std::shared_ptr<Device>& device = engine.context().backend()) {
     const std::string tuning = device->ExportTuning();
@@ -115,14 +118,19 @@ void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
   }
 }
 
-void LoadParameters(const CheckpointReader& reader, const Engine& engine) {
-  LoadFile(engine.context(), reader, kModelFile, ParametersOf(engine), ": the checkpoint is of another model");
+std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const CheckpointReader& reader) {
+  const std::string file = fmt::format("{}/{}", reader.path(), kConfigFile);
+  return CompareArchitectures(LoadTrainConfig(file, {}, {.check_paths = false}).model, file, config);
 }
 
-std::string LoadTuning(const CheckpointReader& reader, const Engine& engine) {
+void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Olmo& model) {
+  LoadFile(ctx, reader, kModelFile, ParametersOf(model), ": the checkpoint is of another model");
+}
+
+std::string LoadTuning(const CheckpointReader& reader, const Context& ctx) {
   const std::string file(kTuningFile);
-  if (!engine.context().backend() || !reader.Contains(file)) return "";
-  return engine.context().backend()->ImportTuning(reader.ReadFile(file));
+  if (!ctx.backend() || !reader.Contains(file)) return "";
+  return ctx.backend()->ImportTuning(reader.ReadFile(file));
 }
 
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
@@ -18,17 +19,20 @@ inline constexpr std::string_view kTuningFile = "tuning.json";
 /// Adds parameters, optimizer state and the device's tuning to a checkpoint that is being written.
 void SaveTensors(const Engine& engine, CheckpointWriter& writer);
 
-/// Reads the parameters of a checkpoint into the engine.
+/// Compares the model of a checkpoint with the configuration's: see CompareArchitectures.
+std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const CheckpointReader& reader);
+
+/// Reads the parameters of a checkpoint into a model that is laid out.
 ///
 /// Throws IoError naming file and tensor when one is missing, left over, or of another shape or type.
-void LoadParameters(const CheckpointReader& reader, const Engine& engine);
+void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Olmo& model);
 
 /// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it, and
 /// where there is none, that is a ConfigError that says so too.
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine);
 
-/// Takes the checkpoint's tuning if it has one and the engine's device has a use for it. Returns "" or why it was not
+/// Takes the checkpoint's tuning if it has one and the context's device has a use for it. Returns "" or why it was not
 /// taken: the run then chooses anew and may differ in the last bits. Throws IoError if the file is damaged.
-std::string LoadTuning(const CheckpointReader& reader, const Engine& engine);
+std::string LoadTuning(const CheckpointReader& reader, const Context& ctx);
 
 }  // namespace coat

@@ -14,20 +14,23 @@ constexpr std::string_view kLogger = "coat.train";
 
 RunEvaluation::RunEvaluation(const TrainConfig& config) {
   for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
-    evaluators_.emplace_back(config, config.evaluators[i], fmt::format("evaluators[{}]", i));
+    evaluators_.push_back(MakeEvaluator(config, config.evaluators[i], fmt::format("evaluators[{}]", i)));
   }
 }
 
-Metrics RunEvaluation::Run(Engine& engine, Console& console) {
+Metrics RunEvaluation::Run(LossModel& model, Console& console) {
   Metrics metrics;
-  for (Evaluator& evaluator : evaluators_) {
-    console.Info(kLogger, fmt::format("Running evaluation for '{}'...", evaluator.label()));
-    const Metrics of_evaluator = evaluator.Run(engine, [&](std::int64_t done) {
-      console.ShowProgress(fmt::format("eval {}  batch {}/{}", evaluator.label(), done, evaluator.batch_count()));
-    });
-    console.Info(kLogger, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(of_evaluator)));
-    metrics.Merge(of_evaluator);
-  }
+  for (std::size_t i = 0; i < evaluators_.size(); ++i) metrics.Merge(RunOne(i, model, console));
+  return metrics;
+}
+
+Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Console& console) {
+  Evaluator& evaluator = *evaluators_.at(index);
+  console.Info(kLogger, fmt::format("Running evaluation for '{}'...", evaluator.label()));
+  const Metrics metrics = evaluator.Run(model, [&](std::int64_t done) {
+    console.ShowProgress(fmt::format("eval {}  batch {}/{}", evaluator.label(), done, evaluator.batch_count()));
+  });
+  console.Info(kLogger, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(metrics)));
   return metrics;
 }
 

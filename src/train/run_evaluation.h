@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "train/console.h"
-#include "train/engine.h"
-#include "train/evaluation.h"
+#include "train/evaluator.h"
+#include "train/loss_model.h"
 #include "train/metrics.h"
 
 namespace coat {
@@ -18,10 +20,14 @@ class RunEvaluation {
 
   bool empty() const { return evaluators_.empty(); }
   /// Runs all of them, says so on the console, and returns their metrics.
-  Metrics Run(Engine& engine, Console& console);
+  Metrics Run(LossModel& model, Console& console);
+  /// Runs the one at `index` of the configuration's evaluators.
+  Metrics RunOne(std::size_t index, LossModel& model, Console& console);
+  /// Evaluator::Details of it.
+  std::vector<std::string> DetailsOf(std::size_t index) const { return evaluators_.at(index)->Details(); }
 
  private:
-  std::vector<Evaluator> evaluators_;
+  std::vector<std::unique_ptr<Evaluator>> evaluators_;
 };
 
 }  // namespace coat

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
-#include "config/load.h"
 #include "train/architecture.h"
 #include "train/run_checkpoint.h"
 #include "train/state_keys.h"
@@ -18,18 +17,11 @@ namespace {
 
 constexpr std::string_view kLogger = "coat.train";
 
-/// Throws ConfigError if the checkpoint's model is another one.
-void CheckModel(const TrainConfig& config, const CheckpointReader& reader, Console& console) {
-  const std::string file = fmt::format("{}/{}", reader.path(), kConfigFile);
-  const TrainConfig saved = LoadTrainConfig(file, {}, {.check_paths = false});
-  for (const std::string& warning : CompareArchitectures(saved.model, file, config)) console.Warn(kLogger, warning);
-}
-
 /// Parameters and, unless the optimizer starts anew, its state.
 void LoadTensors(const CheckpointReader& reader, const std::string& path, const TakeOver& take_over, Engine& engine,
                  Console& console) {
-  LoadParameters(reader, engine);
-  if (const std::string reason = LoadTuning(reader, engine); !reason.empty()) {
+  LoadParameters(reader, engine.context(), engine.model());
+  if (const std::string reason = LoadTuning(reader, engine.context()); !reason.empty()) {
     console.Warn(kLogger, fmt::format("{}: the choice of matrix products is not taken over: {}; losses may differ in "
                                       "the last bits from those of a run without a stop",
                                       path, reason));
@@ -76,7 +68,7 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
     const CheckpointReader reader(path);
-    CheckModel(config, reader, console);
+    for (const std::string& warning : CompareWithCheckpoint(config, reader)) console.Warn(kLogger, warning);
     LoadTensors(reader, path, take_over, engine, console);
     TakeOverState(take_over, reader.state(), state);
     KeepExistingCheckpoints(config, folder, state);

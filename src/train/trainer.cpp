@@ -33,14 +33,6 @@ namespace {
 
 constexpr std::string_view kLogger = "coat.train";
 
-/// The command line's options, with `single.device` where they leave the device open.
-DeviceOptions ForConfig(DeviceOptions options, const TrainConfig& config) {
-  if (options.device != DeviceChoice::kAuto) return options;
-  if (config.single.device == SingleDevice::kCpu) options.device = DeviceChoice::kCpu;
-  if (config.single.device == SingleDevice::kCuda) options.device = DeviceChoice::kCuda;
-  return options;
-}
-
 /// The loop of a run, in OLMo's order: batch, step, metrics, evaluation, checkpoints.
 class Trainer {
  public:
@@ -188,7 +180,7 @@ class Trainer {
   void SaveAndReload() {
     Save(SaveKind::kSharded);
     const CheckpointReader reader(config_.save_folder + "/" + CheckpointName{.step = state_.step}.text());
-    LoadParameters(reader, engine_);
+    LoadParameters(reader, engine_.context(), engine_.model());
     LoadOptimizerState(reader, engine_);
   }
 

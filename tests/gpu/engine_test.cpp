@@ -224,7 +224,7 @@ TEST_P(GpuEngineTest, EvaluatesAsTheCpuDoes) {
   Training on_gpu(config, OpenGpu());
   std::vector<std::vector<float>> losses;
   for (Training* training : {&on_cpu, &on_gpu}) {
-    training->engine().PrepareEvaluation();
+    training->engine().PrepareEvaluation(EvaluationRecipe::kPlain);
     for (int run = 0; run < 3; ++run) {  // as it is, recorded, replayed
       const std::span<const float> of_run = training->engine().EvaluateBatch(ids, ids, 4);
       losses.emplace_back(of_run.begin(), of_run.end());

@@ -1,4 +1,4 @@
-#include "train/evaluation.h"
+#include "train/lm_evaluator.h"
 
 #include <cmath>
 
@@ -8,8 +8,8 @@
 
 namespace coat {
 
-Evaluator::Evaluator(const TrainConfig& config, const EvaluatorConfig& evaluator, const std::string& key)
-    : label_(evaluator.label),
+LmEvaluator::LmEvaluator(const TrainConfig& config, const EvaluatorConfig& evaluator, const std::string& key)
+    : Evaluator(evaluator),
       dataset_(std::make_unique<MemMapDataset>(DatasetOptionsOf(config.model, evaluator.data, key + ".data"))) {
   const std::int64_t subset = evaluator.subset_num_batches.value_or(config.eval_subset_num_batches);
   EvaluationOptions options;
@@ -19,21 +19,21 @@ Evaluator::Evaluator(const TrainConfig& config, const EvaluatorConfig& evaluator
   loader_ = std::make_unique<EvaluationLoader>(*dataset_, options);
 }
 
-Metrics Evaluator::Run(Engine& engine, const std::function<void(std::int64_t)>& progress) {
+Metrics LmEvaluator::Run(LossModel& model, const std::function<void(std::int64_t)>& progress) {
   struct Sum {
     double loss = 0.0;
     std::int64_t sequences = 0;
   };
   std::vector<Sum> sums(dataset_->labels().size());
   std::vector<std::int32_t> labels;
-  engine.PrepareEvaluation();
+  model.PrepareEvaluation(recipe());
   std::int64_t done = 0;
   for (const Batch* batch = loader_->Next(); batch != nullptr; batch = loader_->Next()) {
     const std::int64_t length = batch->sequence_length;
     labels.resize(batch->input_ids.size());
     MakeLabels(*batch, 0, batch->sequence_count(), labels);
     const std::span<const float> loss =
-        engine.EvaluateBatch(batch->input_ids, labels, batch->sequence_count(), batch->documents);
+        model.EvaluateBatch(batch->input_ids, labels, batch->sequence_count(), batch->documents);
     for (std::int64_t sequence = 0; sequence < batch->sequence_count(); ++sequence) {
       double total = 0.0;
       std::int64_t predicted = 0;
@@ -53,7 +53,7 @@ Metrics Evaluator::Run(Engine& engine, const std::function<void(std::int64_t)>& 
   for (std::size_t i = 0; i < sums.size(); ++i) {
     if (sums[i].sequences == 0) continue;
     const std::string& of_data = dataset_->labels()[i];
-    const std::string name = "eval/" + (of_data.empty() ? label_ : of_data);
+    const std::string name = "eval/" + (of_data.empty() ? label() : of_data);
     const double mean = sums[i].loss / static_cast<double>(sums[i].sequences);
     if (!std::isfinite(mean)) throw TrainingError(fmt::format("{}: the loss is {}", name, mean));
     metrics.Set(name + "/CrossEntropyLoss", mean);

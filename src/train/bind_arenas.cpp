@@ -1,0 +1,48 @@
+#include "train/bind_arenas.h"
+
+#include <new>
+#include <string>
+
+#include "base/error.h"
+
+namespace coat {
+
+namespace {
+
+[[noreturn]] void ThrowOutOfMemory(const MemoryPlan& plan, const std::string& found, std::string_view advice) {
+  std::string table;
+  for (const MemoryPlan::Line& line : plan.categories) {
+    if (line.bytes > 0) table += fmt::format("\n  {:10} {:>12}", line.name, InBinaryUnits(line.bytes));
+  }
+  throw Error(
+      fmt::format("this run needs {} of memory and {}:{}\n{}", InBinaryUnits(plan.Total()), found, table, advice));
+}
+
+}  // namespace
+
+RunArenas MeasuringArenas() {
+  return {Arena::Measuring("masters"), Arena::Measuring("gradients"), Arena::Measuring("weights"),
+          Arena::Measuring("moments"), Arena::Measuring("metadata"),  Arena::Measuring("saved"),
+          Arena::Measuring("batch"),   Arena::Measuring("scratch")};
+}
+
+RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::string_view advice) {
+  if (ctx.backend()) {
+    const Device::Memory memory = ctx.backend()->ReadMemory();
+    if (plan.Total() > memory.free_bytes) {
+      ThrowOutOfMemory(plan,
+                       fmt::format("{} has {} free of {}", ctx.backend()->Name(), InBinaryUnits(memory.free_bytes),
+                                   InBinaryUnits(memory.total_bytes)),
+                       advice);
+    }
+  }
+  try {
+    const auto bound = [&](const char* name) { return Arena::Bound(name, ctx, plan.Bytes(name)); };
+    return {bound("masters"),  bound("gradients"), bound("weights"), bound("moments"),
+            bound("metadata"), bound("saved"),     bound("batch"),   bound("scratch")};
+  } catch (const std::bad_alloc&) {
+    ThrowOutOfMemory(plan, ctx.backend() ? "the driver does not give it" : "the system does not give it", advice);
+  }
+}
+
+}  // namespace coat

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/context.h"
+#include "train/arenas.h"
+#include "train/memory_plan.h"
+
+namespace coat {
+
+/// Arenas that count what is laid out on them.
+RunArenas MeasuringArenas();
+
+/// Arenas on the context's device with exactly the bytes of a plan. Throws Error when there is not so much memory, with
+/// the plan's table and `advice`, what makes it smaller.
+RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::string_view advice);
+
+}  // namespace coat
