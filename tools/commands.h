@@ -76,6 +76,7 @@ struct ConvertArguments {
   std::optional<std::string> dtype;
   std::optional<std::int64_t> shard_bytes;
   std::optional<std::string> names;  // with olmo: whose names, "olmo" or "coat"
+  bool weights_only = false;
   bool overwrite = false;
 };
 /// Converts a model between a checkpoint and the formats of others, and prints how much there was.

@@ -98,12 +98,15 @@ int RunConvertCommand(const ConvertArguments& arguments) {
   // Results go to standard output, so progress is shown where errors are.
   Console console(DetectConsole(STDERR_FILENO));
   options.progress = [&](std::int64_t done, std::int64_t total) { console.ShowProgress(ProgressText(done, total)); };
-  const Model model = OpenModel(arguments.from);
+  const Model model = OpenModel(arguments.from, arguments.weights_only);
   const ConversionResult result = WriteModel(model, target, arguments.to_folder, options);
   console.ClearProgress();
   Print(fmt::format("{} parameters in {} tensors, {} file{} in {}\n", result.parameters, result.tensors, result.files,
                     result.files == 1 ? "" : "s", arguments.to_folder));
-  for (const std::string& what : model.left_behind) Print(fmt::format("not taken over: {}\n", what));
+  const bool takes_training = target == ModelKind::kCheckpoint && !arguments.weights_only;
+  for (const std::string& file : model.training_files) {
+    Print(fmt::format("{}: {}\n", takes_training ? "taken over" : "not taken over", file));
+  }
   return kExitSuccess;
 }
 

@@ -80,7 +80,8 @@ constexpr const char* kConvertFooter =
   coat  a checkpoint (runs/first/latest)
   hf    a Hugging Face directory of an OlmoForCausalLM or Olmo2ForCausalLM: config.json and safetensors, sharded or not
   olmo  an unsharded checkpoint of OLMo, or of COAT's fork of it: config.yaml and model.pt or model.safetensors
-OUT is a folder to make. A checkpoint made so is at step 0 and has no optimizer state. More in docs/convert.md.
+OUT is a folder to make. A checkpoint made so is at step 0 and has no optimizer state, unless IN is OLMo's and has them.
+More in docs/convert.md.
 
 Examples:
   coat convert runs/first/latest olmo-hf --dtype bfloat16
@@ -317,6 +318,7 @@ Command AddConvert(CLI::App& coat) {
       ->type_name("BYTES");
   app->add_option("--names", arguments->names, "with olmo: olmo (default), or coat for the names of COAT's fork")
       ->type_name("NAMES");
+  app->add_flag("--weights_only", arguments->weights_only, "leave IN's optim.pt and train.pt alone");
   app->add_flag("--overwrite", arguments->overwrite, "replace OUT if it is a model");
   return {app, false, [arguments](const std::vector<std::string>&) { return RunConvertCommand(*arguments); }};
 }

@@ -10,6 +10,7 @@
 #include "checkpoint/quoted.h"
 #include "config/load.h"
 #include "convert/check_model.h"
+#include "convert/checkpoint_files.h"
 #include "convert/hf_files.h"
 #include "convert/model.h"
 
@@ -38,6 +39,9 @@ Model OpenCheckpoint(const std::string& folder) {
     if (wanted.contains(tensor.name)) continue;
     throw IoError(fmt::format("{}: tensor {} is no parameter of the model that {} describes", file->path(),
                               Quoted(tensor.name), kConfigFile));
+  }
+  if (reader.Contains(kOptimizerStateFile)) {
+    model.training_files.push_back(fmt::format("{}/{}", folder, kOptimizerStateFile));
   }
   return model;
 }

@@ -47,7 +47,7 @@ ModelKind KindOfModel(const std::string& folder) {
                   kNativeSafetensorsFile, Advice(folder)));
 }
 
-Model OpenModel(const std::string& folder) {
+Model OpenModel(const std::string& folder, bool weights_only) {
   switch (KindOfModel(folder)) {
     case ModelKind::kCheckpoint:
       return OpenCheckpoint(folder);
@@ -56,7 +56,7 @@ Model OpenModel(const std::string& folder) {
     case ModelKind::kOlmo:
       break;
   }
-  return OpenOlmo(folder);
+  return OpenOlmo(folder, weights_only);
 }
 
 ConversionResult WriteModel(const Model& model, ModelKind kind, const std::string& to, const WriteOptions& options) {

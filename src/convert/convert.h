@@ -17,8 +17,8 @@ enum class ModelKind { kCheckpoint, kHuggingFace, kOlmo };
 /// is an unsharded checkpoint of OLMo. Throws IoError for any other, with what to do about a sharded one of OLMo.
 ModelKind KindOfModel(const std::string& folder);
 
-/// Opens a model of any kind.
-Model OpenModel(const std::string& folder);
+/// Opens a model of any kind. `weights_only` is for OpenOlmo.
+Model OpenModel(const std::string& folder, bool weights_only = false);
 
 /// Writes a model as one of a kind.
 ConversionResult WriteModel(const Model& model, ModelKind kind, const std::string& to, const WriteOptions& options);

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "checkpoint/trainer_state.h"
 #include "config/config.h"
 #include "convert/float_type.h"
 
@@ -31,13 +33,23 @@ struct ModelTensor {
   std::int64_t elements() const;
 };
 
+/// Where an optimizer stood.
+struct OptimizerState {
+  std::vector<ModelTensor> moments;   // float32: "{parameter}.exp_avg" and, of AdamW, "{parameter}.exp_avg_sq"
+  std::vector<float> gradient_norms;  // grad_norm_exp_avg of each parameter; 0: no average yet
+  std::int64_t updates = 0;           // done since the moments began
+  std::shared_ptr<const void> files;  // keeps the pieces' bytes
+};
+
 /// A model in any of the formats, opened and checked: its tensors are exactly those of its configuration.
 struct Model {
-  TrainConfig config;                    // the architecture and, where the source has them, the settings of its run
-  std::string config_path;               // the file that it is from
-  std::vector<ModelTensor> tensors;      // in the order of OlmoParameters
-  std::vector<std::string> left_behind;  // what the source has besides and no format takes over, for the log
-  std::shared_ptr<const void> files;     // keeps the pieces' bytes
+  TrainConfig config;                       // the architecture and, where the source has them, the settings of its run
+  std::string config_path;                  // the file that it is from
+  std::vector<ModelTensor> tensors;         // in the order of OlmoParameters
+  std::optional<OptimizerState> optimizer;  // of sources that a checkpoint can take it from
+  std::optional<TrainerState> trainer;      // the same
+  std::vector<std::string> training_files;  // where the source has what optimizer and trainer are, taken or not
+  std::shared_ptr<const void> files;        // keeps the pieces' bytes
 };
 
 /// The names and shapes of a configuration's parameters, without pieces.
@@ -54,9 +66,9 @@ Model OpenCheckpoint(const std::string& folder);
 Model OpenHf(const std::string& folder);
 
 /// The unsharded checkpoint of OLMo, or of COAT's fork of it, in `folder`: config.yaml with model.safetensors or
-/// model.pt. Its optimizer's state and its place in the data are left behind. Throws ConfigError for a model that this
-/// build has not; IoError for damaged files and for tensors that are missing, left over, or of another shape or type
-/// than config.yaml says.
-Model OpenOlmo(const std::string& folder);
+/// model.pt, and unless `weights_only`, optim.pt and train.pt if they are there (olmo_training.h). Throws ConfigError
+/// for a model that this build has not; IoError for damaged files and for tensors that are missing, left over, or of
+/// another shape or type than config.yaml says.
+Model OpenOlmo(const std::string& folder, bool weights_only = false);
 
 }  // namespace coat

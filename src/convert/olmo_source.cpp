@@ -15,10 +15,11 @@
 #include "convert/model.h"
 #include "convert/native_files.h"
 #include "convert/native_weights.h"
+#include "convert/olmo_training.h"
 
 namespace coat {
 
-Model OpenOlmo(const std::string& folder) {
+Model OpenOlmo(const std::string& folder, bool weights_only) {
   Model model;
   model.config_path = fmt::format("{}/{}", folder, kNativeConfigFile);
   model.config = ParseTrainConfig(std::string(MappedFile(model.config_path).text()), model.config_path, {},
@@ -48,9 +49,15 @@ Model OpenOlmo(const std::string& folder) {
     throw IoError(
         fmt::format("{} is no parameter of the model that {} describes", tensor.piece.place, model.config_path));
   }
-  for (const char* const file : {kNativeOptimizerFile, kNativeTrainerFile}) {
-    const std::string path = fmt::format("{}/{}", folder, file);
-    if (KindOf(path) != PathKind::kMissing) model.left_behind.push_back(path);
+  const std::string optimizer = fmt::format("{}/{}", folder, kNativeOptimizerFile);
+  if (KindOf(optimizer) != PathKind::kMissing) {
+    model.training_files.push_back(optimizer);
+    if (!weights_only) model.optimizer = ReadOlmoOptimizer(optimizer, model, block_group_size);
+  }
+  const std::string trainer = fmt::format("{}/{}", folder, kNativeTrainerFile);
+  if (KindOf(trainer) != PathKind::kMissing) {
+    model.training_files.push_back(trainer);
+    if (!weights_only) model.trainer = ReadOlmoTrainer(trainer, model.config.model.max_sequence_length);
   }
   return model;
 }

@@ -301,10 +301,13 @@ class PickleMachine {
         PushCall(function, arguments);
         return true;
       }
-      case pickle_op::kBuild:
+      case pickle_op::kBuild: {
         Pop();
-        Top(Kind::kDict, "an OrderedDict, which alone may have attributes,");
+        PickleValue* const object = Pop();
+        if (object->kind != Kind::kDict && object->kind != Kind::kCall) Fail("an object to have attributes expected");
+        stack_.push_back(object);
         return true;
+      }
       case pickle_op::kPersistent: {
         const PickleValue* const id = Pop();
         PushNew(Kind::kPersistent).items = {id};

@@ -29,8 +29,8 @@ struct PickleValue {
 
 /// One pickle of protocol 2 to 5, of those that tensors in dicts and lists make.
 ///
-/// Only the globals that are allowed may occur, as names: a call of one is a value (kCall). An OrderedDict is a kDict,
-/// and attributes of it are passed over. Lists and dicts may hold themselves. Memory stays within a small multiple of
+/// Only the globals that are allowed may occur, as names: a call of one is a value (kCall). An OrderedDict is a kDict.
+/// Attributes of objects are passed over. Lists and dicts may hold themselves. Memory stays within a small multiple of
 /// the pickle's own size, whatever it says; a pickle beyond 64 MiB or 4 million values is refused, as is everything
 /// else that no pickle of tensors has. Every fault is an IoError that names `place`, the offset and what is accepted.
 class Pickle {

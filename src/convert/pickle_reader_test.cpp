@@ -99,7 +99,7 @@ TEST(Pickle, RefusesWhatIsNoPickle) {
   ExpectRefused("\x80\x02]NNs.", "a dict expected");
   ExpectRefused("\x80\x02}(Nu.", "a key without a value");
   ExpectRefused("\x80\x02)NR.", "a call of a global expected");
-  ExpectRefused("\x80\x02]}b.", "an OrderedDict, which alone may have attributes");
+  ExpectRefused("\x80\x02]}b.", "an object to have attributes expected");
   ExpectRefused(
       "\x80\x02"s
       "ccollections\nOrderedDict\n]\x85R."s,

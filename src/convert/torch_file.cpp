@@ -87,7 +87,8 @@ std::optional<FloatType> TorchTensor::type() const {
   return std::nullopt;
 }
 
-TorchFile::TorchFile(const std::string& path) : zip_(CheckedPath(path)) {
+TorchFile::TorchFile(const std::string& path, std::span<const std::string_view> also_allowed)
+    : zip_(CheckedPath(path)) {
   constexpr std::string_view kPickle = "data.pkl";
   const ZipEntry* pickle = nullptr;
   for (const ZipEntry& entry : zip_.entries()) {
@@ -103,7 +104,9 @@ TorchFile::TorchFile(const std::string& path) : zip_(CheckedPath(path)) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text != "little") throw IoError(fmt::format("{}: byte order {}; accepted: little", path, Quoted(text)));
   }
-  pickle_ = std::make_unique<Pickle>(zip_.Bytes(*pickle), fmt::format("{}: {}", path, pickle->name), kAllowed);
+  std::vector<std::string_view> allowed(kAllowed.begin(), kAllowed.end());
+  allowed.insert(allowed.end(), also_allowed.begin(), also_allowed.end());
+  pickle_ = std::make_unique<Pickle>(zip_.Bytes(*pickle), fmt::format("{}: {}", path, pickle->name), allowed);
 }
 
 TorchTensor TorchFile::Tensor(const PickleValue& value, std::string_view name) const {

@@ -32,7 +32,8 @@ struct TorchTensor {
 /// only the globals of tensors on their storages may occur. Every fault is an IoError that names the file. Move-only.
 class TorchFile {
  public:
-  explicit TorchFile(const std::string& path);
+  /// `also_allowed` are globals of values that are no tensors.
+  explicit TorchFile(const std::string& path, std::span<const std::string_view> also_allowed = {});
 
   const std::string& path() const { return zip_.path(); }
   /// What was saved.

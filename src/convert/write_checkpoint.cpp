@@ -5,6 +5,7 @@
 #include "checkpoint/safetensors.h"
 #include "checkpoint/trainer_state.h"
 #include "config/dump.h"
+#include "convert/checkpoint_files.h"
 #include "convert/hf_files.h"
 #include "convert/output_folder.h"
 #include "convert/progress.h"
@@ -14,17 +15,36 @@ namespace coat {
 
 namespace {
 
-FileRecord WriteTensors(const Model& model, const std::string& path, Progress& progress) {
+std::vector<TensorInfo> InfosOf(const std::vector<ModelTensor>& tensors) {
   std::vector<TensorInfo> infos;
-  for (const ModelTensor& tensor : model.tensors) {
+  for (const ModelTensor& tensor : tensors) {
     infos.push_back({.name = tensor.name, .dtype = "F32", .shape = tensor.shape});
   }
-  SafetensorsWriter writer(path, std::move(infos), {{"format", "pt"}});
+  return infos;
+}
+
+FileRecord WriteTensors(const Model& model, const std::string& path, Progress& progress) {
+  SafetensorsWriter writer(path, InfosOf(model.tensors), {{"format", "pt"}});
   for (const ModelTensor& tensor : model.tensors) {
     CopyValues(tensor, 0, tensor.elements(), FloatType::kFloat32,
                progress.Counted(FloatType::kFloat32,
                                 [&](std::span<const std::byte> bytes) { writer.Write(tensor.name, bytes); }));
   }
+  return writer.Finish();
+}
+
+/// Under the names that a run looks for.
+FileRecord WriteOptimizer(const OptimizerState& optimizer, const std::string& path) {
+  constexpr const char* kNorms = "grad_norm_exp_avg";
+  std::vector<TensorInfo> infos = InfosOf(optimizer.moments);
+  infos.push_back(
+      {.name = kNorms, .dtype = "F32", .shape = {static_cast<std::int64_t>(optimizer.gradient_norms.size())}});
+  SafetensorsWriter writer(path, std::move(infos), {{"format", "pt"}});
+  for (const ModelTensor& moment : optimizer.moments) {
+    CopyValues(moment, 0, moment.elements(), FloatType::kFloat32,
+               [&](std::span<const std::byte> bytes) { writer.Write(moment.name, bytes); });
+  }
+  writer.Write(kNorms, std::as_bytes(std::span(optimizer.gradient_norms)));
   return writer.Finish();
 }
 
@@ -35,8 +55,12 @@ ConversionResult WriteCheckpoint(const Model& model, const std::string& to, cons
                TorchName(options.type));
   Progress progress(model, options);
   OutputFolder folder(to, options.if_exists);
-  TrainerState state;
+  TrainerState state = model.trainer.value_or(TrainerState());
   state.files.push_back(WriteTensors(model, folder.FilePath(kHfModelFile), progress));
+  if (model.optimizer) {
+    state.files.push_back(WriteOptimizer(*model.optimizer, folder.FilePath(kOptimizerStateFile)));
+    state.extra[kUpdatesKey] = static_cast<double>(model.optimizer->updates);
+  }
   state.files.push_back(folder.WriteText(std::string(kConfigFile), Dump(model.config)));
   folder.WriteText(std::string(kTrainerStateFile), FormatTrainerState(state));
   folder.Commit();

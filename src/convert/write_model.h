@@ -34,9 +34,9 @@ struct WriteOptions {
 /// finite value that the type would make infinite.
 ConversionResult WriteHf(const Model& model, const std::string& to, const WriteOptions& options);
 
-/// The checkpoint `to`, with float32 parameters, at step 0, without an optimizer's state; its config.yaml has the
-/// architecture and, where the source had them, the settings of its run. `type` must be float32; `shard_bytes` is not
-/// looked at.
+/// The checkpoint `to`, with float32 parameters, the optimizer's state and the place in the data if the model has them,
+/// else at step 0; its config.yaml has the architecture and, where the source had them, the settings of its run. `type`
+/// must be float32; `shard_bytes` is not looked at.
 ConversionResult WriteCheckpoint(const Model& model, const std::string& to, const WriteOptions& options);
 
 /// The unsharded checkpoint `to` of OLMo, or of COAT's fork of it by `names`: model.pt and a config.yaml that has the

@@ -178,6 +178,33 @@ TEST_F(ConvertErrors, ExportRefusesWhatTheOtherSideHasNot) {
   model = OtherOlmo();
   model.layer_norm_with_affine = true;
   expect(model, "model.layer_norm_with_affine");
+  model = OtherOlmo2();
+  model.attention_layer_norm = false;
+  expect(model, "model.attention_layer_norm: found false; accepted: true, as Olmo2ForCausalLM norms queries and keys");
+  model = OtherOlmo2();
+  model.clip_qkv = 8.0;
+  expect(model, "model.clip_qkv: found 8; accepted: null, as Olmo2ForCausalLM does not clip");
+}
+
+TEST_F(ConvertErrors, RefusesOlmo2sNormsThatAreMissingOrOfAnotherSize) {
+  std::filesystem::remove_all(File("hf"));
+  ExportToHf(Checkpoint(OtherOlmo2(), RandomWeights(OtherOlmo2())), File("hf"), {});
+  config_ = json::parse(folder_.Read("hf/config.json"));
+  tensors_ = ReadTensors(File("hf/model.safetensors"));
+  ExpectConfigRefused("rms_norm_eps", 0.0, "a number above 0");
+  ExpectConfigRefused("clip_qkv", 8.0, "null, as Olmo2ForCausalLM does not clip");
+  ExpectConfigRefused("model_type", "olmo", "accepted: \"olmo2\"");
+  NamedTensors tensors = tensors_;
+  std::erase_if(tensors.infos, [](const TensorInfo& info) { return info.name == "model.norm.weight"; });
+  ExpectTensorsRefused(tensors, {"no tensor \"model.norm.weight\"; expected [32], as "});
+  tensors = tensors_;
+  for (TensorInfo& info : tensors.infos) {
+    if (info.name == "model.layers.0.self_attn.k_norm.weight") info.shape = {4, 4};
+  }
+  ExpectTensorsRefused(tensors, {"k_norm.weight\" is [4, 4]; expected [16]"});
+  tensors = tensors_;
+  tensors.Add({.name = "model.layers.0.input_layernorm.weight", .dtype = "F32", .shape = {1}}, "abcd");
+  ExpectTensorsRefused(tensors, {"input_layernorm.weight\" is no part of the model"});
 }
 
 TEST_F(ConvertErrors, ExportRefusesTensorsThatAreNotTheModels) {

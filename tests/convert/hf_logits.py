@@ -1,6 +1,8 @@
-"""Compares the logits of a Hugging Face directory, as transformers computes them, with OLMo's own.
+"""Compares the logits of a Hugging Face directory, as transformers computes them, with others.
 
-Usage: hf_logits.py DIRECTORY tests/golden/olmo_tiny.safetensors. Exit code 77: transformers or torch is not there.
+Usage: hf_logits.py {DIRECTORY CLASS LOGITS.safetensors}..., where CLASS is OlmoForCausalLM or Olmo2ForCausalLM, and the file
+has "tokens" [sequences, length] and "logits" [rows, vocabulary], those of the first sequence at equal distances (golden
+files, and what the tests write). Exit code 77: transformers or torch is not there.
 """
 import sys
 
@@ -12,14 +14,21 @@ except ImportError as error:
     print(error)
     sys.exit(77)
 
-golden = safetensors.torch.load_file(sys.argv[2])
-model, report = transformers.AutoModelForCausalLM.from_pretrained(
-    sys.argv[1], dtype=torch.float32, output_loading_info=True)
-assert type(model).__name__ == "OlmoForCausalLM", type(model)
-for kind, keys in report.items():
-    assert not keys, f"{kind}: {keys}"
-with torch.no_grad():
-    logits = model(golden["tokens"][:1].long()).logits[0, ::32]  # what the file holds
-difference = (logits - golden["logits"]).abs().max().item()
-print(f"largest difference of a logit: {difference}")
-sys.exit(0 if difference < 1e-4 else 1)
+
+
+def difference(directory, architecture, file):
+    expected = safetensors.torch.load_file(file)
+    model, report = transformers.AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, output_loading_info=True)
+    assert type(model).__name__ == architecture, type(model)
+    for kind, keys in report.items():
+        assert not keys, f"{kind}: {keys}"
+    tokens = expected["tokens"][:1].long()
+    with torch.no_grad():
+        logits = model(tokens).logits[0, ::tokens.shape[1] // expected["logits"].shape[0]]
+    return (logits - expected["logits"]).abs().max().item()
+
+
+differences = [difference(*sys.argv[i:i + 3]) for i in range(1, len(sys.argv), 3)]
+print(f"largest differences of a logit: {differences}")
+sys.exit(0 if max(differences) < 1e-4 else 1)

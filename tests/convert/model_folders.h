@@ -76,6 +76,18 @@ class ModelFolders : public testing::Test {
     return config;
   }
 
+  /// An OLMo 2 of about the same size.
+  static ModelConfig OtherOlmo2() {
+    ModelConfig config = OtherOlmo();
+    config.clip_qkv = std::nullopt;
+    config.layer_norm_type = LayerNormType::kRms;
+    config.layer_norm_with_affine = true;
+    config.layer_norm_eps = 1e-6;
+    config.attention_layer_norm = true;
+    config.norm_after = true;
+    return config;
+  }
+
   static std::string GoldenPath() { return SourceDir() + "/tests/golden/olmo_tiny.safetensors"; }
 
   static NamedTensors GoldenWeights() {
@@ -93,7 +105,9 @@ class ModelFolders : public testing::Test {
     for (const Parameter& parameter : OlmoParameters(config)) {
       std::vector<float> values(static_cast<std::size_t>(parameter.shape.elements()));
       for (float& value : values) value = normal(generator);
-      tensors.Add({.name = parameter.name, .dtype = "F32", .shape = {parameter.shape[0], parameter.shape[1]}},
+      std::vector<std::int64_t> shape;
+      for (int axis = 0; axis < parameter.shape.rank(); ++axis) shape.push_back(parameter.shape[axis]);
+      tensors.Add({.name = parameter.name, .dtype = "F32", .shape = std::move(shape)},
                   TextOf(std::as_bytes(std::span(values))));
     }
     return tensors;

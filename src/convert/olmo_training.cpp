@@ -1,0 +1,177 @@
+#include "convert/olmo_training.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "checkpoint/quoted.h"
+#include "checkpoint/tensor_info.h"
+#include "convert/native_names.h"
+#include "convert/torch_file.h"
+
+namespace coat {
+
+namespace {
+
+using Kind = PickleValue::Kind;
+
+/// What train.pt holds besides tensors: paths, and states of random numbers in NumPy's arrays. All are passed over.
+constexpr auto kOfTrainer = std::to_array<std::string_view>(
+    {"pathlib.PosixPath", "pathlib._local.PosixPath", "_codecs.encode", "numpy.ndarray", "numpy.dtype",
+     "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray.scalar",
+     "numpy._core.multiarray.scalar"});
+
+class OptimizerFile {
+ public:
+  OptimizerFile(const std::string& path, std::int64_t block_group_size)
+      : file_(std::make_shared<const TorchFile>(path)), block_group_size_(block_group_size) {
+    NameNumbers();
+    const PickleValue* const state = file_->root().Find("state");
+    if (state == nullptr || state->kind != Kind::kDict) Fail("no dict \"state\"");
+    for (std::size_t i = 0; i < state->items.size(); i += 2) {
+      const std::string name = NameOf(*state->items[i]);
+      if (!states_.emplace(name, state->items[i + 1]).second) Fail(fmt::format("two states of {}", Quoted(name)));
+    }
+  }
+
+  OptimizerState Read(const Model& model) {
+    OptimizerState optimizer;
+    optimizer.files = file_;
+    for (const ModelTensor& parameter : model.tensors) {
+      const auto found = states_.find(parameter.name);
+      if (found == states_.end()) Fail(fmt::format("no state of {}", Quoted(parameter.name)));
+      AddState(parameter, *found->second, optimizer);
+      states_.erase(found);
+    }
+    if (!states_.empty()) Fail(fmt::format("a state of {}, which is no parameter", Quoted(states_.begin()->first)));
+    return optimizer;
+  }
+
+ private:
+  [[noreturn]] void Fail(const std::string& what) const {
+    throw IoError(fmt::format("{}: {} (--weights_only converts without it)", file_->path(), what));
+  }
+
+  /// Under DDP states have numbers, which the parameter groups give to names.
+  void NameNumbers() {
+    const PickleValue* const groups = file_->root().Find("param_groups");
+    if (groups == nullptr || groups->kind != Kind::kList) Fail("no list \"param_groups\"");
+    for (const PickleValue* const group : groups->items) {
+      const PickleValue* const parameters = group->Find("params");
+      const PickleValue* const names = group->Find("param_names");
+      if (parameters == nullptr || names == nullptr || parameters->items.size() != names->items.size()) continue;
+      for (std::size_t i = 0; i < names->items.size(); ++i) {
+        if (parameters->items[i]->kind == Kind::kInteger) {
+          numbered_[parameters->items[i]->integer] = names->items[i]->text;
+        }
+      }
+    }
+  }
+
+  std::string NameOf(const PickleValue& key) const {
+    if (key.kind == Kind::kText) return ToOlmoName(key.text, block_group_size_);
+    const auto found = numbered_.find(key.integer);
+    if (key.kind != Kind::kInteger || found == numbered_.end()) Fail("a state without a name");
+    return ToOlmoName(found->second, block_group_size_);
+  }
+
+  void AddState(const ModelTensor& parameter, const PickleValue& state, OptimizerState& optimizer) const {
+    const auto fail = [&](const std::string& what) {
+      Fail(fmt::format("the state of {}: {}", Quoted(parameter.name), what));
+    };
+    if (state.kind != Kind::kDict) fail("no dict");
+    float norm = 0.0f;
+    std::int64_t updates = -1;
+    std::set<std::string> moments;
+    for (std::size_t i = 0; i < state.items.size(); i += 2) {
+      const std::string& key = state.items[i]->text;
+      const PickleValue& value = *state.items[i + 1];
+      if (key == "step") {
+        const double step = Number(value, parameter.name);
+        if (!(step >= 0.0 && step <= 0x1p53) || step != std::floor(step)) fail(fmt::format("step {}", step));
+        updates = static_cast<std::int64_t>(step);
+      } else if (key == "grad_norm_exp_avg") {
+        norm = static_cast<float>(Number(value, parameter.name));
+      } else if (key == "exp_avg" || key == "exp_avg_sq") {
+        optimizer.moments.push_back(Moment(parameter, key, value));
+        moments.insert(key);
+      } else {
+        fail(fmt::format("found {}; accepted: step, exp_avg, exp_avg_sq, grad_norm_exp_avg", Quoted(key)));
+      }
+    }
+    const bool is_first = optimizer.gradient_norms.empty();
+    if (moments.empty()) fail("no exp_avg");
+    if (!is_first && moments.size() * (optimizer.gradient_norms.size() + 1) != optimizer.moments.size()) {
+      fail("other moments than those of the parameters before it");
+    }
+    if (is_first) optimizer.updates = updates;
+    if (updates != optimizer.updates) fail(fmt::format("step {}; that of others is {}", updates, optimizer.updates));
+    optimizer.gradient_norms.push_back(norm);
+  }
+
+  ModelTensor Moment(const ModelTensor& parameter, const std::string& key, const PickleValue& value) const {
+    const std::string name = fmt::format("{}.{}", parameter.name, key);
+    const TorchTensor tensor = file_->Tensor(value, name);
+    if (tensor.type() != FloatType::kFloat32 || tensor.shape != parameter.shape) {
+      Fail(fmt::format("{} is a {} {}; expected a FloatStorage {}", Quoted(name), tensor.storage_class,
+                       ShapeText(tensor.shape), ShapeText(parameter.shape)));
+    }
+    return {.name = name,
+            .shape = parameter.shape,
+            .pieces = {{.type = FloatType::kFloat32,
+                        .elements = parameter.elements(),
+                        .place = fmt::format("{}: {}", file_->path(), Quoted(name)),
+                        .bytes = [file = file_.get(), tensor] { return file->Bytes(tensor); }}}};
+  }
+
+  /// A number, or a float32 tensor of one.
+  double Number(const PickleValue& value, const std::string& name) const {
+    if (value.kind == Kind::kInteger) return static_cast<double>(value.integer);
+    if (value.kind == Kind::kFloat) return value.number;
+    const TorchTensor tensor = file_->Tensor(value, name);
+    float number = 0.0f;
+    if (tensor.type() != FloatType::kFloat32 || tensor.size_bytes != sizeof number) {
+      Fail(fmt::format("the state of {}: a number that is no float32", Quoted(name)));
+    }
+    std::memcpy(&number, file_->Bytes(tensor).data(), sizeof number);
+    return number;
+  }
+
+  std::shared_ptr<const TorchFile> file_;
+  std::int64_t block_group_size_;
+  std::map<std::int64_t, std::string> numbered_;
+  std::map<std::string, const PickleValue*> states_;
+};
+
+}  // namespace
+
+OptimizerState ReadOlmoOptimizer(const std::string& path, const Model& model, std::int64_t block_group_size) {
+  return OptimizerFile(path, block_group_size).Read(model);
+}
+
+TrainerState ReadOlmoTrainer(const std::string& path, std::int64_t sequence_length) {
+  const TorchFile file(path, kOfTrainer);
+  const auto count = [&](const char* key) {
+    const PickleValue* const value = file.root().Find(key);
+    if (value == nullptr || value->kind != Kind::kInteger || value->integer < 0) {
+      throw IoError(fmt::format("{}: {}: expected an integer that is not negative (--weights_only converts without it)",
+                                path, key));
+    }
+    return value->integer;
+  };
+  TrainerState state;
+  state.step = count("global_step");
+  state.epoch = count("epoch");
+  state.examples_seen_this_epoch = count("global_train_examples_seen_this_epoch");
+  state.tokens_seen = count("global_train_tokens_seen");
+  state.examples_seen = state.tokens_seen / sequence_length;
+  return state;
+}
+
+}  // namespace coat
