@@ -191,8 +191,6 @@ Architecture ArchitectureFor(const ModelConfig& config, const std::string& sourc
   if (config.norm_after) {
     require(config.attention_layer_norm, "attention_layer_norm", false,
             fmt::format("true, as {} norms queries and keys", kOlmo2.name));
-    require(!config.clip_qkv, "clip_qkv", config.clip_qkv.value_or(0.0),
-            fmt::format("null, as {} does not clip", kOlmo2.name));
     return kOlmo2;
   }
   require(config.layer_norm_eps == kOlmo1NormEps, "layer_norm_eps", config.layer_norm_eps,

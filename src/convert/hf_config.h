@@ -18,8 +18,8 @@ namespace coat {
 ModelConfig ReadHfConfig(const std::string& path);
 
 /// config.json for `config` with weights of `type`. `source` names the configuration in messages. Throws ConfigError
-/// for a model that is neither: scale_logits; of OLMo 1 layer_norm_eps other than 1e-5; of OLMo 2 clip_qkv, or no norm
-/// of queries and keys.
+/// for a model that is neither: scale_logits; of OLMo 1 layer_norm_eps other than 1e-5; of OLMo 2 no norm of
+/// queries and keys.
 std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source);
 
 /// generation_config.json.

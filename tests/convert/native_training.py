@@ -21,7 +21,9 @@ source, out, form = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.ar
 weights = safetensors.torch.load_file(source / "model.safetensors")
 moments = safetensors.torch.load_file(source / "optim.safetensors")
 trainer = json.loads((source / "train.json").read_text())
-names = list(weights)  # in the order of the parameters
+with open(source / "model.safetensors", "rb") as file:  # names in the order of the parameters
+    header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+names = [name for name in header if name != "__metadata__"]
 norms = dict(zip(names, moments["grad_norm_exp_avg"]))
 
 # What torch.optim.AdamW has after as many updates; it must not contradict what is written.
@@ -60,9 +62,9 @@ torch.save(weights, out / "model.pt")
 torch.save({"state": state, "param_groups": groups}, out / "optim.pt")
 torch.save({
     "epoch": trainer["epoch"],
-    "global_step": trainer["step"],
-    "global_train_examples_seen_this_epoch": trainer["examples_seen_this_epoch"],
-    "global_train_tokens_seen": trainer["tokens_seen"],
+    "global_step": trainer["global_step"],
+    "global_train_examples_seen_this_epoch": trainer["global_train_examples_seen_this_epoch"],
+    "global_train_tokens_seen": trainer["global_train_tokens_seen"],
     "world_size": 8,
     "checkpoints": [pathlib.Path("/somewhere/step4"), pathlib.Path("relative")],
     "unsharded_checkpoints": [],
