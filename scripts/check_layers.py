@@ -19,8 +19,9 @@ ALLOWED = {
     "models": ["base", "config", "numerics", "ops", "recipes", "nn"],
     "convert": ["base", "config", "checkpoint", "nn", "models"],
     "optim": ["base", "config", "numerics", "ops", "recipes", "nn"],
+    "generate": ["base", "config", "numerics", "recipes", "nn", "models"],
     "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "cuda"],
-    "tools": ["base", "config", "data", "checkpoint", "convert", "train", "cpu", "cuda"],
+    "tools": ["base", "config", "data", "checkpoint", "convert", "generate", "train", "cpu", "cuda"],
     "tests": None,  # anything
     "bench": None,
 }

@@ -24,8 +24,9 @@ void ExpectError(const Outcome& outcome, int exit_code, std::initializer_list<st
 const std::string kTinyConfig = COAT_SOURCE_DIR "/configs/tiny/tiny-coat-both.yaml";
 
 TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
-  ExpectParts(RunCoat({"--help"}).out, {"train", "plan", "config", "tokenize", "convert", "info", "Exit codes"});
-  for (const char* command : {"train", "plan", "config", "tokenize", "convert", "info"}) {
+  ExpectParts(RunCoat({"--help"}).out,
+              {"train", "plan", "config", "tokenize", "convert", "generate", "info", "Exit codes"});
+  for (const char* command : {"train", "plan", "config", "tokenize", "convert", "generate", "info"}) {
     const Outcome outcome = RunCoat({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -34,7 +35,7 @@ TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
 }
 
 TEST(CommandLine, RefusesWhatItDoesNotKnowAndNamesTheNearest) {
-  ExpectError(RunCoat({}), 2, {"a command is missing", "train, plan, config, tokenize, convert, info"});
+  ExpectError(RunCoat({}), 2, {"a command is missing", "train, eval, plan, config, tokenize, convert, generate, info"});
   ExpectError(RunCoat({"trian", "x.yaml"}), 2, {"trian: no such command; did you mean train?"});
   ExpectError(RunCoat({"--verion"}), 2, {"--verion", "did you mean --version?"});
   ExpectError(RunCoat({"train", "x.yaml", "--thread=3"}), 2, {"--thread", "did you mean --threads?"});
@@ -49,7 +50,8 @@ TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
   ExpectError(RunCoat({"train", "a.yaml", "--threads=0"}), 2, {"--threads"});
   ExpectError(RunCoat({"train", "a.yaml", "--threads=x"}), 2, {"--threads"});
   ExpectError(RunCoat({"tokenize", "a.txt"}), 2, {"at least one input file"});
-  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2, {"gpt2", "accepted: bytes, or the path"});
+  ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2,
+              {"gpt2", "accepted: bytes, or the path"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--dtype", "int8"}), 2, {"int8; accepted: uint16, uint32"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
 }

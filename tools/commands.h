@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/enumerations.h"
+#include "generate/sampler.h"
 #include "train/compute_device.h"
 
 namespace coat {
@@ -15,7 +16,7 @@ namespace coat {
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitFailure = 1;          // at run time: a file, the memory, the training itself
 inline constexpr int kExitUsage = 2;            // a command line or a configuration that cannot be honored
-inline constexpr int kExitStoppedBySignal = 3;  // SIGINT or SIGTERM: the run has finished its step and saved
+inline constexpr int kExitStoppedBySignal = 3;  // SIGINT or SIGTERM: a run has finished its step and saved
 
 /// A configuration file and what the command line sets on top of it.
 struct ConfigArguments {
@@ -81,6 +82,21 @@ struct ConvertArguments {
 };
 /// Converts a model between a checkpoint and the formats of others, and prints how much there was.
 int RunConvertCommand(const ConvertArguments& arguments);
+
+struct GenerateArguments {
+  std::string checkpoint;
+  std::optional<std::string> prompt;      // with neither of these two, standard input is the prompt
+  std::optional<std::string> prompt_ids;  // "1,2,3"
+  std::string tokenizer;                  // as OpenTokenizer takes it; "": the checkpoint's
+  std::optional<std::int64_t> max_new_tokens;
+  SamplingOptions sampling;
+  std::optional<Precision> precision;  // none: the checkpoint's
+  bool no_cache = false;
+  bool print_ids = false;
+  DeviceOptions device;
+};
+/// Goes on with a text, and prints what is added as it comes. Returns kExitSuccess or kExitStoppedBySignal.
+int RunGenerateCommand(const GenerateArguments& arguments);
 
 /// Prints what was built and what the machine has.
 int RunInfoCommand();

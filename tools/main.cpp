@@ -30,9 +30,10 @@ constexpr const char* kFooter = R"(Examples:
   coat plan  configs/tiny/tiny-coat-both.yaml
   coat train configs/tiny/tiny-coat-both.yaml --data.paths=[train.npy] --evaluators=[]
   coat convert runs/first/latest olmo-hf
+  coat generate runs/first/latest --prompt "Once upon a time"
 
-Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 training was
-stopped by SIGINT or SIGTERM and has saved; 130 interrupted a second time, nothing saved.)";
+Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 stopped by
+SIGINT or SIGTERM, and training has saved; 130 interrupted a second time, nothing saved.)";
 
 constexpr const char* kTrainFooter =
     R"(A key of the configuration is set by --key.path=value, where the value is YAML, or by --key alone for true. All keys:
@@ -88,6 +89,15 @@ Examples:
   coat convert OLMo-2-0425-1B olmo2-1b
   coat convert runs/first/latest step1000-unsharded --to olmo
   coat train run.yaml --load_path=olmo2-1b --reset_optimizer_state --reset_trainer_state)";
+
+constexpr const char* kGenerateFooter =
+    R"(CHECKPOINT is a folder such as runs/first/latest. What the model adds to the prompt is printed as it comes; how long it
+took, on standard error. Ends at the model's end of text, after --max_new_tokens, or at Ctrl-C (exit code 3).
+
+Examples:
+  coat generate runs/first/latest --prompt "Once upon a time"
+  coat generate olmo-1b --prompt "The capital of France is" --tokenizer tokenizer.json --temperature 0
+  coat generate olmo-1b --tokenizer tokenizer.json --top_k 50 --top_p 0.95 --seed 7 < question.txt)";
 
 constexpr const char* kInfoFooter = R"(Example:
   coat info)";
@@ -323,6 +333,41 @@ Command AddConvert(CLI::App& coat) {
   return {app, false, [arguments](const std::vector<std::string>&) { return RunConvertCommand(*arguments); }};
 }
 
+Command AddGenerate(CLI::App& coat) {
+  const auto arguments = std::make_shared<GenerateArguments>();
+  CLI::App* const app =
+      AddApp(coat, "generate", "CHECKPOINT [OPTIONS]", "Go on with a text by a trained model", kGenerateFooter);
+  app->add_option("CHECKPOINT", arguments->checkpoint, "the model")->option_text(" ");
+  app->add_option("--prompt", arguments->prompt, "the text to go on with; default: standard input")->type_name("TEXT");
+  app->add_option("--prompt_ids", arguments->prompt_ids, "the same as token ids: 17,4,256")->type_name("IDS");
+  app->add_option("--tokenizer", arguments->tokenizer, "bytes or a tokenizer.json; default: the checkpoint's")
+      ->type_name("NAME");
+  app->add_option("--max_new_tokens", arguments->max_new_tokens, "default: 256, or as many as the model takes")
+      ->type_name("N");
+  app->add_option("--temperature", arguments->sampling.temperature, "divides the logits; 0: the likeliest; default: 1")
+      ->type_name("T");
+  app->add_option("--top_k", arguments->sampling.top_k, "choose among the k likeliest; default: 0, all")
+      ->type_name("K");
+  app->add_option("--top_p", arguments->sampling.top_p,
+                  "choose among the likeliest that together have this probability; default: 1")
+      ->type_name("P");
+  app->add_option("--seed", arguments->sampling.seed, "the same seed gives the same text; default: 0")->type_name("N");
+  AddChoice(
+      *app, "--precision", arguments->precision,
+      std::map<std::string, std::optional<Precision>>{{"amp_bf16", Precision::kAmpBf16}, {"fp32", Precision::kFp32}},
+      "fp32 or amp_bf16; default: the checkpoint's");
+  app->add_flag("--print_ids", arguments->print_ids, "print token ids instead of text");
+  app->add_flag("--no_cache", arguments->no_cache,
+                "compute the whole text anew for every token: slow, to compare with");
+  AddChoice(*app, "--device", arguments->device.device,
+            {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
+            "auto (default: the GPU if there is one), cpu or cuda");
+  app->add_option("--threads", arguments->device.threads, "on cpu: threads to compute with; default: one a core")
+      ->check(CLI::Range(1, 4096).description(""))
+      ->type_name("N");
+  return {app, false, [arguments](const std::vector<std::string>&) { return RunGenerateCommand(*arguments); }};
+}
+
 Command AddInfo(CLI::App& coat) {
   CLI::App* const app = AddApp(coat, "info", "[OPTIONS]", "Print version, GPU, processor and libraries", kInfoFooter);
   return {app, false, [](const std::vector<std::string>&) { return RunInfoCommand(); }};
@@ -336,8 +381,8 @@ int Run(int argc, char** argv) {
   coat.set_help_flag("-h,--help", "print this help");
   coat.set_version_flag("--version", fmt::format("coat {} ({})", DescribeBuild().version, GitCommit()),
                         "print version and commit");
-  const std::vector<Command> commands = {AddTrain(coat),    AddEval(coat),    AddPlan(coat), AddConfig(coat),
-                                         AddTokenize(coat), AddConvert(coat), AddInfo(coat)};
+  const std::vector<Command> commands = {AddTrain(coat),    AddEval(coat),    AddPlan(coat),     AddConfig(coat),
+                                         AddTokenize(coat), AddConvert(coat), AddGenerate(coat), AddInfo(coat)};
   std::vector<std::string> names;
   for (const Command& command : commands) names.push_back(command.app->get_name());
   if (argc < 2)

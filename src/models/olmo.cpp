@@ -189,18 +189,22 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
                           .order = scratch.Tensor("embedding.order", {shape[0]}, DType::kI32)});
 }
 
-void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView documents, std::int64_t sequences,
-                         TensorView normed, Arena& saved, Arena& scratch) {
+TokenPositions Olmo::PositionsOf(std::int64_t length, ConstTensorView documents) const {
+  return {.rotary_table = rotary_table_.Rows(0, length), .documents = documents};
+}
+
+void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TokenPositions positions,
+                         const KeyValueCaches* caches, TensorView normed, Arena& saved, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const Shape shape = StreamShape(ids);
   const std::int64_t length = shape[0] / sequences;
-  const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, length), .documents = documents};
   const TensorView x = scratch.Tensor("x", shape, recipe_.compute);
   EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = ids, .x = x});
   ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Arena::Scope of_layer(saved);
     const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, shape[1], saved);
+    if (caches != nullptr) positions.cache.rows = caches->layers[layer];
     blocks_[layer].Forward(ctx, stream, positions, kept, scratch);
   }
   final_norm_.Forward(ctx, stream, normed, scratch.Tensor("ln_f.rstd", {shape[0]}, DType::kF32), scratch);
@@ -209,7 +213,8 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView docu
 void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const TensorView normed = scratch.Tensor("ln_f", StreamShape(batch.ids), recipe_.compute);
-  ForwardToHead(ctx, batch.ids, batch.documents, batch.sequences, normed, saved, scratch);
+  ForwardToHead(ctx, batch.ids, batch.sequences, PositionsOf(batch.ids.shape()[0] / batch.sequences, batch.documents),
+                nullptr, normed, saved, scratch);
   head_.Forward(ctx, normed, batch.terms, scratch);
 }
 
@@ -217,8 +222,36 @@ void Olmo::Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, Ten
                   Arena& scratch) {
   const Arena::Scope scope(scratch);
   const TensorView normed = scratch.Tensor("ln_f", StreamShape(ids), recipe_.compute);
-  ForwardToHead(ctx, ids, {}, sequences, normed, saved, scratch);
+  ForwardToHead(ctx, ids, sequences, PositionsOf(ids.shape()[0] / sequences, {}), nullptr, normed, saved, scratch);
   head_.Logits(ctx, normed, logits, scratch);
+}
+
+KeyValueCaches Olmo::LayOutCaches(std::int64_t positions, Arena& cache) const {
+  KeyValueCaches caches;
+  const std::int64_t width = 2 * config_.KvHeads() * config_.HeadSize();
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    caches.layers.push_back(cache.Tensor("keys_values", {positions, width}, recipe_.compute));
+  }
+  return caches;
+}
+
+void Olmo::NextLogits(Context& ctx, const NextTokens& tokens, TensorView logits, Arena& saved, Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const std::int64_t count = tokens.ids.shape()[0];
+  COAT_REQUIRE(tokens.caches != nullptr || !tokens.continues, "tokens continue a sequence of which nothing is kept");
+  TokenPositions positions;
+  if (tokens.continues) {
+    // The rows of the rotary table by position, which only the device knows in recorded work.
+    const TensorView rows = scratch.Tensor("rotary_rows", {count, config_.HeadSize()}, DType::kF32);
+    EmbeddingForward(ctx, {.weight = rotary_table_, .ids = tokens.positions, .x = rows});
+    positions.rotary_table = rows;
+  } else {
+    positions = PositionsOf(count, {});
+  }
+  positions.cache = {.rows = {}, .positions = tokens.positions, .continues = tokens.continues};
+  const TensorView normed = scratch.Tensor("ln_f", StreamShape(tokens.ids), recipe_.compute);
+  ForwardToHead(ctx, tokens.ids, 1, positions, tokens.caches, normed, saved, scratch);
+  head_.Logits(ctx, normed.Rows(tokens.row, 1), logits, scratch);
 }
 
 }  // namespace coat

@@ -26,6 +26,20 @@ struct MicroBatch {
   bool accumulate_gradients = true;  // add to the parameters' gradients; false, for the first of a step: write them
 };
 
+/// The keys and values of one sequence in every layer.
+struct KeyValueCaches {
+  std::vector<TensorView> layers;  // [T, 2 Hk K] of the compute type each
+};
+
+/// Tokens of one sequence that a text goes on with, and where their keys and values are kept.
+struct NextTokens {
+  ConstTensorView ids;                     // [N] i32
+  ConstTensorView positions;               // [N] i32: 0, 1, 2, ... or, if they continue, where they stand
+  const KeyValueCaches* caches = nullptr;  // null: nothing is kept, and the tokens begin the sequence
+  bool continues = false;                  // they follow tokens that are in the caches
+  std::int64_t row = 0;                    // the token whose successor is asked for
+};
+
 /// The trained tensors of an OLMo model in state-dict order, with names, shapes, kinds and initialization; no memory.
 /// Source: OLMo's reset_parameters for init_fn normal, mitchell and full_megatron.
 std::vector<Parameter> OlmoParameters(const ModelConfig& config);
@@ -74,6 +88,12 @@ class Olmo {
   void Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& saved,
               Arena& scratch);
 
+  /// Lays out what generation keeps of a sequence of up to `positions` tokens.
+  KeyValueCaches LayOutCaches(std::int64_t positions, Arena& cache) const;
+  /// Logits [1, E], f32 or of the compute type, of the token behind tokens.row; without scale_logits. Tokens behind the
+  /// row may be anything: they change nothing but cache rows that are written before they are read.
+  void NextLogits(Context& ctx, const NextTokens& tokens, TensorView logits, Arena& saved, Arena& scratch);
+
  private:
   /// What a block leaves from forward to backward.
   struct BlockSaved {
@@ -87,9 +107,11 @@ class Olmo {
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
   Block::Saved LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
   BlockSaved LayOutBlock(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const;
-  /// Embedding, blocks and final norm without keeping anything: x is the residual stream, normed the head's input.
-  void ForwardToHead(Context& ctx, ConstTensorView ids, ConstTensorView documents, std::int64_t sequences,
-                     TensorView normed, Arena& saved, Arena& scratch);
+  TokenPositions PositionsOf(std::int64_t length, ConstTensorView documents) const;
+  /// Embedding, blocks and final norm without keeping anything but keys and values in `caches`, if there are any: x is
+  /// the residual stream, normed the head's input.
+  void ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequences, TokenPositions positions,
+                     const KeyValueCaches* caches, TensorView normed, Arena& saved, Arena& scratch);
 
   ModelConfig config_;
   Recipe recipe_;

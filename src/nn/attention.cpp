@@ -1,6 +1,7 @@
 #include "nn/attention.h"
 
 #include "ops/attention.h"
+#include "ops/cached_attention.h"
 #include "ops/qk_norm_rope.h"
 #include "ops/rope.h"
 
@@ -97,14 +98,36 @@ AfterAttention::Saved AfterAttention::LayOutSaved(std::int64_t sequences, std::i
   return kept;
 }
 
-void AfterAttention::Forward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, TensorView branch,
-                             const Saved& saved, Arena& scratch) const {
+void AfterAttention::Attend(Context& ctx, ConstTensorView qkv, const TokenPositions& positions,
+                            const Saved& saved) const {
+  const KeyValueCache& cache = positions.cache;
+  if (cache.rows) {
+    StoreKeysValues(ctx, {.qkv = qkv,
+                          .positions = cache.positions,
+                          .cache = cache.rows,
+                          .heads = shape_.heads,
+                          .kv_heads = shape_.kv_heads});
+  }
+  if (cache.continues) {
+    CachedAttention(ctx, {.qkv = qkv,
+                          .positions = cache.positions,
+                          .cache = cache.rows,
+                          .out = saved.out,
+                          .heads = shape_.heads,
+                          .kv_heads = shape_.kv_heads});
+    return;
+  }
   AttentionForward(ctx, {.qkv = qkv,
                          .out = saved.out,
                          .lse = saved.lse,
-                         .documents = documents,
+                         .documents = positions.documents,
                          .heads = shape_.heads,
                          .kv_heads = shape_.kv_heads});
+}
+
+void AfterAttention::Forward(Context& ctx, ConstTensorView qkv, const TokenPositions& positions, TensorView branch,
+                             const Saved& saved, Arena& scratch) const {
+  Attend(ctx, qkv, positions, saved);
   projection_.Forward(ctx, {AsPlain(saved.out), saved.absmax}, branch, scratch);
 }
 

@@ -22,10 +22,19 @@ struct AttentionShape {
   std::int64_t QkvWidth() const { return (heads + 2 * kv_heads) * head_size; }
 };
 
+/// The keys and values of one layer for the tokens of one sequence, those at hand and those before them: generation
+/// keeps them. Forward only.
+struct KeyValueCache {
+  TensorView rows;            // [T, 2 Hk K] of the compute type, as in ops/cached_attention.h; empty: nothing is kept
+  ConstTensorView positions;  // [N] i32, of the tokens at hand: the rows that they are written to
+  bool continues = false;     // they follow tokens that are in the cache; otherwise they begin the sequence
+};
+
 /// What a block has to know of a micro-batch's tokens besides their values.
 struct TokenPositions {
   ConstTensorView rotary_table;    // [T, K] f32
   ConstTensorView documents = {};  // [N] i32 as in ops/attention.h, where attention stays within documents
+  KeyValueCache cache = {};
 };
 
 /// Fused projection, clamp, QK-norm and rotary embedding: rotated = rope(qk_norm(clamp(att_proj(input)))).
@@ -96,13 +105,15 @@ class AfterAttention {
   void AccumulateGradients(bool accumulate) { projection_.AccumulateGradient(accumulate); }
 
   Saved LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
-  void Forward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, TensorView branch, const Saved& saved,
-               Arena& scratch) const;
+  void Forward(Context& ctx, ConstTensorView qkv, const TokenPositions& positions, TensorView branch,
+               const Saved& saved, Arena& scratch) const;
   /// From the branch's gradient to d_qkv, written, and the weight's gradient.
   void Backward(Context& ctx, ConstTensorView qkv, ConstTensorView documents, const Saved& saved,
                 const BranchGradient& gradient, TensorView d_qkv, Arena& scratch) const;
 
  private:
+  void Attend(Context& ctx, ConstTensorView qkv, const TokenPositions& positions, const Saved& saved) const;
+
   AttentionShape shape_;
   Linear projection_;
   const Recipe* recipe_;

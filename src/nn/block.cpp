@@ -57,8 +57,8 @@ void Block::ForwardAttention(Context& ctx, ResidualStream& stream, const TokenPo
   const Arena::Scope scope(scratch);
   const LinearInput input = saved.attention_norm.AsLinearInput();
   const BeforeAttention::Rotated rotated = before_.Forward(ctx, input, positions.rotary_table, saved.before, scratch);
-  after_.Forward(ctx, rotated.qkv, positions.documents, attention_norm_->Output(stream, saved.attention_norm),
-                 saved.after, scratch);
+  after_.Forward(ctx, rotated.qkv, positions, attention_norm_->Output(stream, saved.attention_norm), saved.after,
+                 scratch);
   attention_norm_->Leave(ctx, stream, saved.attention_norm);
 }
 

@@ -33,7 +33,7 @@ class Head {
   void ForwardBackward(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorView d_x, Arena& scratch) const;
   /// Losses only.
   void Forward(Context& ctx, ConstTensorView x, const LossTerms& terms, Arena& scratch) const;
-  /// All logits [N, E] of the compute type, for tests and generation.
+  /// All logits [N, E], f32 or of the compute type, for tests and generation.
   void Logits(Context& ctx, ConstTensorView x, TensorView logits, Arena& scratch) const;
 
  private:

@@ -1,0 +1,181 @@
+#include "generate/generator.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "tests/support/error_of.h"
+#include "tests/support/small_model.h"
+
+namespace coat {
+namespace {
+
+struct Case {
+  std::string name;
+  ModelConfig config;
+};
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases = {{"olmo", SmallModel::Config()}, {"olmo2", SmallModel::Olmo2Config()}};
+  for (const Case& with : std::vector<Case>(cases)) {
+    ModelConfig config = with.config;
+    config.n_kv_heads = 2;
+    config.weight_tying = !config.weight_tying;
+    config.scale_logits = true;
+    cases.push_back({with.name + "_other", config});
+  }
+  cases[2].config.clip_qkv = 0.5;
+  for (Case& of : cases) of.config.max_sequence_length = 150;
+  return cases;
+}
+
+/// Fills the parameters with the same noise, of a size that makes logits differ.
+void Fill(const Generator& generator) {
+  std::mt19937 noise(3);
+  std::normal_distribution<float> normal;
+  for (const Parameter& parameter : generator.model().parameters()) {
+    std::vector<float> values(static_cast<std::size_t>(parameter.value.elements()));
+    const bool is_norm = parameter.shape.rank() == 1;
+    for (float& value : values) value = is_norm ? 1.0f + 0.2f * normal(noise) : 0.1f * normal(noise);
+    generator.context().Upload(values.data(), parameter.value);
+  }
+}
+
+std::vector<std::int32_t> Text(std::int64_t length, std::int64_t vocabulary) {
+  std::mt19937 generator(11);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(length));
+  for (std::int32_t& id : ids) id = static_cast<std::int32_t>(generator() % static_cast<unsigned>(vocabulary));
+  return ids;
+}
+
+class GeneratorTest : public testing::TestWithParam<Case> {};
+
+/// All logits of a text at once, by the forward pass that training has.
+std::vector<float> LogitsOfForward(const Generator& of, const ModelConfig& config, DType compute,
+                                   const std::vector<std::int32_t>& text) {
+  Context ctx(DeviceKind::kCpu, 2);
+  std::vector<Arena> arenas;
+  for (const char* name : {"masters", "weights", "saved", "scratch"}) {
+    arenas.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20));
+  }
+  Olmo model(config, PlainRecipe(compute, compute, WeightCache::kNone));
+  model.LayOutForInference(ctx, arenas[0], arenas[1]);
+  for (std::size_t p = 0; p < model.parameters().size(); ++p) {
+    ctx.Copy(of.model().parameters()[p].value, model.parameters()[p].value);
+  }
+  model.RefreshWeights(ctx);
+  const auto length = static_cast<std::int64_t>(text.size());
+  const TensorView ids = arenas[2].Tensor("ids", {length}, DType::kI32);
+  ctx.Upload(text.data(), ids);
+  const TensorView logits = arenas[2].Tensor("logits", {length, config.EmbeddingRows()}, DType::kF32);
+  model.Logits(ctx, ids, 1, logits, arenas[2], arenas[3]);
+  std::vector<float> values(static_cast<std::size_t>(logits.elements()));
+  ctx.Download(logits, values.data());
+  const float scale = config.scale_logits ? 1.0f / std::sqrt(static_cast<float>(config.d_model)) : 1.0f;
+  for (float& value : values) value *= scale;
+  return values;
+}
+
+float LargestDifference(std::span<const float> a, std::span<const float> b) {
+  float largest = 0.0f;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+float Spread(std::span<const float> values) {
+  return *std::max_element(values.begin(), values.end()) - *std::min_element(values.begin(), values.end());
+}
+
+// Rounding apart, token by token is the whole text at once: with and without the cache, across the edges of the units
+// that the first tokens come in, up to the last position of the model. In bf16 the roundings of probabilities differ
+// and add up over the layers to a few 2^-8 of the logits' spread.
+TEST_P(GeneratorTest, TokenByTokenGivesTheLogitsOfTheWholeText) {
+  const ModelConfig& config = GetParam().config;
+  const std::vector<std::int32_t> text = Text(config.max_sequence_length, config.vocab_size);
+  for (const DType compute : {DType::kF32, DType::kBF16}) {
+    const float tolerance = compute == DType::kF32 ? 1e-5f : 0.02f;
+    for (const bool cache : {true, false}) {
+      Generator generator(config, {.compute = compute, .positions = config.max_sequence_length, .cache = cache},
+                          Context(DeviceKind::kCpu, 2));
+      Fill(generator);
+      const std::vector<float> whole = LogitsOfForward(generator, config, compute, text);
+      for (const std::int64_t first : {1, 64, 65, 150}) {
+        std::span<const float> logits = generator.Start(std::span(text).first(static_cast<std::size_t>(first)));
+        for (std::int64_t n = first;; ++n) {
+          ASSERT_EQ(static_cast<std::int64_t>(logits.size()), config.vocab_size);
+          const auto expected =
+              std::span(whole).subspan(static_cast<std::size_t>((n - 1) * config.EmbeddingRows()), logits.size());
+          ASSERT_GT(Spread(expected), 0.1f);
+          ASSERT_LE(LargestDifference(logits, expected), tolerance * Spread(expected))
+              << NameOf(compute) << " cache " << cache << " first " << first << " at " << n;
+          if (n == config.max_sequence_length || (!cache && n > first + 2)) break;
+          logits = generator.Append(text[static_cast<std::size_t>(n)]);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GeneratorTest, GivesTheSameBytesOnAnyNumberOfThreads) {
+  const ModelConfig& config = GetParam().config;
+  const std::vector<std::int32_t> text = Text(20, config.vocab_size);
+  std::vector<std::vector<float>> results;
+  for (const int threads : {1, 3}) {
+    Generator generator(config, {.positions = 30}, Context(DeviceKind::kCpu, threads));
+    Fill(generator);
+    generator.Start(text);
+    const std::span<const float> logits = generator.Append(5);
+    results.emplace_back(logits.begin(), logits.end());
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
+TEST_P(GeneratorTest, ASecondTextKnowsNothingOfTheFirst) {
+  const ModelConfig& config = GetParam().config;
+  const std::vector<std::int32_t> text = Text(100, config.vocab_size);
+  const auto after = [&](bool another) {
+    Generator generator(config, {.positions = 120}, Context(DeviceKind::kCpu, 2));
+    Fill(generator);
+    if (another) {
+      generator.Start(text);
+      generator.Append(7);
+    }
+    generator.Start(std::span(text).subspan(3, 5));
+    const std::span<const float> logits = generator.Append(9);
+    EXPECT_EQ(generator.length(), 6);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+  EXPECT_EQ(after(true), after(false));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GeneratorTest, testing::ValuesIn(Cases()),
+                         [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+
+TEST(Generator, RefusesWhatDoesNotFit) {
+  const ModelConfig config = SmallModel::Config();  // 64 positions, 250 ids
+  const auto make = [&](std::int64_t positions) {
+    return std::make_unique<Generator>(config, GeneratorOptions{.positions = positions}, Context(DeviceKind::kCpu, 1));
+  };
+  ExpectParts(ErrorOf<ArgumentError>([&] { make(65); }), {"a sequence of 65 tokens; the model takes 1 to 64"});
+  ExpectParts(ErrorOf<ArgumentError>([&] { make(0); }), {"a sequence of 0 tokens"});
+  const auto generator = make(3);
+  const auto start = [&](const std::vector<std::int32_t>& ids) {
+    return ErrorOf<ArgumentError>([&] { generator->Start(ids); });
+  };
+  ExpectParts(start({}), {"begins with 0 tokens; there is room for 1 to 3"});
+  ExpectParts(start({1, 2, 3, 4}), {"begins with 4 tokens"});
+  ExpectParts(start({1, 250}), {"token 250; the model has tokens 0 to 249"});
+  ExpectParts(start({-1}), {"token -1"});
+  ExpectParts(ErrorOf<ArgumentError>([&] { generator->Append(1); }), {"appended to 0 of 3"});
+  generator->Start(std::vector<std::int32_t>{1, 2});
+  generator->Append(3);
+  ExpectParts(ErrorOf<ArgumentError>([&] { generator->Append(4); }), {"appended to 3 of 3 tokens"});
+}
+
+}  // namespace
+}  // namespace coat

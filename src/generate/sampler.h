@@ -1,0 +1,44 @@
+#pragma once
+// The choice of the next token.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace coat {
+
+struct SamplingOptions {
+  double temperature = 1.0;  // logits are divided by it; 0: the largest logit is taken
+  std::int64_t top_k = 0;    // only the k largest logits; 0: all
+  double top_p = 1.0;        // of those, only the fewest that together have at least this probability; in (0, 1]
+  std::uint64_t seed = 0;
+};
+
+/// Chooses tokens from logits. The same logits, options and index give the same token on every machine that has the
+/// same exponential function in double precision.
+///
+/// Order and meaning of temperature, top_k and top_p are those of transformers' `generate`. Among equal logits the
+/// smaller id comes first. The random number of token `index` is Philox(counter = index, key = seed), of 53 bits.
+class Sampler {
+ public:
+  /// Throws UsageError for a temperature or top_k below 0 or not finite, and a top_p outside (0, 1].
+  explicit Sampler(const SamplingOptions& options);
+
+  /// The token `index` of a text, from the logits of all ids. Throws Error when the largest is not a number or
+  /// infinite.
+  std::int32_t Choose(std::span<const float> logits, std::int64_t index);
+
+ private:
+  struct Candidate {
+    double weight;  // exp((logit - largest) / temperature)
+    std::int32_t id;
+  };
+  /// Leaves the candidates that top_k and top_p keep, the likeliest first.
+  void KeepLikeliest(std::span<const float> logits, float largest);
+  double Uniform(std::int64_t index) const;
+
+  SamplingOptions options_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace coat

@@ -1,0 +1,122 @@
+#include "generate/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "base/error.h"
+#include "tests/support/error_of.h"
+
+namespace coat {
+namespace {
+
+const std::vector<float> kLogits = {0.5f, 2.0f, -1.0f, 2.0f, 1.0f};
+
+std::map<std::int32_t, int> Count(const SamplingOptions& options, int draws) {
+  Sampler sampler(options);
+  std::map<std::int32_t, int> counts;
+  for (int i = 0; i < draws; ++i) ++counts[sampler.Choose(kLogits, i)];
+  return counts;
+}
+
+/// Expects shares within five standard deviations of these probabilities, and no others.
+void ExpectShares(const SamplingOptions& options, const std::map<std::int32_t, double>& weights) {
+  constexpr int kDraws = 100'000;
+  double total = 0.0;
+  for (const auto& [id, weight] : weights) total += weight;
+  const std::map<std::int32_t, int> counts = Count(options, kDraws);
+  EXPECT_EQ(counts.size(), weights.size());
+  for (const auto& [id, count] : counts) {
+    ASSERT_TRUE(weights.contains(id)) << id;
+    const double p = weights.at(id) / total;
+    EXPECT_NEAR(count, p * kDraws, 5.0 * std::sqrt(kDraws * p * (1.0 - p)) + 1e-9) << id;
+  }
+}
+
+std::map<std::int32_t, double> Weights(std::initializer_list<std::int32_t> ids, double temperature) {
+  std::map<std::int32_t, double> weights;
+  for (const std::int32_t id : ids) {
+    weights[id] = std::exp(static_cast<double>(kLogits[static_cast<std::size_t>(id)]) / temperature);
+  }
+  return weights;
+}
+
+TEST(Sampler, TakesTheFirstOfTheLargestAtTemperatureZero) {
+  EXPECT_EQ(Sampler({.temperature = 0.0}).Choose(kLogits, 0), 1);
+  EXPECT_EQ(Sampler({.temperature = 0.0, .top_k = 3, .top_p = 0.1, .seed = 9}).Choose(kLogits, 7), 1);
+}
+
+TEST(Sampler, DrawsByTheSoftmaxOfLogitsOverTemperature) {
+  for (const double temperature : {0.3, 1.0, 2.5}) {
+    ExpectShares({.temperature = temperature, .seed = 1}, Weights({0, 1, 2, 3, 4}, temperature));
+  }
+}
+
+TEST(Sampler, TopKKeepsTheLargestAndBreaksTiesByTheId) {
+  ExpectShares({.top_k = 1}, Weights({1}, 1.0));
+  ExpectShares({.top_k = 2}, Weights({1, 3}, 1.0));
+  ExpectShares({.top_k = 3, .seed = 3}, Weights({1, 3, 4}, 1.0));
+  ExpectShares({.top_k = 50}, Weights({0, 1, 2, 3, 4}, 1.0));
+}
+
+TEST(Sampler, TopPKeepsTheFewestThatReachTheProbability) {
+  // Probabilities: 0.3695 twice, 0.1359, 0.0825, 0.0184... of ids 1, 3, 4, 0, 2.
+  ExpectShares({.top_p = 0.3}, Weights({1}, 1.0));
+  ExpectShares({.top_p = 0.5}, Weights({1, 3}, 1.0));
+  ExpectShares({.top_p = 0.8}, Weights({1, 3, 4}, 1.0));
+  ExpectShares({.top_p = 1e-300}, Weights({1}, 1.0));
+  ExpectShares({.top_p = 0.99999}, Weights({0, 1, 2, 3, 4}, 1.0));
+}
+
+TEST(Sampler, TopPCountsWithinTopK) {
+  // Of ids 1, 3 and 4 the first two have 0.845 of the probability.
+  ExpectShares({.top_k = 3, .top_p = 0.84}, Weights({1, 3}, 1.0));
+  ExpectShares({.top_k = 3, .top_p = 0.85}, Weights({1, 3, 4}, 1.0));
+}
+
+TEST(Sampler, DependsOnSeedAndIndexAlone) {
+  Sampler one({.seed = 5});
+  Sampler same({.seed = 5});
+  Sampler other({.seed = 6});
+  int differences = 0;
+  for (std::int64_t i = 0; i < 100; ++i) {
+    const std::int32_t token = one.Choose(kLogits, i);
+    EXPECT_EQ(token, same.Choose(kLogits, i));
+    differences += token != other.Choose(kLogits, i) ? 1 : 0;
+  }
+  EXPECT_GT(differences, 10);
+  EXPECT_EQ(one.Choose(kLogits, 3), same.Choose(kLogits, 3));
+}
+
+TEST(Sampler, TakesExtremeLogits) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(Sampler({}).Choose(std::vector<float>{-kInfinity, 3e38f, -3e38f}, 0), 1);
+  EXPECT_EQ(Sampler({.temperature = 1e-300}).Choose(kLogits, 0) % 2, 1);
+  EXPECT_EQ(Sampler({}).Choose(std::vector<float>{7.0f}, 0), 0);
+}
+
+TEST(Sampler, RefusesLogitsThatAreNoNumbers) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto error = [](const std::vector<float>& logits) {
+    return ErrorOf<Error>([&] { Sampler({.temperature = 0.0}).Choose(logits, 0); });
+  };
+  EXPECT_EQ(error({1.0f, std::numeric_limits<float>::quiet_NaN()}), "the logit of token 1 is not a number");
+  EXPECT_EQ(error({1.0f, kInfinity}), "the largest logit is inf");
+  EXPECT_EQ(error({-kInfinity}), "the largest logit is -inf");
+}
+
+TEST(Sampler, RefusesOptionsOutOfRange) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto error = [](const SamplingOptions& options) { return ErrorOf<UsageError>([&] { Sampler{options}; }); };
+  for (const double temperature : {-1.0, nan, std::numeric_limits<double>::infinity()}) {
+    ExpectParts(error({.temperature = temperature}), {"temperature: found ", "accepted: 0"});
+  }
+  ExpectParts(error({.top_k = -1}), {"top_k: found -1"});
+  for (const double top_p : {0.0, -0.5, 1.5, nan}) ExpectParts(error({.top_p = top_p}), {"top_p: found "});
+}
+
+}  // namespace
+}  // namespace coat
