@@ -64,6 +64,7 @@ TEST(ShippedConfigs, AreAllThere) {
                        "tiny/tiny-coat-optimizer",
                        "tiny/tiny-fp8deepseek",
                        "tiny/tiny-fp8linear",
+                       "tiny/tiny-instructions-both",
                        "tiny/tiny-olmo2-coat-both",
                    }));
 }
