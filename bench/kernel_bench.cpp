@@ -383,7 +383,7 @@ void Mlp(Bench& b) {
   }
 }
 
-void AttentionOps(Bench& b) {
+void RopeOps(Bench& b) {
   const double of_rotated = 2.0 * 2.0 * 2.0 * kND;  // read and write queries and keys
   const TensorView table = b.Normal({kLength, kModel / kHeads});
   b.Bytes("RopeForward", of_rotated, [&] {
@@ -397,27 +397,50 @@ void AttentionOps(Bench& b) {
       RopeBackward(b.ctx, {.d_qkv = d_qkv, .table = table, .absmax = absmax, .heads = kHeads, .kv_heads = kHeads});
     };
   });
+}
+
+/// Attention of whole sequences, or within documents of `document` tokens where that is not 0.
+void AttentionOfDocuments(Bench& b, std::int64_t document) {
   const std::int64_t sequences = kTokens / kLength;
-  const double causal_product = static_cast<double>(kTokens) * kLength * kModel;  // one of two products, half masked
-  b.Flops("AttentionForward", 2 * causal_product, [&] {
-    const TensorView qkv = b.Normal({kTokens, 3 * kModel}, DType::kBF16);
+  const std::int64_t seen = document > 0 ? document : kLength;
+  const double product = static_cast<double>(kTokens) * static_cast<double>(seen) * kModel;  // one of two, half masked
+  const std::string suffix = document > 0 ? fmt::format(", documents of {}", document) : "";
+  const auto documents = [=, &b] {
+    if (document == 0) return ConstTensorView();
+    std::vector<std::int32_t> starts;
+    for (std::int64_t i = 0; i < kTokens; ++i) {
+      starts.push_back(static_cast<std::int32_t>(i % kLength / document * document));
+    }
+    const TensorView of_device = b.Tensor({kTokens}, DType::kI32);
+    b.ctx.Upload(starts.data(), of_device);
+    return ConstTensorView(of_device);
+  };
+  b.Flops("AttentionForward" + suffix, 2 * product, [&] {
     const TensorView out = b.Tensor({kTokens, kModel}, DType::kBF16);
-    const TensorView lse = b.Tensor({sequences, kHeads, kLength}, DType::kF32);
-    return
-        [=, &b] { AttentionForward(b.ctx, {.qkv = qkv, .out = out, .lse = lse, .heads = kHeads, .kv_heads = kHeads}); };
+    const AttentionForwardArgs args = {.qkv = b.Normal({kTokens, 3 * kModel}, DType::kBF16),
+                                       .out = out,
+                                       .lse = b.Tensor({sequences, kHeads, kLength}, DType::kF32),
+                                       .documents = documents(),
+                                       .heads = kHeads,
+                                       .kv_heads = kHeads};
+    return [=, &b] { AttentionForward(b.ctx, args); };
   });
-  b.Flops("AttentionBackward", 5 * causal_product, [&] {
+  b.Flops("AttentionBackward" + suffix, 5 * product, [&] {
     const TensorView qkv = b.Normal({kTokens, 3 * kModel}, DType::kBF16);
     const TensorView out = b.Tensor({kTokens, kModel}, DType::kBF16);
     const TensorView lse = b.Tensor({sequences, kHeads, kLength}, DType::kF32);
-    const TensorView d_out = b.Normal({kTokens, kModel}, DType::kBF16);
-    const TensorView d_qkv = b.Tensor({kTokens, 3 * kModel}, DType::kBF16);
-    AttentionForward(b.ctx, {.qkv = qkv, .out = out, .lse = lse, .heads = kHeads, .kv_heads = kHeads});
-    return [=, &b] {
-      AttentionBackward(
-          b.ctx,
-          {.qkv = qkv, .out = out, .lse = lse, .d_out = d_out, .d_qkv = d_qkv, .heads = kHeads, .kv_heads = kHeads});
-    };
+    const ConstTensorView starts = documents();
+    AttentionForward(b.ctx,
+                     {.qkv = qkv, .out = out, .lse = lse, .documents = starts, .heads = kHeads, .kv_heads = kHeads});
+    const AttentionBackwardArgs args = {.qkv = qkv,
+                                        .out = out,
+                                        .lse = lse,
+                                        .d_out = b.Normal({kTokens, kModel}, DType::kBF16),
+                                        .d_qkv = b.Tensor({kTokens, 3 * kModel}, DType::kBF16),
+                                        .documents = starts,
+                                        .heads = kHeads,
+                                        .kv_heads = kHeads};
+    return [=, &b] { AttentionBackward(b.ctx, args); };
   });
 }
 
@@ -606,7 +629,8 @@ int main(int argc, char** argv) {
   }
   coat::Quantization(bench);
   coat::Mlp(bench);
-  coat::AttentionOps(bench);
+  coat::RopeOps(bench);
+  for (const std::int64_t document : {0, 2048, 512}) coat::AttentionOfDocuments(bench, document);
   coat::Ends(bench);
   coat::Optimizers(bench);
   coat::Products(bench);

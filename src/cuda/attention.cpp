@@ -1,12 +1,15 @@
 #include "ops/attention.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 
+#include "cuda/attention_choice.h"
 #include "cuda/attention_cudnn.h"
 #include "cuda/attention_extents.h"
 #include "cuda/attention_plain.h"
 #include "cuda/device.h"
+#include "cuda/document_attention.h"
 
 namespace coat::cuda {
 
@@ -22,15 +25,26 @@ AttentionExtents ExtentsOf(const Args& args) {
           .head_size = args.out.shape()[1] / args.heads};
 }
 
-/// Whether cuDNN computes it. Its kernels read and write 16 bytes at a time, and know no documents.
+enum class Kernels { kCudnn, kDocument, kPlain };
+
+/// Which kernels compute it. Those on tensor cores read and write 16 bytes at a time; cuDNN's know no documents.
 template <class Args>
-bool IsForCudnn(const CudaDevice& device, const Args& args, const AttentionExtents& extents,
-                std::initializer_list<const void*> data) {
-  if (args.documents || args.qkv.dtype() != DType::kBF16 || !CudnnAttention::Takes(device, extents)) return false;
-  for (const void* address : data) {
-    if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) return false;
+Kernels KernelsFor(CudaDevice& device, const Args& args, const AttentionExtents& extents,
+                   std::initializer_list<const void*> data) {
+  AttentionChoice& choice = device.Get<AttentionChoice>();
+  const auto is_aligned = [](const void* address) { return reinterpret_cast<std::uintptr_t>(address) % 16 == 0; };
+  if (args.qkv.dtype() == DType::kBF16 && std::all_of(data.begin(), data.end(), is_aligned)) {
+    if (!args.documents && CudnnAttention::Takes(device, extents)) {
+      choice.Note("cuDNN's");
+      return Kernels::kCudnn;
+    }
+    if (args.documents && DocumentAttentionTakes(args.qkv.dtype(), extents)) {
+      choice.Note("our own tensor-core");
+      return Kernels::kDocument;
+    }
   }
-  return true;
+  choice.Note("our own plain");
+  return Kernels::kPlain;
 }
 
 }  // namespace
@@ -39,10 +53,13 @@ void AttentionForward(Context& ctx, const AttentionForwardArgs& args) {
   CudaDevice& device = DeviceOf(ctx);
   const AttentionExtents extents = ExtentsOf(args);
   if (extents.tokens() == 0) return;
-  if (IsForCudnn(device, args, extents, {args.qkv.data(), args.out.data()})) {
-    device.Get<CudnnAttention>().Forward(args, extents);
-  } else {
-    PlainAttentionForward(device, args, extents);
+  switch (KernelsFor(device, args, extents, {args.qkv.data(), args.out.data()})) {
+    case Kernels::kCudnn:
+      return device.Get<CudnnAttention>().Forward(args, extents);
+    case Kernels::kDocument:
+      return DocumentAttentionForward(device, args, extents);
+    case Kernels::kPlain:
+      return PlainAttentionForward(device, args, extents);
   }
 }
 
@@ -50,10 +67,13 @@ void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args) {
   CudaDevice& device = DeviceOf(ctx);
   const AttentionExtents extents = ExtentsOf(args);
   if (extents.tokens() == 0) return;
-  if (IsForCudnn(device, args, extents, {args.qkv.data(), args.out.data(), args.d_out.data(), args.d_qkv.data()})) {
-    device.Get<CudnnAttention>().Backward(args, extents);
-  } else {
-    PlainAttentionBackward(device, args, extents);
+  switch (KernelsFor(device, args, extents, {args.qkv.data(), args.out.data(), args.d_out.data(), args.d_qkv.data()})) {
+    case Kernels::kCudnn:
+      return device.Get<CudnnAttention>().Backward(args, extents);
+    case Kernels::kDocument:
+      return DocumentAttentionBackward(device, args, extents);
+    case Kernels::kPlain:
+      return PlainAttentionBackward(device, args, extents);
   }
 }
 

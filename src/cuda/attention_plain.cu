@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "cuda/attention_layout.cuh"
 #include "cuda/attention_rows.cuh"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
@@ -20,50 +21,11 @@ namespace {
 constexpr int kThreads = kAttentionThreads;
 constexpr int kWarps = kAttentionWarps;
 
-/// Where things are, for both directions; d_qkv has qkv's layout, d_out has out's.
-struct Layout {
-  AttentionExtents extents;
-  float scale;
-  const std::int32_t* documents;  // [N], or null
-
-  /// The first key that a query sees.
-  __device__ std::int64_t FirstKey(std::int64_t sequence, std::int64_t position) const {
-    if (documents == nullptr) return 0;
-    const std::int64_t start = documents[sequence * extents.positions + position];
-    return start < 0 ? 0 : min(start, position);
-  }
-
-  __device__ std::int64_t group() const { return extents.heads / extents.kv_heads; }
-  /// Elements of qkv before a position's columns.
-  __device__ std::int64_t Qkv(std::int64_t sequence, std::int64_t position, std::int64_t column) const {
-    return (sequence * extents.positions + position) * extents.width() + column;
-  }
-  __device__ std::int64_t Out(std::int64_t sequence, std::int64_t position, std::int64_t head) const {
-    return (sequence * extents.positions + position) * extents.out_width() + head * extents.head_size;
-  }
-  __device__ std::int64_t Lse(std::int64_t sequence, std::int64_t position, std::int64_t head) const {
-    return (sequence * extents.heads + head) * extents.positions + position;
-  }
-  __device__ std::int64_t key_column(std::int64_t kv_head) const {
-    return (extents.heads + kv_head) * extents.head_size;
-  }
-  __device__ std::int64_t value_column(std::int64_t kv_head) const {
-    return (extents.heads + extents.kv_heads + kv_head) * extents.head_size;
-  }
-};
-
-/// ln(sum) of a sum of exponentials, at least 1; NaN for a sum that is NaN or infinite.
-__device__ float LogOfSum(float sum) {
-  constexpr float kLn2 = 0.693147181f;
-  const float zero_or_nan = sum - sum;
-  return Log2(sum) * kLn2 + zero_or_nan;
-}
-
 /// A block takes one query of one head. Keys and values come from the second-level cache once a query: 2 K T bytes
 /// times the type's size, half of them hidden by the mask.
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kThreads, 2)
-    ForwardKernel(const T* __restrict__ qkv, T* __restrict__ out, float* __restrict__ lse, Layout layout) {
+    ForwardKernel(const T* __restrict__ qkv, T* __restrict__ out, float* __restrict__ lse, AttentionLayout layout) {
   extern __shared__ float query[];
   __shared__ float weights[kTile];
   const AttentionExtents& x = layout.extents;
@@ -87,17 +49,11 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-/// exp(score - lse), at most 1: a score may exceed lse by a rounding.
-__device__ float Probability(float score, float lse) {
-  const float logarithm = score - lse;
-  return Exp(logarithm > 0.0f ? 0.0f : logarithm);
-}
-
 /// A block takes one query of one head and sums its gradient over the keys it sees; as ForwardKernel.
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kThreads, 2)
     QueryGradientKernel(const T* __restrict__ qkv, const T* __restrict__ out, const float* __restrict__ lse,
-                        const T* __restrict__ d_out, T* __restrict__ d_qkv, Layout layout) {
+                        const T* __restrict__ d_out, T* __restrict__ d_qkv, AttentionLayout layout) {
   extern __shared__ float rows[];
   __shared__ float weights[kTile];
   const AttentionExtents& x = layout.extents;
@@ -139,8 +95,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 /// How many of the `count` queries from `first` on see the key at `position`, by a block: those of its document, which
 /// are the first of them.
-__device__ int QueriesThatSee(const Layout& layout, std::int64_t sequence, std::int64_t position, std::int64_t first,
-                              int count) {
+__device__ int QueriesThatSee(const AttentionLayout& layout, std::int64_t sequence, std::int64_t position,
+                              std::int64_t first, int count) {
   if (layout.documents == nullptr) return count;
   const int query = static_cast<int>(threadIdx.x);
   return __syncthreads_count(query < count && layout.FirstKey(sequence, first + query) <= position);
@@ -151,7 +107,7 @@ __device__ int QueriesThatSee(const Layout& layout, std::int64_t sequence, std::
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kThreads, 2)
     KeyGradientKernel(const T* __restrict__ qkv, const T* __restrict__ out, const float* __restrict__ lse,
-                      const T* __restrict__ d_out, T* __restrict__ d_qkv, Layout layout) {
+                      const T* __restrict__ d_out, T* __restrict__ d_qkv, AttentionLayout layout) {
   extern __shared__ float rows[];
   __shared__ float probabilities[kTile];
   __shared__ float d_scores[kTile];
@@ -202,7 +158,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-Layout LayoutOf(const AttentionExtents& extents, ConstTensorView documents) {
+AttentionLayout LayoutOf(const AttentionExtents& extents, ConstTensorView documents) {
   return {extents, static_cast<float>(1.0 / std::sqrt(static_cast<double>(extents.head_size))),
           documents ? documents.As<std::int32_t>() : nullptr};
 }

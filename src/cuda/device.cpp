@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "cuda/attention_choice.h"
 #include "cuda/cublaslt.h"
 #include "cuda/cudnn_library.h"
 #include "cuda/gemm_plans.h"
@@ -226,8 +227,14 @@ std::string CudaDevice::ImportTuning(std::string_view text) {
 }
 
 std::string CudaDevice::DescribeTuning() const {
-  const auto plans = parts_.find(std::type_index(typeid(GemmPlans)));
-  return plans == parts_.end() ? "" : static_cast<const GemmPlans*>(plans->second.get())->Describe();
+  std::string text;
+  if (const auto plans = parts_.find(std::type_index(typeid(GemmPlans))); plans != parts_.end()) {
+    text = static_cast<const GemmPlans*>(plans->second.get())->Describe();
+  }
+  if (const auto choice = parts_.find(std::type_index(typeid(AttentionChoice))); choice != parts_.end()) {
+    text += (text.empty() ? "" : "; ") + static_cast<const AttentionChoice*>(choice->second.get())->Describe();
+  }
+  return text;
 }
 
 void CudaDevice::DropRecordings() noexcept {

@@ -84,6 +84,11 @@ std::vector<NamedConfig> Recipes() {
     UseCoatActivations(c);
     c.activation_checkpointing = ActivationCheckpointing::kWholeLayer;
   });
+  add("documents", [](TrainConfig& c) { c.data.generate_doc_lengths = true; });
+  add("f32_documents", [](TrainConfig& c) {
+    c.precision = Precision::kFp32;
+    c.data.generate_doc_lengths = true;
+  });
   return recipes;
 }
 
@@ -131,14 +136,30 @@ class Training {
         if (i > 0) labels[i - 1] = symbol_;
       }
       labels.back() = -100;
-      loss += engine_.TrainMicroBatch(ids, labels, sequences, {.loss = of_each, .z = 1e-4 * of_each}, micro_batch == 0)
-                  .cross_entropy;
+      const LossWeights weights = {.loss = of_each, .z = 1e-4 * of_each};
+      loss +=
+          engine_.TrainMicroBatch(ids, labels, sequences, weights, micro_batch == 0, DocumentsOf(ids)).cross_entropy;
     }
     const ClippingResult gradients =
         engine_.MeasureGradients({.max_norm = config_.max_grad_norm, .max_norm_ratio = config_.max_grad_norm_ratio});
     EXPECT_EQ(gradients.first_non_finite, "") << "step " << step_;
     engine_.Update(config_.optimizer.learning_rate * std::min(1.0, static_cast<double>(step_) / 20.0), step_);
     return loss * of_each;
+  }
+
+  /// A document ends with every symbol that 23 divides, where the configuration has documents.
+  std::vector<std::int32_t> DocumentsOf(const std::vector<std::int32_t>& ids) const {
+    std::vector<std::int32_t> documents;
+    if (!config_.data.generate_doc_lengths) return documents;
+    const std::int64_t length = config_.model.max_sequence_length;
+    std::int32_t start = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto position = static_cast<std::int32_t>(static_cast<std::int64_t>(i) % length);
+      if (position == 0) start = 0;
+      documents.push_back(start);
+      if (ids[i] % 23 == 0) start = position + 1;
+    }
+    return documents;
   }
 
   TrainConfig config_;
