@@ -105,12 +105,12 @@ class OptimizerFile {
         fail(fmt::format("found {}; accepted: step, exp_avg, exp_avg_sq, grad_norm_exp_avg", Quoted(key)));
       }
     }
-    const bool is_first = optimizer.gradient_norms.empty();
     if (moments.empty()) fail("no exp_avg");
-    if (!is_first && moments.size() * (optimizer.gradient_norms.size() + 1) != optimizer.moments.size()) {
+    if (moments.size() * (optimizer.gradient_norms.size() + 1) != optimizer.moments.size()) {
       fail("other moments than those of the parameters before it");
     }
-    if (is_first) optimizer.updates = updates;
+    if (optimizer.gradient_norms.empty()) optimizer.updates = updates;
+    if (updates < 0) fail("no step");
     if (updates != optimizer.updates) fail(fmt::format("step {}; that of others is {}", updates, optimizer.updates));
     optimizer.gradient_norms.push_back(norm);
   }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+
 #include "base/error.h"
 #include "convert/torch_writer.h"
 #include "tests/support/error_of.h"
@@ -36,20 +39,22 @@ struct Said {
 
 class TorchFileTest : public testing::Test {
  protected:
+  static std::string PickleOf(const Said& said) {
+    return "\x80\x02}X\x01\x00\x00\x00"s
+           "xctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00"s
+           "storagectorch\n" +
+           said.storage_class + "\nX\x01\x00\x00\x00"s + said.storage +
+           "X\x03\x00\x00\x00"s
+           "cpu" +
+           Number(said.elements) + "tQ" + Number(said.offset) + said.shape + said.strides + "\x89}tRs.";
+  }
+
   /// An archive with a tensor "x" on a storage of 24 bytes.
   std::string Archive(const Said& said, const std::string& byte_order = "little") const {
-    std::string pickle =
-        "\x80\x02}X\x01\x00\x00\x00"s
-        "xctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00"s
-        "storagectorch\n" +
-        said.storage_class + "\nX\x01\x00\x00\x00"s + said.storage +
-        "X\x03\x00\x00\x00"s
-        "cpu" +
-        Number(said.elements) + "tQ" + Number(said.offset) + said.shape + said.strides + "\x89}tRs.";
     const std::string path = folder_.File("x.pt");
     std::filesystem::remove(path);
     ZipWriter zip(path);
-    zip.Add("any/data.pkl", pickle);
+    zip.Add("any/data.pkl", PickleOf(said));
     zip.Add("any/byteorder", byte_order);
     zip.Add("any/data/0", std::string(24, 'a'));
     zip.Finish();
@@ -125,6 +130,37 @@ TEST_F(TorchFileTest, RefusesShapesAndStridesThatAreNoMatrix) {
   const std::string huge = "\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40"s;
   ExpectRefused({.shape = "(" + huge + huge + "t"}, "the shape [4611686018427387904, 4611686018427387904]");
   ExpectRefused({.shape = "N"}, "not made of a storage, an offset, a shape and strides");
+}
+
+TEST_F(TorchFileTest, RefusesOrReadsItsOwnBytesWhenAPickleChanges) {
+  const std::string pickle = PickleOf({});
+  std::string good = folder_.Read(Archive({}));
+  good.replace(good.find("PK\x01\x02") + 16, 4, "\0\0\0\0"s);  // of the pickle's checksum: none
+  const std::size_t begin = good.find(pickle);
+  std::mt19937 generator(1);
+  int read = 0;
+  for (int round = 0; round < 1000; ++round) {
+    std::string bytes = good;
+    for (unsigned i = 0; i <= generator() % 2; ++i) {
+      bytes[begin + generator() % pickle.size()] = static_cast<char>(generator());
+    }
+    const std::string path = folder_.Write("x.pt", bytes);
+    try {
+      const TorchFile file(path);
+      if (file.root().kind != PickleValue::Kind::kDict) continue;
+      for (std::size_t i = 1; i < file.root().items.size(); i += 2) {
+        const TorchTensor tensor = file.Tensor(*file.root().items[i], "x");
+        const std::span<const std::byte> bytes = file.Bytes(tensor);
+        EXPECT_LE(bytes.size(), 24u);
+        EXPECT_TRUE(std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{'a'}; }));
+        ++read;
+      }
+    } catch (const IoError& error) {
+      EXPECT_NE(std::string_view(error.what()).find("x.pt: "), std::string_view::npos) << error.what();
+    }
+  }
+  EXPECT_GT(read, 10);
+  EXPECT_LT(read, 900);
 }
 
 TEST_F(TorchFileTest, RefusesWhatIsNoTensor) {

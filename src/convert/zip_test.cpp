@@ -62,19 +62,17 @@ TEST_F(Zip, RefusesEveryTruncation) {
 
 TEST_F(Zip, RefusesOrReadsRightWhenAByteChanges) {
   for (std::size_t at = 0; at < bytes_.size(); ++at) {
-    for (const char flip : {'\x01', '\x80'}) {
-      std::string bytes = bytes_;
-      bytes[at] ^= flip;
-      folder_.Write("bad", bytes);
-      try {
-        const ZipReader zip(folder_.File("bad"));
-        for (const ZipEntry& entry : zip.entries()) {
-          const std::string text = TextOf(zip, entry.name);
-          EXPECT_TRUE(text == "first" || text == "third" || text.empty() || entry.crc32 == 0) << at << text;
-        }
-      } catch (const IoError& error) {
-        EXPECT_NE(std::string_view(error.what()).find("/bad: "), std::string_view::npos) << error.what();
+    std::string bytes = bytes_;
+    bytes[at] ^= at % 2 == 0 ? '\x01' : '\x80';
+    folder_.Write("bad", bytes);
+    try {
+      const ZipReader zip(folder_.File("bad"));
+      for (const ZipEntry& entry : zip.entries()) {
+        const std::string text = TextOf(zip, entry.name);
+        EXPECT_TRUE(text == "first" || text == "third" || text.empty() || entry.crc32 == 0) << at << text;
       }
+    } catch (const IoError& error) {
+      EXPECT_NE(std::string_view(error.what()).find("/bad: "), std::string_view::npos) << error.what();
     }
   }
 }
