@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -87,15 +88,15 @@ class OptimizerFile {
     };
     if (state.kind != Kind::kDict) fail("no dict");
     float norm = 0.0f;
-    std::int64_t updates = -1;
+    std::optional<std::int64_t> step;
     std::set<std::string> moments;
     for (std::size_t i = 0; i < state.items.size(); i += 2) {
       const std::string& key = state.items[i]->text;
       const PickleValue& value = *state.items[i + 1];
       if (key == "step") {
-        const double step = Number(value, parameter.name);
-        if (!(step >= 0.0 && step <= 0x1p53) || step != std::floor(step)) fail(fmt::format("step {}", step));
-        updates = static_cast<std::int64_t>(step);
+        const double number = Number(value, parameter.name);
+        if (!(number >= 0.0 && number <= 0x1p53) || number != std::floor(number)) fail(fmt::format("step {}", number));
+        step = static_cast<std::int64_t>(number);
       } else if (key == "grad_norm_exp_avg") {
         norm = static_cast<float>(Number(value, parameter.name));
       } else if (key == "exp_avg" || key == "exp_avg_sq") {
@@ -109,8 +110,9 @@ class OptimizerFile {
     if (moments.size() * (optimizer.gradient_norms.size() + 1) != optimizer.moments.size()) {
       fail("other moments than those of the parameters before it");
     }
+    if (!step && moments.contains("exp_avg_sq")) fail("no step");
+    const std::int64_t updates = step.value_or(0);  // LionW keeps none, and has no use for it
     if (optimizer.gradient_norms.empty()) optimizer.updates = updates;
-    if (updates < 0) fail("no step");
     if (updates != optimizer.updates) fail(fmt::format("step {}; that of others is {}", updates, optimizer.updates));
     optimizer.gradient_norms.push_back(norm);
   }

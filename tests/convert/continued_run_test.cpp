@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <random>
 
@@ -102,6 +103,18 @@ TEST_F(ContinuedRun, LeavesTheRunBehindWhenTold) {
   ExpectParts(exported.out, {"not taken over: " + folder_.File("run/step4/optim.safetensors")});
 }
 
+TEST_F(ContinuedRun, TakesTheStateOfLionW) {
+  if (!MakeNative("lionw")) GTEST_SKIP() << "no torch";
+  ASSERT_EQ(RunCoat({"convert", folder_.File("native"), folder_.File("model")}).exit_code, 0);
+  const Outcome outcome = Run("more", {"--load_path=" + folder_.File("model"), "--optimizer.name=lionw"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const SafetensorsReader before(folder_.File("run/step4/optim.safetensors"));
+  const SafetensorsReader after(folder_.File("model/optim.safetensors"));
+  EXPECT_FALSE(after.Contains("transformer.wte.weight.exp_avg_sq"));
+  EXPECT_TRUE(std::ranges::equal(before.Bytes("transformer.wte.weight.exp_avg"),
+                                 after.Bytes("transformer.wte.weight.exp_avg")));
+}
+
 TEST_F(ContinuedRun, RefusesStatesOfAnotherOptimizerOrModel) {
   const auto expect = [&](const std::string& form, std::string_view part) {
     if (!MakeNative(form)) GTEST_SKIP() << "no torch";
@@ -112,6 +125,7 @@ TEST_F(ContinuedRun, RefusesStatesOfAnotherOptimizerOrModel) {
   expect("fp8", "found \"scale_exp_avg\"; accepted: step, exp_avg, exp_avg_sq, grad_norm_exp_avg");
   expect("unequal", "that of others is 5");
   expect("missing", "no state of \"transformer.wte.weight\"");
+  expect("stepless", "the state of \"transformer.wte.weight\": no step");
   expect("shape", "is a FloatStorage [8192]; expected a FloatStorage [128, 64]");
 }
 

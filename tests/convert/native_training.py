@@ -2,7 +2,7 @@
 
 Writes OUT/model.pt, optim.pt and train.pt from a checkpoint with float32 moments (model.safetensors, optim.safetensors,
 train.json). The states of the optimizer have names (FORM fsdp) or, as under DDP, numbers (FORM ddp); some are spoiled:
-fp8, unequal, missing, shape. Exit code 77: torch, numpy or safetensors is not there.
+fp8, unequal, missing, stepless, shape; lionw has the states of another optimizer. Exit code 77: torch, numpy or safetensors is not there.
 """
 import json
 import pathlib
@@ -53,6 +53,10 @@ elif form == "unequal":
     state[first]["step"] += 1
 elif form == "missing":
     del state[first]
+elif form == "stepless":
+    del state[first]["step"]
+elif form == "lionw":  # as OLMo's LionW keeps it
+    state = {name: {"exp_avg": entry["exp_avg"]} for name, entry in state.items()}
 elif form == "shape":
     state[first]["exp_avg"] = state[first]["exp_avg"].flatten()
 else:
