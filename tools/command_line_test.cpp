@@ -25,8 +25,8 @@ const std::string kTinyConfig = COAT_SOURCE_DIR "/configs/tiny/tiny-coat-both.ya
 
 TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
   ExpectParts(RunCoat({"--help"}).out,
-              {"train", "plan", "config", "tokenize", "convert", "generate", "info", "Exit codes"});
-  for (const char* command : {"train", "plan", "config", "tokenize", "convert", "generate", "info"}) {
+              {"train", "eval", "plan", "config", "tokenize", "convert", "generate", "info", "Exit codes"});
+  for (const char* command : {"train", "eval", "plan", "config", "tokenize", "convert", "generate", "info"}) {
     const Outcome outcome = RunCoat({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -44,7 +44,7 @@ TEST(CommandLine, RefusesWhatItDoesNotKnowAndNamesTheNearest) {
 }
 
 TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
-  for (const char* command : {"train", "plan", "config"}) ExpectError(RunCoat({command}), 2, {"is missing"});
+  for (const char* command : {"train", "eval", "plan", "config"}) ExpectError(RunCoat({command}), 2, {"is missing"});
   ExpectError(RunCoat({"train", "a.yaml", "b.yaml"}), 2, {"b.yaml: unexpected argument"});
   ExpectError(RunCoat({"train", "a.yaml", "--stop_at", "10"}), 2, {"10: unexpected argument", "in one piece"});
   ExpectError(RunCoat({"train", "a.yaml", "--threads=0"}), 2, {"--threads"});
@@ -54,6 +54,20 @@ TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
               {"gpt2", "accepted: bytes, or the path"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--dtype", "int8"}), 2, {"int8; accepted: uint16, uint32"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
+}
+
+TEST(CommandLine, TokenizesRequests) {
+  const TempDir folder;
+  const std::string line = R"({"doc_id":0,"idx":0,"label":0,"request":{"context":"Q","continuation":" a"}})";
+  const std::string input = folder.Write("in.jsonl", line + "\n");
+  const std::string output = folder.File("out.jsonl");
+  const Outcome outcome = RunCoat({"tokenize", "--requests", input, output});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "1 request in " + output + "\n");
+  ExpectParts(folder.Read("out.jsonl"), {R"("context_ids":[81],"continuation_ids":[32,97])"});
+  ExpectError(RunCoat({"tokenize", "--requests", input, output}), 1, {"out.jsonl"});
+  ExpectError(RunCoat({"tokenize", "--requests", input}), 2, {"found 1 file; accepted: a request file and the file"});
+  ExpectError(RunCoat({"tokenize", "--requests", input, output, "--dtype=uint16"}), 2, {"--dtype", "for token files"});
 }
 
 TEST(CommandLine, ConvertRefusesWhatItCannotWriteOrWouldLose) {
@@ -86,7 +100,7 @@ TEST(CommandLine, NamesTheWordsThatAnOptionTakes) {
 TEST(CommandLine, NamesTheKeyThatAConfigurationGetsWrong) {
   const TempDir folder;
   const std::string path = folder.Write("run.yaml", "run_name: x\nmodel:\n  d_modle: 64\n");
-  for (const char* command : {"train", "plan", "config"}) {
+  for (const char* command : {"train", "eval", "plan", "config"}) {
     ExpectError(RunCoat({command, path}), 2, {path + ":3", "model.d_modle", "d_model"});
     ExpectError(RunCoat({command, folder.File("none.yaml")}), 2, {"none.yaml", "No such file"});
   }

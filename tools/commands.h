@@ -65,9 +65,10 @@ struct TokenizeArguments {
   std::optional<std::int64_t> shard_bytes;
   double validation_fraction = 0;
   std::string validation_file;
+  bool requests = false;  // the one input is a request file, and gets token ids
   bool overwrite = false;
 };
-/// Makes token files from text, and prints how much there was.
+/// Makes token files from text, or a request file with token ids from one without, and prints how much there was.
 int RunTokenizeCommand(const TokenizeArguments& arguments);
 
 struct ConvertArguments {

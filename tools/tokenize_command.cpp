@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "data/tokenize.h"
+#include "data/tokenize_requests.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "train/console.h"
@@ -47,9 +48,25 @@ TokenType TypeOf(const std::optional<std::string>& dtype, const Tokenizer& token
   throw UsageError(fmt::format("--dtype: found {}; accepted: uint16, uint32", *dtype));
 }
 
+int RunOnRequests(const TokenizeArguments& arguments) {
+  if (arguments.files.size() != 2) {
+    throw UsageError(fmt::format("tokenize --requests: found {}; accepted: a request file and the file to write",
+                                 Count(static_cast<std::int64_t>(arguments.files.size()), "file")));
+  }
+  if (arguments.dtype || arguments.eos_token_id || arguments.shard_bytes || !arguments.validation_file.empty()) {
+    throw UsageError("tokenize --requests: --dtype, --eos_token_id, --shard_size and --validation are for token files");
+  }
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(arguments.tokenizer);
+  const std::int64_t requests =
+      TokenizeRequests(arguments.files.front(), arguments.files.back(), arguments.overwrite, *tokenizer);
+  Print(fmt::format("{} in {}\n", Count(requests, "request"), arguments.files.back()));
+  return kExitSuccess;
+}
+
 }  // namespace
 
 int RunTokenizeCommand(const TokenizeArguments& arguments) {
+  if (arguments.requests) return RunOnRequests(arguments);
   if (arguments.files.size() < 2) {
     throw UsageError("tokenize: expected at least one input file and, last, the output file; see coat tokenize --help");
   }

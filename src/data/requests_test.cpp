@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "data/tokenize_requests.h"
 #include "tests/support/error_of.h"
 #include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
@@ -79,6 +82,34 @@ TEST_F(Requests, TakeTokenIdsBeforeText) {
   EXPECT_EQ(set.requests[0].tokens, (Ids{1, 2, 3, 255}));
   EXPECT_EQ(set.requests[0].predicted, 1);
   EXPECT_EQ(set.requests[0].characters, 1);
+}
+
+TEST_F(Requests, AreTheSameOnceTokenized) {
+  const std::string text = Line(0, 1, "1", "Q:", " \xC3\xA9t\xE2\x82\xAC") + Line(0, 0, "1", "Q:", " no");
+  const std::string input = folder_.Write("text.jsonl", text);
+  const std::unique_ptr<Tokenizer> bytes = OpenTokenizer("bytes");
+  EXPECT_EQ(TokenizeRequests(input, folder_.File("ids.jsonl"), /*overwrite=*/false, *bytes), 2);
+  const RequestSet of_text = Read(text);
+  options_.tokenizer = "none";
+  const RequestSet of_ids = Read(folder_.Read("ids.jsonl"));
+  ASSERT_EQ(of_ids.requests.size(), of_text.requests.size());
+  for (std::size_t i = 0; i < of_text.requests.size(); ++i) {
+    EXPECT_EQ(of_ids.requests[i].tokens, of_text.requests[i].tokens);
+    EXPECT_EQ(of_ids.requests[i].predicted, of_text.requests[i].predicted);
+    EXPECT_EQ(of_ids.requests[i].bytes, of_text.requests[i].bytes);
+  }
+  EXPECT_EQ(TokenizeRequests(folder_.File("ids.jsonl"), input, /*overwrite=*/true, *bytes), 2);
+  EXPECT_EQ(folder_.Read("text.jsonl"), folder_.Read("ids.jsonl"));
+}
+
+TEST_F(Requests, AreNotTokenizedIfOneIsBroken) {
+  const std::string input = folder_.Write("text.jsonl", Line(0, 0, "0") + "{}\n");
+  const std::unique_ptr<Tokenizer> bytes = OpenTokenizer("bytes");
+  const std::string output = folder_.File("ids.jsonl");
+  ExpectParts(ErrorOf([&] { TokenizeRequests(input, output, false, *bytes); }), {"text.jsonl:2: the field request"});
+  ExpectParts(ErrorOf([&] { TokenizeRequests(folder_.Write("none", "\n"), output, false, *bytes); }),
+              {"none: holds no requests"});
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"text.jsonl", "none"}));
 }
 
 TEST_F(Requests, LoseTheBeginningOfAContextThatDoesNotFit) {
