@@ -1,5 +1,6 @@
 // Models converted to Hugging Face directories and back: names, bytes, types, logits.
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -123,6 +124,21 @@ TEST_F(Convert, ShardsHoldNoMoreThanAsked) {
     const SafetensorsReader shard(File("hf/" + file.get<std::string>()));
     EXPECT_TRUE(shard.Contains(name));
     EXPECT_LE(shard.tensors().back().end, 20000u);
+  }
+}
+
+TEST_F(Convert, TellsHowFarItIs) {
+  const Model model = OpenCheckpoint(Checkpoint(TinyOlmo(), GoldenWeights()));
+  using Write = ConversionResult (*)(const Model&, const std::string&, const WriteOptions&);
+  for (const Write write : {WriteHf, WriteCheckpoint, WriteOlmo}) {
+    std::vector<std::int64_t> done;
+    write(model, File("out"), {.if_exists = IfExists::kReplace, .progress = [&](std::int64_t now, std::int64_t total) {
+                                 EXPECT_EQ(total, 589824);
+                                 done.push_back(now);
+                               }});
+    EXPECT_TRUE(std::ranges::is_sorted(done));
+    EXPECT_GE(done.size(), model.tensors.size());
+    EXPECT_EQ(done.back(), 589824);
   }
 }
 
