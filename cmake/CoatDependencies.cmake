@@ -1,7 +1,7 @@
 # Everything comes from the system; nothing is fetched. scripts/install_packages.sh installs it on Debian.
 #
-# fmt, yaml-cpp, zlib, zstd and GoogleTest are linked statically, and with CUDA OpenBLAS too: programs are built where a
-# compiler is and run where a GPU is.
+# fmt, yaml-cpp, zlib, zstd, protobuf and GoogleTest are linked statically, and with CUDA OpenBLAS too: programs are built
+# where a compiler is and run where a GPU is.
 find_package(fmt REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_library(COAT_YAML_CPP_LIBRARY libyaml-cpp.a REQUIRED)
@@ -11,6 +11,8 @@ find_package(ZLIB REQUIRED)
 find_path(COAT_ZSTD_INCLUDE zstd.h REQUIRED)
 find_library(COAT_ZSTD_LIBRARY libzstd.a REQUIRED)
 find_package(CLI11 REQUIRED)
+set(Protobuf_USE_STATIC_LIBS ON)
+find_package(Protobuf REQUIRED)
 
 add_library(coat_blas INTERFACE)
 if(COAT_BLAS STREQUAL "openblas")

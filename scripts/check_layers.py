@@ -13,6 +13,7 @@ ALLOWED = {
     "cuda": ["base", "numerics", "ops"],
     "config": ["base"],
     "data": ["base"],
+    "tensorboard": ["base"],
     "checkpoint": ["base", "config"],
     "recipes": ["base", "config"],
     "nn": ["base", "config", "numerics", "ops", "recipes"],
@@ -20,8 +21,9 @@ ALLOWED = {
     "convert": ["base", "config", "checkpoint", "nn", "models"],
     "optim": ["base", "config", "numerics", "ops", "recipes", "nn"],
     "generate": ["base", "config", "numerics", "recipes", "nn", "models"],
-    "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "cuda"],
-    "tools": ["base", "config", "data", "checkpoint", "convert", "generate", "train", "cpu", "cuda"],
+    "train": ["base", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "tensorboard", "cuda"],
+    "report": ["base", "config", "train"],
+    "tools": ["base", "config", "data", "checkpoint", "convert", "generate", "train", "report", "cpu", "cuda"],
     "tests": None,  # anything
     "bench": None,
 }
@@ -29,6 +31,7 @@ ALLOWED = {
 ONLY_IN = {
     r"yaml-cpp/": r"src/config/yaml\w*\.cpp",
     r"CLI/": r"tools/main\.cpp",
+    r".*\.pb\.h$|google/protobuf": r"src/tensorboard/event_file\.cpp",
     r"nlohmann/": r".*\.cpp",
     r"gtest/": r".*_test\.cpp|tests/.*|src/.*/(\w+_testing|example_\w+)\.h",
     r"benchmark/": r"bench/.*\.cpp",

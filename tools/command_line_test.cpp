@@ -25,8 +25,8 @@ const std::string kTinyConfig = COAT_SOURCE_DIR "/configs/tiny/tiny-coat-both.ya
 
 TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
   ExpectParts(RunCoat({"--help"}).out,
-              {"train", "eval", "plan", "config", "tokenize", "convert", "generate", "info", "Exit codes"});
-  for (const char* command : {"train", "eval", "plan", "config", "tokenize", "convert", "generate", "info"}) {
+              {"train", "eval", "plan", "config", "tokenize", "convert", "generate", "report", "info", "Exit codes"});
+  for (const char* command : {"train", "eval", "plan", "config", "tokenize", "convert", "generate", "report", "info"}) {
     const Outcome outcome = RunCoat({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -35,7 +35,8 @@ TEST(CommandLine, HelpOfEveryCommandHasAnExample) {
 }
 
 TEST(CommandLine, RefusesWhatItDoesNotKnowAndNamesTheNearest) {
-  ExpectError(RunCoat({}), 2, {"a command is missing", "train, eval, plan, config, tokenize, convert, generate, info"});
+  ExpectError(RunCoat({}), 2,
+              {"a command is missing", "train, eval, plan, config, tokenize, convert, generate, report, info"});
   ExpectError(RunCoat({"trian", "x.yaml"}), 2, {"trian: no such command; did you mean train?"});
   ExpectError(RunCoat({"--verion"}), 2, {"--verion", "did you mean --version?"});
   ExpectError(RunCoat({"train", "x.yaml", "--thread=3"}), 2, {"--thread", "did you mean --threads?"});

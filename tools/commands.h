@@ -99,6 +99,14 @@ struct GenerateArguments {
 /// Goes on with a text, and prints what is added as it comes. Returns kExitSuccess or kExitStoppedBySignal.
 int RunGenerateCommand(const GenerateArguments& arguments);
 
+struct ReportArguments {
+  std::vector<std::string> runs;  // save folders
+  std::string output;
+  bool overwrite = false;
+};
+/// Writes one HTML page that compares runs.
+int RunReportCommand(const ReportArguments& arguments);
+
 /// Prints what was built and what the machine has.
 int RunInfoCommand();
 

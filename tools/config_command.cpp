@@ -3,14 +3,14 @@
 #include "config/validate.h"
 #include "tools/commands.h"
 #include "tools/output.h"
-#include "tools/report.h"
+#include "tools/validation_output.h"
 
 namespace coat {
 
 int RunConfigCommand(const ConfigArguments& arguments) {
   const TrainConfig config = LoadTrainConfig(arguments.file, arguments.overrides, {.check_paths = false});
   Print(Dump(config));
-  PrintReport(Validate(config, {.needs_data = false}));
+  PrintValidation(Validate(config, {.needs_data = false}));
   return kExitSuccess;
 }
 

@@ -12,7 +12,7 @@
 #include "config/validate.h"
 #include "tools/commands.h"
 #include "tools/output.h"
-#include "tools/report.h"
+#include "tools/validation_output.h"
 #include "train/evaluate.h"
 
 namespace coat {
@@ -122,7 +122,7 @@ int RunEvalCommand(const EvalArguments& arguments) {
   const Source source = SourceOf(arguments.config.file);
   TrainConfig config = LoadTrainConfig(source.config, arguments.config.overrides);
   ApplyOptions(arguments, config);
-  PrintReport(Validate(config, {.needs_data = false, .needs_evaluation_data = true}));
+  PrintValidation(Validate(config, {.needs_data = false, .needs_evaluation_data = true}));
   const std::string checkpoint = source.checkpoint ? *source.checkpoint : CheckpointOf(config, source.config);
   std::optional<AtomicFile> output;
   std::optional<AtomicFile> details;

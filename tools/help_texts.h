@@ -10,6 +10,7 @@ inline constexpr const char* kFooter = R"(Examples:
   coat eval  runs/first/latest
   coat convert runs/first/latest olmo-hf
   coat generate runs/first/latest --prompt "Once upon a time"
+  coat report runs/first -o first.html
 
 Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 stopped by
 SIGINT or SIGTERM, and training has saved; 130 interrupted a second time, nothing saved.)";
@@ -78,6 +79,14 @@ Examples:
   coat generate runs/first/latest --prompt "Once upon a time"
   coat generate olmo-1b --prompt "The capital of France is" --tokenizer tokenizer.json --temperature 0
   coat generate olmo-1b --tokenizer tokenizer.json --top_k 50 --top_p 0.95 --seed 7 < question.txt)";
+
+inline constexpr const char* kReportFooter =
+    R"(One page that needs nothing but a browser: results, curves of the metrics, memory by category, and the keys in which the
+configurations differ. A RUN is the folder in which `coat train` has saved, or still saves.
+
+Examples:
+  coat report runs/first -o first.html
+  coat report runs/bf16 runs/coat -o report.html --overwrite)";
 
 inline constexpr const char* kInfoFooter = R"(Example:
   coat info)";

@@ -294,6 +294,17 @@ Command AddGenerate(CLI::App& coat) {
   return {app, false, [arguments](const std::vector<std::string>&) { return RunGenerateCommand(*arguments); }};
 }
 
+Command AddReport(CLI::App& coat) {
+  const auto arguments = std::make_shared<ReportArguments>();
+  arguments->output = "report.html";
+  CLI::App* const app =
+      AddApp(coat, "report", "RUN... [OPTIONS]", "Make a web page that shows and compares runs", kReportFooter);
+  app->add_option("RUN", arguments->runs, "save folders of runs")->option_text("...");
+  app->add_option("-o,--output", arguments->output, "the page to write; default: report.html")->type_name("FILE");
+  app->add_flag("--overwrite", arguments->overwrite, "replace the page if it exists");
+  return {app, false, [arguments](const std::vector<std::string>&) { return RunReportCommand(*arguments); }};
+}
+
 Command AddInfo(CLI::App& coat) {
   CLI::App* const app = AddApp(coat, "info", "[OPTIONS]", "Print version, GPU, processor and libraries", kInfoFooter);
   return {app, false, [](const std::vector<std::string>&) { return RunInfoCommand(); }};
@@ -307,8 +318,9 @@ int Run(int argc, char** argv) {
   coat.set_help_flag("-h,--help", "print this help");
   coat.set_version_flag("--version", fmt::format("coat {} ({})", DescribeBuild().version, GitCommit()),
                         "print version and commit");
-  const std::vector<Command> commands = {AddTrain(coat),    AddEval(coat),    AddPlan(coat),     AddConfig(coat),
-                                         AddTokenize(coat), AddConvert(coat), AddGenerate(coat), AddInfo(coat)};
+  const std::vector<Command> commands = {AddTrain(coat),    AddEval(coat),     AddPlan(coat),
+                                         AddConfig(coat),   AddTokenize(coat), AddConvert(coat),
+                                         AddGenerate(coat), AddReport(coat),   AddInfo(coat)};
   std::vector<std::string> names;
   for (const Command& command : commands) names.push_back(command.app->get_name());
   if (argc < 2)

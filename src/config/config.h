@@ -90,6 +90,7 @@ struct TrainConfig {
   std::optional<std::vector<std::int64_t>> module_outputs_save_steps = std::nullopt;
   std::int64_t max_skipped_steps = 3;                               // coat's own key
   GradientPrecision gradient_precision = GradientPrecision::kFp32;  // coat's own key
+  bool tensorboard = true;                                          // coat's own key
 
   /// Where each key was set; not a key itself.
   Sources sources;
@@ -149,7 +150,8 @@ struct TrainConfig {
     visit("max_grad_norm_ratio", self.max_grad_norm_ratio,
           Honored("clip each parameter's gradient to this times its average norm; goes before max_grad_norm"));
     visit("precision", self.precision, Only("amp_bf16, fp32", "type of the computation; required"));
-    visit("wandb", self.wandb, NoEffect("Weights & Biases; metrics go to metrics.jsonl in save_folder"));
+    visit("wandb", self.wandb,
+          Honored("Weights & Biases: nothing is sent while training; scripts/import_to_wandb.py imports the run"));
     visit("speed_monitor", self.speed_monitor, Honored("measurement of speed"));
     visit("console_log_interval", self.console_log_interval, Honored("steps between lines on the console"));
     visit("gen1_gc_interval", self.gen1_gc_interval, NoEffect("steps between Python's garbage collections"));
@@ -183,6 +185,8 @@ struct TrainConfig {
           Honored("type in which gradients are accumulated; bf16 halves their memory, and loses small contributions "
                   "when a step "
                   "has many micro-batches; not a key of OLMo"));
+    visit("tensorboard", self.tensorboard,
+          Honored("write metrics for TensorBoard too, in save_folder/tensorboard; not a key of OLMo"));
   }
 };
 

@@ -23,14 +23,14 @@ struct WandbConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("project", self.project, NoEffect("of Weights & Biases"));
-    visit("entity", self.entity, NoEffect("of Weights & Biases"));
-    visit("group", self.group, NoEffect("of Weights & Biases"));
-    visit("name", self.name, NoEffect("of Weights & Biases"));
-    visit("tags", self.tags, NoEffect("of Weights & Biases"));
-    visit("log_artifacts", self.log_artifacts, NoEffect("of Weights & Biases"));
-    visit("rank_zero_only", self.rank_zero_only, NoEffect("of Weights & Biases"));
-    visit("log_interval", self.log_interval, NoEffect("of Weights & Biases"));
+    visit("project", self.project, Honored("project to import to"));
+    visit("entity", self.entity, Honored("user or team to import to; null: the default of who imports"));
+    visit("group", self.group, Honored("group of the imported run"));
+    visit("name", self.name, Honored("name of the imported run; null: run_name"));
+    visit("tags", self.tags, Honored("tags of the imported run"));
+    visit("log_artifacts", self.log_artifacts, NoEffect("not read by OLMo either"));
+    visit("rank_zero_only", self.rank_zero_only, NoEffect("there is one record of a run"));
+    visit("log_interval", self.log_interval, Honored("import every so many steps, and all evaluations"));
   }
 };
 

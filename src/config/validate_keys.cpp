@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "config/checker.h"
 #include "config/tree.h"
@@ -54,6 +55,10 @@ class KeyChecker {
   template <ConfigSection Section>
   void Descend(const std::vector<Section>& sections, const std::string& path) {
     for (std::size_t i = 0; i < sections.size(); ++i) CheckSection(sections[i], Below(path, i));
+  }
+  template <ConfigSection Section>
+  void Descend(const std::optional<Section>& section, const std::string& path) {
+    if (section) CheckSection(*section, path);
   }
 
   void RequireAccepted(const Node& value, const std::string& path, const KeyDoc& doc) const {

@@ -89,7 +89,7 @@ TEST(Validate, NamesTheFileAndTheLine) {
 TEST(Validate, ReportsOnceWhatHasNoEffect) {
   const ValidationReport report = Checked(
       {},
-      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, name: n}\nfsdp: {precision: mixed}\n"
+      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, log_artifacts: true}\nfsdp: {precision: mixed}\n"
       "sharded_checkpointer: olmo_core\nhf_datasets_cache_dir: null\nddp: null\ndevice_train_batch_size: 4\n"
       "evaluators: [{label: a, data: {paths: [a], num_workers: 2}}, {label: b, data: {paths: [a], num_workers: 2}}]\n");
   EXPECT_TRUE(report.warnings.empty());
@@ -98,7 +98,7 @@ TEST(Validate, ReportsOnceWhatHasNoEffect) {
                 "data.num_workers: loader processes; one thread reads ahead here",
                 "sharded_checkpointer: there is one format of checkpoint",
                 "device_train_batch_size: computed: global_train_batch_size / ranks",
-                "wandb: Weights & Biases; metrics go to metrics.jsonl in save_folder",
+                "wandb.log_artifacts: not read by OLMo either",
                 "gen1_gc_interval: steps between Python's garbage collections",
                 "compile: torch.compile",
                 "fsdp: how FSDP shards; one rank holds everything, with float32 masters and gradients",

@@ -28,7 +28,7 @@ std::string DescribeData(const DataConfig& data, const ModelConfig& model) {
 std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view device, const Engine& engine,
                                      const MemMapDataset& dataset) {
   const std::span<const Parameter> parameters = engine.model().parameters();
-  return {
+  std::vector<std::string> lines = {
       fmt::format("Run {}: {} on {}", *config.run_name, RecipeName(config), device),
       fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
                   WithSeparators(CountNonEmbeddingParameters(parameters))),
@@ -36,6 +36,11 @@ std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view
                   InBinaryUnits(Engine::Measure(config).Total()), InBinaryUnits(engine.context().workspace_bytes())),
       fmt::format("Data: {} sequences of {} tokens{}", WithSeparators(dataset.sequence_count()),
                   dataset.sequence_length(), DescribeData(config.data, config.model))};
+  if (config.wandb) {
+    lines.push_back(fmt::format("wandb: nothing is sent while training; scripts/import_to_wandb.py {} imports the run",
+                                config.save_folder));
+  }
+  return lines;
 }
 
 std::vector<std::string> DescribeDeviceUse(const Engine& engine) {

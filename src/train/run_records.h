@@ -2,19 +2,25 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "config/config.h"
 #include "data/batch.h"
 #include "data/indices_log.h"
+#include "tensorboard/event_file.h"
 #include "train/metrics.h"
 #include "train/metrics_file.h"
 
 namespace coat {
 
-/// The records that a run keeps in its folder: metrics.jsonl and, with save_data_indices, data-indices/.
+/// The folder of TensorBoard's files in the save folder.
+inline constexpr std::string_view kTensorBoardFolder = "tensorboard";
+
+/// The records that a run keeps in its folder: metrics.jsonl, with tensorboard the same in tensorboard/, and with
+/// save_data_indices data-indices/.
 class RunRecords {
  public:
-  /// `steps_done` by the run in this folder so far; `overwrite` as MetricsFile and DataIndexLog.
+  /// `steps_done` by the run in this folder so far; `overwrite` as MetricsFile, EventFile and DataIndexLog.
   RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite);
 
   void AddBatch(std::int64_t step, const Batch& batch);
@@ -25,6 +31,7 @@ class RunRecords {
 
  private:
   MetricsFile metrics_;
+  std::optional<EventFile> events_;
   std::optional<DataIndexLog> indices_;
 };
 

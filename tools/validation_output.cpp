@@ -1,4 +1,4 @@
-#include "tools/report.h"
+#include "tools/validation_output.h"
 
 #include <fmt/core.h>
 
@@ -6,7 +6,7 @@
 
 namespace coat {
 
-void PrintReport(const ValidationReport& report) {
+void PrintValidation(const ValidationReport& report) {
   for (const std::string& warning : report.warnings) fmt::print(stderr, "coat: warning: {}\n", warning);
   for (const std::string& key : report.without_effect) fmt::print(stderr, "coat: note: without effect: {}\n", key);
 }

@@ -6,6 +6,6 @@
 namespace coat {
 
 /// Prints a line on standard error for each warning and each key without effect.
-void PrintReport(const ValidationReport& report);
+void PrintValidation(const ValidationReport& report);
 
 }  // namespace coat
