@@ -25,8 +25,7 @@ Recipe Float32() {
   return PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone);
 }
 
-ModelConfig WithLength(std::int64_t length) {
-  ModelConfig config = SmallModel::Config();
+ModelConfig WithLength(ModelConfig config, std::int64_t length) {
   config.max_sequence_length = length;
   config.n_kv_heads = 2;
   return config;
@@ -59,8 +58,8 @@ void SetTokens(SmallModel& model, const std::vector<std::vector<std::int32_t>>& 
 /// One sequence of all documents, with or without a mask between them.
 struct Packed {
   Packed(const std::vector<std::vector<std::int32_t>>& documents, std::int64_t length, bool masked,
-         const Recipe& recipe)
-      : model(WithLength(length), recipe, 2, 1), starts(static_cast<std::size_t>(length)) {
+         const Recipe& recipe, const ModelConfig& config = SmallModel::Config())
+      : model(WithLength(config, length), recipe, 2, 1), starts(static_cast<std::size_t>(length)) {
     SetTokens(model, documents);
     FindDocuments({model.ids.As<std::int32_t>(), starts.size()}, kEnd, starts);
     if (masked) model.documents = {starts.data(), {length}, DType::kI32, DeviceKind::kCpu};
@@ -78,12 +77,12 @@ void ExpectSameBytes(ConstTensorView a, ConstTensorView b, const std::string& wh
   EXPECT_EQ(std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.bytes())), 0) << what;
 }
 
-TEST(DocumentMasking, MakesPackedDocumentsWhatEachIsAlone) {
+void ExpectPackedDocumentsToBeWhatEachIsAlone(const ModelConfig& config) {
   const std::vector<std::int64_t> lengths = {61, 1, 90, 7, 41};
   const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
   const auto documents = Documents(lengths);
-  Packed packed(documents, total, true, Float32());
-  Packed crossing(documents, total, false, Float32());
+  Packed packed(documents, total, true, Float32(), config);
+  Packed crossing(documents, total, false, Float32(), config);
   packed.model.ForwardBackward();
   crossing.model.ForwardBackward();
 
@@ -95,7 +94,7 @@ TEST(DocumentMasking, MakesPackedDocumentsWhatEachIsAlone) {
   double largest_change = 0.0;
   for (const std::vector<std::int32_t>& document : documents) {
     const auto length = static_cast<std::int64_t>(document.size());
-    SmallModel alone(WithLength(length), Float32(), 2, 1);
+    SmallModel alone(WithLength(config, length), Float32(), 2, 1);
     SetTokens(alone, {document});
     alone.ForwardBackward();
     for (std::int64_t i = 0; i < length; ++i) {
@@ -122,6 +121,14 @@ TEST(DocumentMasking, MakesPackedDocumentsWhatEachIsAlone) {
     EXPECT_LT(std::sqrt(SquaredNorm(error) / SquaredNorm(gradients[p])), 1e-4) << parameter.name;
     EXPECT_GT(std::sqrt(SquaredNorm(of_crossing) / SquaredNorm(gradients[p])), 1e-2) << parameter.name;
   }
+}
+
+TEST(DocumentMasking, MakesPackedDocumentsWhatEachIsAlone) {
+  ExpectPackedDocumentsToBeWhatEachIsAlone(SmallModel::Config());
+}
+
+TEST(DocumentMasking, MakesPackedDocumentsWhatEachIsAloneInOlmo2) {
+  ExpectPackedDocumentsToBeWhatEachIsAlone(SmallModel::Olmo2Config());
 }
 
 TEST(DocumentMasking, LetsNothingOfADocumentReachAnother) {
@@ -159,12 +166,14 @@ TEST(DocumentMasking, RecomputesBlocksWithTheSameMask) {
   TrainConfig recomputing = config;
   recomputing.activation_checkpointing = ActivationCheckpointing::kWholeLayer;
   const auto documents = Documents({50, 70, 40});
-  Packed kept(documents, 160, true, MakeRecipe(config));
-  Packed recomputed(documents, 160, true, MakeRecipe(recomputing));
-  EXPECT_EQ(kept.model.ForwardBackward(), recomputed.model.ForwardBackward());
-  for (std::size_t p = 0; p < kept.model.model.parameters().size(); ++p) {
-    const Parameter& parameter = kept.model.model.parameters()[p];
-    ExpectSameBytes(parameter.grad, recomputed.model.model.parameters()[p].grad, parameter.name);
+  for (const ModelConfig& model : {SmallModel::Config(), SmallModel::Olmo2Config()}) {
+    Packed kept(documents, 160, true, MakeRecipe(config), model);
+    Packed recomputed(documents, 160, true, MakeRecipe(recomputing), model);
+    EXPECT_EQ(kept.model.ForwardBackward(), recomputed.model.ForwardBackward());
+    for (std::size_t p = 0; p < kept.model.model.parameters().size(); ++p) {
+      const Parameter& parameter = kept.model.model.parameters()[p];
+      ExpectSameBytes(parameter.grad, recomputed.model.model.parameters()[p].grad, parameter.name);
+    }
   }
 }
 
