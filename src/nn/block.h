@@ -34,8 +34,8 @@ class Block {
 
   Block(const Config& config, const Recipe& recipe);
 
-  /// Whether the stream's largest magnitude is needed: halves code the stream itself, with one scale.
-  bool MeasuresStream() const { return mlp_norm_->KeepsOutput() && recipe_->kept_input.scaling == Scaling::kTensor; }
+  /// Whether Forward needs ResidualStream::absmax.
+  bool MeasuresStream() const { return attention_norm_->MeasuresStream(); }
 
   /// Takes its parameters, and lays out what the recipe keeps of the weights.
   void LayOut(const FindParameter& find, Arena& weights);

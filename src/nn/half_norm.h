@@ -27,7 +27,7 @@ class HalfNorm {
   };
   struct Saved {
     QuantizedView input;        // [N, D] in Recipe::kept_input: the input of the half's first linear layer
-    TensorView absmax;          // [1] f32 of input, in per-tensor recipes
+    TensorView absmax;          // [1] f32 of input, in per-tensor recipes; empty where NormAfter has coded it
     TensorView rstd;            // [N] f32 of the norm
     QuantizedView branch = {};  // [N, D] in Recipe::kept_output: the half's output; NormAfter only
 
@@ -40,6 +40,8 @@ class HalfNorm {
   virtual void AccumulateGradient(bool accumulate) = 0;
   virtual Saved LayOutSaved(Shape x, Arena& saved) const = 0;
 
+  /// Whether ResidualStream::absmax is needed: the half's input is the stream itself, coded with one scale.
+  virtual bool MeasuresStream() const = 0;
   /// Makes the half's input of the stream.
   virtual void Enter(Context& ctx, ResidualStream& stream, const Saved& saved, Arena& scratch) const = 0;
   /// Where the half writes its output [N, D] of the compute type.

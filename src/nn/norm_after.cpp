@@ -28,6 +28,7 @@ class NormAfter : public HalfNorm {
     return kept;
   }
 
+  bool MeasuresStream() const override { return recipe_->kept_input.scaling == Scaling::kTensor; }
   void Enter(Context& ctx, ResidualStream& stream, const Saved& saved, Arena& /*scratch*/) const override {
     if (IsCoded(saved)) {
       Quantize(ctx, {.x = stream.x, .absmax = stream.absmax, .y = saved.input});

@@ -24,6 +24,7 @@ class NormBefore : public HalfNorm {
     return kept;
   }
 
+  bool MeasuresStream() const override { return false; }
   void Enter(Context& ctx, ResidualStream& stream, const Saved& saved, Arena& scratch) const override {
     norm_.Forward(ctx, stream, OfNorm(saved), scratch);
   }
