@@ -54,6 +54,16 @@ TEST_F(AdamWErrorsTest, AcceptsWhatTheContractNames) {
   EXPECT_NO_THROW(AdamW(ctx_, {.tensors = {}, .settings = settings_}));
 }
 
+TEST_F(AdamWErrorsTest, RefusesMagnitudesOfAnotherNumberOfTensors) {
+  const TensorView two = Meta({2}, DType::kF32);
+  ExpectParts(ErrorFrom(AdamW, {.tensors = {&tensor_, 1}, .settings = settings_, .absmax = two}),
+              {"AdamW absmax", "[2] f32", "[1] f32"});
+  const LionWTensor lion = {.param = kOne, .grad = kOne, .exp_avg = kOne};
+  ExpectParts(ErrorFrom(LionW, {.tensors = {&lion, 1}, .absmax = two}), {"LionW absmax", "[2] f32", "[1] f32"});
+  ExpectParts(ErrorFrom(CoatAdamW, {.settings = settings_, .absmax = kOne}),
+              {"CoatAdamW absmax", "[1] f32", "[0] f32"});
+}
+
 TEST_F(AdamWErrorsTest, RefusesTensorsOfOtherShapesTypesAndDevices) {
   tensor_.grad = Meta({3, 7}, DType::kF32);
   ExpectParts(Error(), {"AdamW tensors[1] grad", "[3, 7] f32", "[7, 3]"});

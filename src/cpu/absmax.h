@@ -3,6 +3,9 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <optional>
+
+#include "base/tensor.h"
 
 namespace coat::cpu {
 
@@ -23,5 +26,11 @@ class SharedAbsMax {
  private:
   std::atomic_ref<float> largest_;
 };
+
+/// The largest magnitudes of `target` [n] f32, one of which is of tensor `i`; nothing if there is no target.
+inline std::optional<SharedAbsMax> AbsMaxOfTensor(const TensorView& target, std::size_t i) {
+  if (!target) return std::nullopt;
+  return std::optional<SharedAbsMax>(std::in_place, target.As<float>() + i);
+}
 
 }  // namespace coat::cpu

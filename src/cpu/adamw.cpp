@@ -1,5 +1,7 @@
 #include "ops/adamw.h"
 
+#include "cpu/absmax.h"
+#include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 
@@ -28,7 +30,9 @@ void UpdateElements(AdamWScalars scalars, float grad_scale, bool selective, std:
 }  // namespace
 
 void AdamW(Context& ctx, const AdamWArgs& args) {
-  for (const AdamWTensor& tensor : args.tensors) {
+  for (std::size_t t = 0; t < args.tensors.size(); ++t) {
+    const AdamWTensor& tensor = args.tensors[t];
+    std::optional<SharedAbsMax> absmax = AbsMaxOfTensor(args.absmax, t);
     const AdamWScalars scalars(args.settings, tensor.weight_decay);
     const float grad_scale = tensor.grad_scale ? *tensor.grad_scale.As<float>() : 1.0f;
     VisitPlain(tensor.grad.dtype(), [&]<class T>() {
@@ -36,6 +40,8 @@ void AdamW(Context& ctx, const AdamWArgs& args) {
         UpdateElements(scalars, grad_scale, args.selective, end - begin, tensor.grad.As<T>() + begin,
                        tensor.param.As<float>() + begin, tensor.exp_avg.As<float>() + begin,
                        tensor.exp_avg_sq.As<float>() + begin);
+        const float* param = tensor.param.As<float>() + begin;
+        if (absmax) absmax->Report(LaneAbsMax(end - begin, 0.0f, [=](std::int64_t i) { return param[i]; }));
       });
     });
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "cpu/absmax.h"
 #include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
 #include "numerics/expansion.h"
@@ -84,7 +85,9 @@ void UpdateGroup(AdamWScalars scalars, float grad_scale, std::int64_t count, con
   }
 }
 
-void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, const CoatAdamWTensor& tensor) {
+void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, std::size_t t) {
+  const CoatAdamWTensor& tensor = args.tensors[t];
+  std::optional<SharedAbsMax> absmax = AbsMaxOfTensor(args.absmax, t);
   const AdamWScalars scalars(args.settings, tensor.weight_decay);
   const float grad_scale = tensor.grad_scale ? *tensor.grad_scale.As<float>() : 1.0f;
   const auto expand_min = static_cast<float>(args.expand_min);
@@ -94,6 +97,7 @@ void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, const CoatAdamWTensor
     ctx.ParallelBlocks(groups, kElements / args.group, [&](std::int64_t first, std::int64_t last) {
       alignas(64) float exp_avg[kLargestGroup];
       alignas(64) float exp_avg_sq[kLargestGroup];
+      float largest = 0.0f;
       for (std::int64_t group = first; group < last; ++group) {
         const std::int64_t begin = group * args.group;
         const Span span = {begin, std::min(args.group, elements - begin), group};
@@ -103,7 +107,10 @@ void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, const CoatAdamWTensor
                     exp_avg, exp_avg_sq);
         Encode(tensor.exp_avg, span, expand_min, exp_avg);
         Encode(tensor.exp_avg_sq, span, expand_min, exp_avg_sq);
+        const float* param = tensor.param.As<float>() + begin;
+        if (absmax) largest = LaneAbsMax(span.count, largest, [=](std::int64_t i) { return param[i]; });
       }
+      if (absmax) absmax->Report(largest);
     });
   });
 }
@@ -111,7 +118,7 @@ void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, const CoatAdamWTensor
 }  // namespace
 
 void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
-  for (const CoatAdamWTensor& tensor : args.tensors) UpdateTensor(ctx, args, tensor);
+  for (std::size_t t = 0; t < args.tensors.size(); ++t) UpdateTensor(ctx, args, t);
 }
 
 }  // namespace coat::cpu

@@ -1,5 +1,7 @@
 #include "ops/lion.h"
 
+#include "cpu/absmax.h"
+#include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 
@@ -26,13 +28,17 @@ void UpdateElements(LionWScalars scalars, float grad_scale, bool selective, std:
 }  // namespace
 
 void LionW(Context& ctx, const LionWArgs& args) {
-  for (const LionWTensor& tensor : args.tensors) {
+  for (std::size_t t = 0; t < args.tensors.size(); ++t) {
+    const LionWTensor& tensor = args.tensors[t];
+    std::optional<SharedAbsMax> absmax = AbsMaxOfTensor(args.absmax, t);
     const LionWScalars scalars(args.settings, tensor.weight_decay);
     const float grad_scale = tensor.grad_scale ? *tensor.grad_scale.As<float>() : 1.0f;
     VisitPlain(tensor.grad.dtype(), [&]<class T>() {
       ctx.ParallelBlocks(tensor.param.elements(), kElements, [&](std::int64_t begin, std::int64_t end) {
         UpdateElements(scalars, grad_scale, args.selective, end - begin, tensor.grad.As<T>() + begin,
                        tensor.param.As<float>() + begin, tensor.exp_avg.As<float>() + begin);
+        const float* param = tensor.param.As<float>() + begin;
+        if (absmax) absmax->Report(LaneAbsMax(end - begin, 0.0f, [=](std::int64_t i) { return param[i]; }));
       });
     });
   }

@@ -18,6 +18,7 @@ struct Entry {
   float* exp_avg;
   float* exp_avg_sq;
   const float* grad_scale;
+  float* absmax;
   std::int64_t elements;
   float decay;
   bool vectors;
@@ -35,8 +36,11 @@ template <class T, bool kSelective>
 __global__ void __launch_bounds__(kThreads, kResidentBlocks)
     AdamWKernel(const __grid_constant__ TensorTable<Entry> table, const __grid_constant__ AdamWScalars settings) {
   int at = 0;
+  WarpAbsMax absmax;
   for (std::int64_t tile = blockIdx.x; tile < table.Tiles(); tile += gridDim.x) {
-    at = table.Find(tile, at);
+    const int found = table.Find(tile, at);
+    if (found != at) absmax.Report(table.entries[at].absmax);
+    at = found;
     const Entry& tensor = table.entries[at];
     const std::int64_t begin = (tile - table.first_tile[at]) * kTile;
     const float grad_scale = tensor.grad_scale != nullptr ? *tensor.grad_scale : 1.0f;
@@ -53,6 +57,7 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks)
       for (int j = 0; j < 4; ++j) {
         const AdamWElement next = Update<kSelective>(scalars, {p.x[j], m.x[j], v.x[j]}, ToFloat(g.x[j]) * grad_scale);
         p.x[j] = next.param;
+        absmax.Add(next.param);
         m.x[j] = next.exp_avg;
         v.x[j] = next.exp_avg_sq;
       }
@@ -66,10 +71,12 @@ __global__ void __launch_bounds__(kThreads, kResidentBlocks)
       const AdamWElement next =
           Update<kSelective>(scalars, {tensor.param[i], tensor.exp_avg[i], tensor.exp_avg_sq[i]}, grad);
       tensor.param[i] = next.param;
+      absmax.Add(next.param);
       tensor.exp_avg[i] = next.exp_avg;
       tensor.exp_avg_sq[i] = next.exp_avg_sq;
     }
   }
+  absmax.Report(table.entries[at].absmax);
 }
 
 /// Updates the tensors whose gradients are of type T.
@@ -83,7 +90,8 @@ void UpdateAll(const CudaDevice& device, const AdamWArgs& args, DType grads) {
     kernel<<<blocks, kThreads, 0, device.stream()>>>(table, scalars);
     COAT_CUDA(cudaGetLastError());
   });
-  for (const AdamWTensor& tensor : args.tensors) {
+  for (std::size_t t = 0; t < args.tensors.size(); ++t) {
+    const AdamWTensor& tensor = args.tensors[t];
     if (tensor.grad.dtype() != grads) continue;
     const Entry entry = {
         .param = tensor.param.As<float>(),
@@ -91,6 +99,7 @@ void UpdateAll(const CudaDevice& device, const AdamWArgs& args, DType grads) {
         .exp_avg = tensor.exp_avg.As<float>(),
         .exp_avg_sq = tensor.exp_avg_sq.As<float>(),
         .grad_scale = tensor.grad_scale.As<float>(),
+        .absmax = AbsMaxOfTensor(args.absmax, t),
         .elements = tensor.param.elements(),
         .decay = AdamWScalars(args.settings, tensor.weight_decay).decay,
         .vectors = IsAlignedTo(tensor.param.data(), 16) && IsAlignedTo(tensor.grad.data(), 4 * sizeof(T)) &&
@@ -104,6 +113,7 @@ void UpdateAll(const CudaDevice& device, const AdamWArgs& args, DType grads) {
 }  // namespace
 
 void AdamW(Context& ctx, const AdamWArgs& args) {
+  StartAbsMax(DeviceOf(ctx), args.absmax);
   UpdateAll<float>(DeviceOf(ctx), args, DType::kF32);
   UpdateAll<BFloat16>(DeviceOf(ctx), args, DType::kBF16);
 }

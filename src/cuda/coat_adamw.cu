@@ -33,6 +33,7 @@ struct Entry {
   float* param;
   const void* grad;
   const float* grad_scale;
+  float* absmax;
   Moment exp_avg;
   Moment exp_avg_sq;
   std::int64_t elements;
@@ -103,9 +104,12 @@ __global__ void __launch_bounds__(kThreads, kFastBlocks)
   const std::byte* const logs_of_second = LogTable::Column(logs[kLogTables<F1, F2> - 1]);
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   int at = 0;
+  WarpAbsMax absmax;
   for (std::int64_t tile = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize; tile < table.Tiles();
        tile += std::int64_t{gridDim.x} * kWarps) {
-    at = table.Find(tile, at);
+    const int found = table.Find(tile, at);
+    if (found != at) absmax.Report(table.entries[at].absmax);
+    at = found;
     const Entry& tensor = table.entries[at];
     const std::int64_t run = tile - table.first_tile[at];
     const std::int64_t begin = run * kFastTile + 4 * lane;
@@ -143,6 +147,7 @@ __global__ void __launch_bounds__(kThreads, kFastBlocks)
                                                        v_absmax.x[u], v_reciprocal);
         const AdamWElement next = Update(settings, decay, {p[u].x[j], old_m, old_v}, ToFloat(g[u].x[j]) * grad_scale);
         p[u].x[j] = next.param;
+        absmax.Add(next.param);
         m[j] = next.exp_avg;
         v[j] = next.exp_avg_sq;
       }
@@ -157,6 +162,7 @@ __global__ void __launch_bounds__(kThreads, kFastBlocks)
       reinterpret_cast<Four<float>*>(tensor.exp_avg_sq.exponent)[run] = v_exponent;
     }
   }
+  absmax.Report(table.entries[at].absmax);
 }
 
 /// A lane's elements of a group, every 32nd.
@@ -215,9 +221,12 @@ __global__ void __launch_bounds__(kThreads, kGeneralBlocks)
   const std::byte* const logs_of_second = LogTable::Column(logs[kLogTables<F1, F2> - 1]);
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   int at = 0;
+  WarpAbsMax absmax;
   for (std::int64_t tile = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize; tile < table.Tiles();
        tile += std::int64_t{gridDim.x} * kWarps) {
-    at = table.Find(tile, at);
+    const int found = table.Find(tile, at);
+    if (found != at) absmax.Report(table.entries[at].absmax);
+    at = found;
     const Entry& tensor = table.entries[at];
     const std::int64_t g = tile - table.first_tile[at];
     const std::int64_t begin = g * settings.group;
@@ -246,6 +255,7 @@ __global__ void __launch_bounds__(kThreads, kGeneralBlocks)
                                                            old_v.absmax, old_v.reciprocal_of_exponent)};
       const AdamWElement next = Update(settings, tensor.decay, old, grads[j]);
       tensor.param[begin + lane + j * kWarpSize] = next.param;
+      absmax.Add(next.param);
       m[j] = next.exp_avg;
       v[j] = next.exp_avg_sq;
     }
@@ -253,6 +263,7 @@ __global__ void __launch_bounds__(kThreads, kGeneralBlocks)
     EncodeGroup<F1, true>(settings, tensor.exp_avg, g, begin, count, m);
     EncodeGroup<F2, false>(settings, tensor.exp_avg_sq, g, begin, count, v);
   }
+  absmax.Report(table.entries[at].absmax);
 }
 
 Settings SettingsOf(const CoatAdamWArgs& args) {
@@ -270,17 +281,19 @@ Settings SettingsOf(const CoatAdamWArgs& args) {
           .group = static_cast<int>(args.group)};
 }
 
-Entry EntryOf(const CoatAdamWTensor& tensor, const AdamWSettings& settings) {
+Entry EntryOf(const CoatAdamWArgs& args, std::size_t t) {
+  const CoatAdamWTensor& tensor = args.tensors[t];
   const auto moment_of = [](const ExpandedMoment& moment) {
     return Moment{moment.codes.As<std::uint8_t>(), moment.absmax.As<float>(), moment.exponent.As<float>()};
   };
   return {.param = tensor.param.As<float>(),
           .grad = tensor.grad.data(),
           .grad_scale = tensor.grad_scale.As<float>(),
+          .absmax = AbsMaxOfTensor(args.absmax, t),
           .exp_avg = moment_of(tensor.exp_avg),
           .exp_avg_sq = moment_of(tensor.exp_avg_sq),
           .elements = tensor.param.elements(),
-          .decay = AdamWScalars(settings, tensor.weight_decay).decay};
+          .decay = AdamWScalars(args.settings, tensor.weight_decay).decay};
 }
 
 /// Elements from the start that ExpandedGroupsKernel can take.
@@ -325,9 +338,9 @@ void UpdateAll(const CudaDevice& device, const CoatAdamWArgs& args, DType grads)
   };
   TensorTables<Entry> fast(launch_with(ExpandedGroupsKernel<T, F1, F2>, kFastBlocks));
   TensorTables<Entry> general(launch_with(GroupsKernel<T, F1, F2>, kGeneralBlocks));
-  for (const CoatAdamWTensor& tensor : args.tensors) {
-    if (tensor.grad.dtype() != grads) continue;
-    const Entry whole = EntryOf(tensor, args.settings);
+  for (std::size_t t = 0; t < args.tensors.size(); ++t) {
+    if (args.tensors[t].grad.dtype() != grads) continue;
+    const Entry whole = EntryOf(args, t);
     const std::int64_t fast_elements = FastElements<T>(whole, args.group);
     if (fast_elements > 0) fast.Add(whole, fast_elements / kFastTile);
     const Entry rest = Behind<T>(whole, fast_elements, args.group);
@@ -342,6 +355,7 @@ void UpdateAll(const CudaDevice& device, const CoatAdamWArgs& args, DType grads)
 void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
   if (args.tensors.empty()) return;
   const CudaDevice& device = DeviceOf(ctx);
+  StartAbsMax(device, args.absmax);
   VisitFp8(args.tensors[0].exp_avg.codes.dtype(), [&]<class F1>() {
     VisitFp8(args.tensors[0].exp_avg_sq.codes.dtype(), [&]<class F2>() {
       UpdateAll<float, F1, F2>(device, args, DType::kF32);

@@ -66,6 +66,8 @@ class GemmPlans {
   std::vector<Candidate> Try(const GemmArgs& args, const float* factors, std::vector<Plan>& plans,
                              const std::vector<Candidate>& candidates);
   void Time(const GemmArgs& args, const float* factors, std::vector<Plan>& plans, std::vector<Candidate>& candidates);
+  void Repeat(const GemmArgs& args, const float* factors, std::vector<Plan>& plans, const Candidate& candidate,
+              int runs);
 
   void SetScales(const Plan& plan, const Scales& scales) const;
   cublasStatus_t Run(const GemmArgs& args, const float* factors, const Plan& plan);
@@ -77,6 +79,7 @@ class GemmPlans {
   Tuning tuning_;  // of plans_, and imported
   int imported_ = 0;
   double seconds_ = 0.0;
+  bool warm_ = false;  // the GPU has been at work before products were timed
   std::vector<std::string> refused_;
 };
 

@@ -18,6 +18,7 @@ struct Entry {
   const void* grad;
   float* exp_avg;
   const float* grad_scale;
+  float* absmax;
   std::int64_t elements;
   float decay;
   bool vectors;
@@ -35,8 +36,11 @@ template <class T, bool kSelective>
 __global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kResidentBlocks))
     LionWKernel(const __grid_constant__ TensorTable<Entry> table, const __grid_constant__ LionWScalars settings) {
   int at = 0;
+  WarpAbsMax absmax;
   for (std::int64_t tile = blockIdx.x; tile < table.Tiles(); tile += gridDim.x) {
-    at = table.Find(tile, at);
+    const int found = table.Find(tile, at);
+    if (found != at) absmax.Report(table.entries[at].absmax);
+    at = found;
     const Entry& tensor = table.entries[at];
     const std::int64_t begin = (tile - table.first_tile[at]) * kTile;
     const float grad_scale = tensor.grad_scale != nullptr ? *tensor.grad_scale : 1.0f;
@@ -52,6 +56,7 @@ __global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kResidentBl
       for (int j = 0; j < 4; ++j) {
         const LionWElement next = Update<kSelective>(scalars, {p.x[j], m.x[j]}, ToFloat(g.x[j]) * grad_scale);
         p.x[j] = next.param;
+        absmax.Add(next.param);
         m.x[j] = next.exp_avg;
       }
       *param = p;
@@ -62,9 +67,11 @@ __global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kResidentBl
       const float grad = ToFloat(static_cast<const T*>(tensor.grad)[i]) * grad_scale;
       const LionWElement next = Update<kSelective>(scalars, {tensor.param[i], tensor.exp_avg[i]}, grad);
       tensor.param[i] = next.param;
+      absmax.Add(next.param);
       tensor.exp_avg[i] = next.exp_avg;
     }
   }
+  absmax.Report(table.entries[at].absmax);
 }
 
 /// Updates the tensors whose gradients are of type T.
@@ -78,13 +85,15 @@ void UpdateAll(const CudaDevice& device, const LionWArgs& args, DType grads) {
     kernel<<<blocks, kThreads, 0, device.stream()>>>(table, scalars);
     COAT_CUDA(cudaGetLastError());
   });
-  for (const LionWTensor& tensor : args.tensors) {
+  for (std::size_t t = 0; t < args.tensors.size(); ++t) {
+    const LionWTensor& tensor = args.tensors[t];
     if (tensor.grad.dtype() != grads) continue;
     const Entry entry = {
         .param = tensor.param.As<float>(),
         .grad = tensor.grad.data(),
         .exp_avg = tensor.exp_avg.As<float>(),
         .grad_scale = tensor.grad_scale.As<float>(),
+        .absmax = AbsMaxOfTensor(args.absmax, t),
         .elements = tensor.param.elements(),
         .decay = LionWScalars(args.settings, tensor.weight_decay).decay,
         .vectors = IsAlignedTo(tensor.param.data(), 16) && IsAlignedTo(tensor.grad.data(), 4 * sizeof(T)) &&
@@ -98,6 +107,7 @@ void UpdateAll(const CudaDevice& device, const LionWArgs& args, DType grads) {
 }  // namespace
 
 void LionW(Context& ctx, const LionWArgs& args) {
+  StartAbsMax(DeviceOf(ctx), args.absmax);
   UpdateAll<float>(DeviceOf(ctx), args, DType::kF32);
   UpdateAll<BFloat16>(DeviceOf(ctx), args, DType::kBF16);
 }

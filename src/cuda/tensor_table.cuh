@@ -9,6 +9,8 @@
 #include <functional>
 #include <utility>
 
+#include "base/tensor.h"
+#include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 
 namespace coat::cuda {
@@ -60,6 +62,34 @@ class TensorTables {
   Launch launch_;
   TensorTable<Entry> table_;
 };
+
+/// The largest magnitude of what the threads of a warp have written of a tensor.
+class WarpAbsMax {
+ public:
+  __device__ void Add(float value) { largest_ = max(largest_, MagnitudeBits(value)); }
+
+  /// Raises *absmax, unless it is null, with one atomic maximum a warp, exact in any order; starts anew at 0. All lanes
+  /// call it.
+  __device__ void Report(float* absmax) {
+    if (absmax == nullptr) return;
+    const std::uint32_t largest = __reduce_max_sync(kAllLanes, largest_);
+    if (threadIdx.x % kWarpSize == 0) atomicMax(reinterpret_cast<unsigned*>(absmax), largest);
+    largest_ = 0;
+  }
+
+ private:
+  std::uint32_t largest_ = 0;
+};
+
+/// Zeros the largest magnitudes, [n] f32, before kernels raise them. Nothing if they are missing.
+inline void StartAbsMax(const CudaDevice& device, const TensorView& absmax) {
+  if (absmax) COAT_CUDA(cudaMemsetAsync(absmax.data(), 0, static_cast<std::size_t>(absmax.bytes()), device.stream()));
+}
+
+/// Where tensor `i` of a call reports its largest magnitude; null if nothing is wanted.
+inline float* AbsMaxOfTensor(const TensorView& absmax, std::size_t i) {
+  return absmax ? absmax.As<float>() + i : nullptr;
+}
 
 /// Blocks of a grid that goes over `tiles`, `tiles_a_block` at a time: at most `resident` a multiprocessor.
 inline unsigned PersistentBlocks(const CudaDevice& device, std::int64_t tiles, std::int64_t tiles_a_block,

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "ops/embedding.h"
 #include "ops/fill_normal.h"
+#include "ops/quantize.h"
 #include "ops/rope.h"
 
 namespace coat {
@@ -78,6 +79,12 @@ FindParameter Olmo::Find(std::string prefix) const {
 }
 
 void Olmo::BindParameters(Context& ctx, Arena& weights) {
+  if (recipe_.weight.scaling == Scaling::kTensor) {
+    magnitudes_ = weights.Tensor("absmax", {static_cast<std::int64_t>(parameters_.size())}, DType::kF32);
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    parameters_[i].absmax = magnitudes_ ? magnitudes_.Rows(static_cast<std::int64_t>(i), 1) : TensorView();
+  }
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     blocks_[layer].LayOut(Find(fmt::format("transformer.blocks.{}.", layer)), weights);
   }
@@ -108,7 +115,10 @@ void Olmo::Initialize(Context& ctx, std::uint64_t seed) {
   }
 }
 
-void Olmo::RefreshWeights(Context& ctx) {
+void Olmo::RefreshWeights(Context& ctx, bool magnitudes_known) {
+  for (const Parameter& parameter : parameters_) {
+    if (parameter.absmax && !magnitudes_known) AbsMax(ctx, {.x = parameter.value, .absmax = parameter.absmax});
+  }
   for (Block& block : blocks_) block.RefreshWeights(ctx);
   head_.RefreshWeight(ctx);
 }

@@ -79,7 +79,10 @@ class Olmo {
   void LayOutSaved(std::int64_t sequences, std::int64_t length, Arena& saved) const;
 
   /// Makes the weights' operands from the masters; before the first micro-batch of a step and before an evaluation.
-  void RefreshWeights(Context& ctx);
+  /// `magnitudes_known`: magnitudes() are those of the masters, since an update has left both.
+  void RefreshWeights(Context& ctx, bool magnitudes_known = false);
+  /// [P] f32, the largest magnitude of each master, for an update to write; missing in recipes that do not need them.
+  TensorView magnitudes() const { return magnitudes_; }
   /// Losses of a micro-batch into its terms, and its gradients into the parameters'.
   void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
   /// Losses of a micro-batch. Nothing is kept for backward: a block's activations are in `saved` only while it runs.
@@ -116,6 +119,7 @@ class Olmo {
   ModelConfig config_;
   Recipe recipe_;
   std::vector<Parameter> parameters_;
+  TensorView magnitudes_;    // [P] f32, with FP8 weights of one scale
   TensorView rotary_table_;  // [T, K] f32
   std::vector<Block> blocks_;
   FinalNorm final_norm_;

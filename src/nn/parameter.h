@@ -25,8 +25,9 @@ struct Parameter {
   Shape shape;
   ParameterKind kind = ParameterKind::kLinearWeight;
   Initialization initialization;
-  TensorView value;  // shape, f32
-  TensorView grad;   // shape, f32 or bf16
+  TensorView value;   // shape, f32
+  TensorView grad;    // shape, f32 or bf16
+  TensorView absmax;  // [1] f32: the largest magnitude of value, where operands need it; else empty
 };
 
 /// Looks up one of several parameters by the end of its name: "att_proj.weight". Throws ArgumentError if it is not

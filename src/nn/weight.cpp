@@ -7,7 +7,6 @@ namespace coat {
 
 void Weight::LayOut(const Parameter& parameter, Arena& weights) {
   parameter_ = parameter;
-  if (format_.scaling == Scaling::kTensor) absmax_ = weights.Tensor(parameter.name + ".absmax", {1}, DType::kF32);
   const bool fp8 = format_.scaling != Scaling::kNone;
   if (cache_ == WeightCache::kBoth ? IsMaster() : cache_ == WeightCache::kNone || !fp8) return;
   w_ = weights.Quantized(parameter.name + ".operand", parameter.shape, format_);
@@ -17,7 +16,6 @@ void Weight::LayOut(const Parameter& parameter, Arena& weights) {
 }
 
 void Weight::Refresh(Context& ctx) {
-  if (absmax_) AbsMax(ctx, {.x = parameter_.value, .absmax = absmax_});
   if (w_) Make(ctx, w_, w_t_);
 }
 
@@ -25,7 +23,7 @@ void Weight::Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t
   if (format_.scaling == Scaling::kNone) {
     Cast(ctx, {.x = parameter_.value, .y = w.codes});
   } else {
-    Quantize(ctx, {.x = parameter_.value, .absmax = absmax_, .y = w, .y_t = w_t});
+    Quantize(ctx, {.x = parameter_.value, .absmax = parameter_.absmax, .y = w, .y_t = w_t});
   }
 }
 

@@ -13,7 +13,7 @@ namespace coat {
 /// A parameter in the forms in which matrix products take it (COAT's weight cache).
 ///
 /// Refresh runs at the first micro-batch of a step, when the master has changed. It makes what Recipe::weight_cache
-/// keeps: both operands, one, or only the largest magnitude; each use makes what is missing in scratch memory. All give
+/// keeps: both operands, one or none; each use makes what is missing in scratch memory. All give
 /// the same operands, bit for bit. Owns nothing: the master is the parameter's, the rest lies in
 /// arenas.
 class Weight {
@@ -21,8 +21,9 @@ class Weight {
   /// `format` is Recipe::weight for a linear layer, or plain.
   Weight(const Recipe& recipe, Format format) : format_(format), cache_(recipe.weight_cache) {}
 
-  /// Takes the parameter, whose value must stay where it is, and lays out what is kept over a step.
+  /// Takes the parameter, whose value and absmax must stay where they are, and lays out what is kept over a step.
   void LayOut(const Parameter& parameter, Arena& weights);
+  /// From the master and, in per-tensor formats, its largest magnitude.
   void Refresh(Context& ctx);
   /// Whether products add to the parameter's gradient (the default) or write it, as the first of a step does.
   void AccumulateGradient(bool accumulate) { accumulate_ = accumulate; }
@@ -43,7 +44,6 @@ class Weight {
   WeightCache cache_;
   bool accumulate_ = true;
   Parameter parameter_;
-  TensorView absmax_;  // [1] f32, for per-tensor formats
   QuantizedView w_;    // [out, in], if kept
   QuantizedView w_t_;  // [in, out], if kept and FP8
 };

@@ -39,6 +39,9 @@ void AdamW(Context& ctx, const AdamWArgs& args) {
     RequireWeightDecay(name, tensor.weight_decay);
   }
   RequireAdamWSettings("AdamW", args.settings);
+  if (args.absmax) {
+    RequireTensor(ctx, "AdamW absmax", args.absmax, {static_cast<std::int64_t>(args.tensors.size())}, DType::kF32);
+  }
   COAT_DISPATCH(AdamW, ctx, args);
 }
 

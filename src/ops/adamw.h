@@ -23,12 +23,14 @@ struct AdamWArgs {
   std::span<const AdamWTensor> tensors;  // apart in memory
   AdamWSettings settings;                // eps >= 2^-126, step >= 1
   bool selective = false;                // leave alone the elements whose gradient, after the scale, is 0
+  TensorView absmax = {};  // [tensors] f32, written: the largest magnitude of each updated parameter; may be missing
 };
 
 /// One AdamW update of all tensors: AdamWUpdate of numerics/adamw.h on each element.
 ///
-/// Rounding: grad * grad_scale in float32, then as AdamWUpdate. Exactness: bitwise. Throws ArgumentError unless shapes,
-/// types, devices and settings are as above. Source: OLMo's AdamW (torch.optim.AdamW with selective updates).
+/// Rounding: grad * grad_scale in float32, then as AdamWUpdate; absmax as the op AbsMax. Exactness: bitwise. Throws
+/// ArgumentError unless shapes, types, devices and settings are as above. Source: OLMo's AdamW (torch.optim.AdamW with
+/// selective updates).
 void AdamW(Context& ctx, const AdamWArgs& args);
 
 /// Throws ArgumentError unless eps >= 2^-126, step >= 1, both betas are in [0, 1) and all numbers are finite.

@@ -27,6 +27,7 @@ struct AdamWShape {
   Data data = Data::kNormal;
   std::int64_t step = 1;
   bool scaled = true;  // with a grad_scale
+  bool absmax = true;  // wanted
   bool selective = false;
   bool perf = false;
 
@@ -63,8 +64,9 @@ Operands MakeOperands(const AdamWShape& shape, std::uint64_t seed) {
       if (shape.step == 1) exp_avg.As<float>()[i] = 0.0f;
     }
   }
-  if (!shape.scaled) return operands;
   const auto count = static_cast<std::int64_t>(shape.shapes.size());
+  if (shape.absmax) operands.Output("absmax", {count}, kF32);
+  if (!shape.scaled) return operands;
   const TensorView scales = operands.Input("grad_scale", {count}, kF32, seed);
   for (std::int64_t t = 0; t < count; ++t) scales.As<float>()[t] = 0.3f / static_cast<float>(t + 1);
   return operands;
@@ -80,7 +82,9 @@ void Call(Context& ctx, const AdamWShape& shape, const Operands& operands) {
                        .weight_decay = WeightDecayOf(t)});
     if (shape.scaled) tensors.back().grad_scale = operands["grad_scale"].Rows(static_cast<std::int64_t>(t), 1);
   }
-  AdamW(ctx, {.tensors = tensors, .settings = SettingsOf(shape), .selective = shape.selective});
+  AdamWArgs args = {.tensors = tensors, .settings = SettingsOf(shape), .selective = shape.selective};
+  if (shape.absmax) args.absmax = operands["absmax"];
+  AdamW(ctx, args);
 }
 
 /// Element by element in double. A square of a gradient beyond float32 stops at its largest number.
@@ -135,7 +139,14 @@ OpCase CaseOf(const AdamWShape& shape) {
   op.make = [shape](std::uint64_t seed) { return MakeOperands(shape, seed); };
   op.call = [shape](Context& ctx, const Operands& operands) { Call(ctx, shape, operands); };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
-    for (std::size_t t = 0; t < shape.shapes.size(); ++t) CheckElements(shape, t, before, after, checker);
+    for (std::size_t t = 0; t < shape.shapes.size(); ++t) {
+      CheckElements(shape, t, before, after, checker);
+      if (shape.absmax) {
+        const double largest = AbsMaxOf(after[NameOf("param", t)]);
+        checker.Near("absmax", static_cast<std::int64_t>(t), ValueAt(after["absmax"], static_cast<std::int64_t>(t)),
+                     largest, 0.0);
+      }
+    }
   };
   op.bitwise = true;
   if (shape.perf) op.bytes = static_cast<double>(shape.Elements() * (3 * 8 + SizeOf(shape.grads[0])));
@@ -153,7 +164,7 @@ std::vector<Shape> ManyShapes(std::int64_t count, std::int64_t longest) {
 
 std::vector<OpCase> AdamWCases() {
   const AdamWShape shapes[] = {
-      {.shapes = {{1}}, .scaled = false},
+      {.shapes = {{1}}, .scaled = false, .absmax = false},
       {.shapes = {{31}}, .grads = {kBF16}, .step = 2},
       {.shapes = {{7, 13}}, .data = Data::kHeavyTails, .step = 10},
       {.shapes = {{3, 5, 7}}, .data = Data::kTiny, .step = 3},

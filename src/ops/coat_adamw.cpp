@@ -53,6 +53,9 @@ void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
     if (tensor.grad_scale) RequireTensor(ctx, name + " grad_scale", tensor.grad_scale, {1}, DType::kF32);
     RequireWeightDecay(name, tensor.weight_decay);
   }
+  if (args.absmax) {
+    RequireTensor(ctx, "CoatAdamW absmax", args.absmax, {static_cast<std::int64_t>(args.tensors.size())}, DType::kF32);
+  }
   COAT_DISPATCH(CoatAdamW, ctx, args);
 }
 

@@ -32,6 +32,7 @@ struct CoatAdamWArgs {
   std::int64_t group = 128;                  // G: a multiple of 32, 32 to 256
   std::int64_t expand_min = 16;              // exponents are multiples of 1 / expand_min; 1 to 2^20
   AdamWSettings settings;                    // eps >= 2^-126, step >= 1
+  TensorView absmax = {};  // [tensors] f32, written: the largest magnitude of each updated parameter; may be missing
 };
 
 /// One AdamW update of all tensors with moments in FP8: decode, AdamW's update, encode anew, in one pass over each
@@ -41,6 +42,7 @@ struct CoatAdamWArgs {
 /// group holds: zeros, constants, one element, any range. Zeros are stored as zeros, and nothing else is.
 /// Rounding, on the CPU: the moments as DecodeExpanded or DecodeUnexpanded, then as the op AdamW, then the new largest
 /// and smallest magnitudes (exact), ExpansionExponent, and EncodeExpanded or EncodeUnexpanded, to the bit.
+/// absmax is exact: AbsMax of the parameter as updated.
 /// Exactness: bound. Another backend may compute powers, roots and quotients approximately:
 ///   a decoded moment within 2^-15 of itself, and with these moments
 ///   the update of the parameter, lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps), within 1e-6 of itself;

@@ -33,6 +33,7 @@ struct CoatShape {
   Start start = Start::kAnyCodes;
   std::int64_t step = 3;
   std::int64_t expand_min = 16;
+  bool absmax = true;     // wanted
   bool constant = false;  // all gradients alike
   bool perf = false;
 };
@@ -85,6 +86,7 @@ Operands MakeOperands(const CoatShape& shape, std::uint64_t seed) {
     MakeMoment(operands, NameOf("exp_avg_sq", t), shape, elements, shape.second, shape.expand_second, false, seed);
   }
   const auto count = static_cast<std::int64_t>(shape.elements.size());
+  if (shape.absmax) operands.Output("absmax", {count}, DType::kF32);
   const TensorView scales = operands.Input("grad_scale", {count}, DType::kF32, seed);
   for (std::int64_t t = 0; t < count; ++t) scales.As<float>()[t] = 0.3f / static_cast<float>(t + 1);
   return operands;
@@ -241,8 +243,10 @@ void Call(Context& ctx, const CoatShape& shape, const Operands& operands) {
                        .grad_scale = operands["grad_scale"].Rows(static_cast<std::int64_t>(t), 1),
                        .weight_decay = WeightDecayOf(t)});
   }
-  CoatAdamW(ctx,
-            {.tensors = tensors, .group = shape.group, .expand_min = shape.expand_min, .settings = SettingsOf(shape)});
+  CoatAdamWArgs args = {
+      .tensors = tensors, .group = shape.group, .expand_min = shape.expand_min, .settings = SettingsOf(shape)};
+  if (shape.absmax) args.absmax = operands["absmax"];
+  CoatAdamW(ctx, args);
 }
 
 OpCase CaseOf(const CoatShape& shape) {
@@ -256,7 +260,14 @@ OpCase CaseOf(const CoatShape& shape) {
   op.make = [shape](std::uint64_t seed) { return MakeOperands(shape, seed); };
   op.call = [shape](Context& ctx, const Operands& operands) { Call(ctx, shape, operands); };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
-    for (std::size_t t = 0; t < shape.elements.size(); ++t) CheckTensor(shape, t, before, after, checker);
+    for (std::size_t t = 0; t < shape.elements.size(); ++t) {
+      CheckTensor(shape, t, before, after, checker);
+      if (shape.absmax) {
+        const double largest = AbsMaxOf(after[NameOf("param", t)]);
+        checker.Near("absmax", static_cast<std::int64_t>(t), ValueAt(after["absmax"], static_cast<std::int64_t>(t)),
+                     largest, 0.0);
+      }
+    }
   };
   if (shape.perf) op.bytes = static_cast<double>(shape.elements[0] * (8 + SizeOf(shape.grad) + 4));
   return op;
@@ -277,7 +288,7 @@ std::vector<OpCase> CoatAdamWCases() {
   constexpr DType kBF16 = DType::kBF16;
   const CoatShape shapes[] = {
       {.elements = {1}, .start = Start::kZeros, .step = 1},
-      {.elements = {1}},
+      {.elements = {1}, .absmax = false},
       {.elements = {31}, .group = 32, .grad = kBF16},
       {.elements = {127}, .data = Data::kHeavyTails, .start = Start::kZeros, .step = 1},
       {.elements = {128}, .grad = kBF16, .data = Data::kHeavyTails},
@@ -297,7 +308,7 @@ std::vector<OpCase> CoatAdamWCases() {
       {.elements = {100003}, .grad = kBF16, .data = Data::kHeavyTails},
       {.elements = {512}, .data = Data::kHeavyTails, .second = kE5M2},
       {.elements = {4 * 512 + 3 * 128}, .grad = kBF16, .data = Data::kOutliers, .first = kE5M2},
-      {.elements = {5000}, .data = Data::kTiny, .start = Start::kZeros, .step = 1},
+      {.elements = {5000}, .data = Data::kTiny, .start = Start::kZeros, .step = 1, .absmax = false},
       {.elements = {5120}, .data = Data::kHuge, .first = kE5M2, .second = kE5M2},
       {.elements = {5120}, .grad = kBF16, .data = Data::kZeroGroups},
       {.elements = {2048}, .start = Start::kZeros, .step = 1, .constant = true},

@@ -160,6 +160,16 @@ void CheckQuantized(std::string_view what, const MatrixValues& values, double te
   }
 }
 
+double AbsMaxOf(ConstTensorView x) {
+  double largest = 0.0;
+  for (std::int64_t i = 0; i < x.elements(); ++i) {
+    const double magnitude = std::abs(ValueAt(x, i));
+    if (std::isnan(magnitude)) return magnitude;
+    largest = std::max(largest, magnitude);
+  }
+  return largest;
+}
+
 double AbsMaxOf(const MatrixValues& values, std::int64_t rows, std::int64_t columns) {
   double absmax = 0.0;
   for (std::int64_t row = 0; row < rows; ++row) {

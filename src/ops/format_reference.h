@@ -42,6 +42,8 @@ using MatrixValues = std::function<double(std::int64_t row, std::int64_t column)
 void CheckQuantized(std::string_view what, const MatrixValues& values, double tensor_absmax,
                     const ConstQuantizedView& y, Checker& checker);
 
+/// The largest |x| of a plain tensor; 0 if it has no element, NaN if any is NaN.
+double AbsMaxOf(ConstTensorView x);
 /// The largest |values| of a matrix; NaN if any is NaN.
 double AbsMaxOf(const MatrixValues& values, std::int64_t rows, std::int64_t columns);
 

@@ -19,6 +19,9 @@ void LionW(Context& ctx, const LionWArgs& args) {
     RequireTensor(ctx, name + " exp_avg", tensor.exp_avg, shape, DType::kF32);
     if (tensor.grad_scale) RequireTensor(ctx, name + " grad_scale", tensor.grad_scale, {1}, DType::kF32);
   }
+  if (args.absmax) {
+    RequireTensor(ctx, "LionW absmax", args.absmax, {static_cast<std::int64_t>(args.tensors.size())}, DType::kF32);
+  }
   COAT_DISPATCH(LionW, ctx, args);
 }
 

@@ -22,6 +22,7 @@ struct LionWShape {
   DType grad = DType::kF32;
   Data data = Data::kNormal;
   bool selective = false;
+  bool absmax = true;  // wanted
   bool perf = false;
   std::int64_t second = -1;  // elements of a second tensor without weight decay; none if negative
 
@@ -75,6 +76,7 @@ OpCase CaseOf(const LionWShape& shape) {
       operands.Input(NameOf("grad", t), shapes[t], shape.grad, seed, shape.data);
       operands.InOut(NameOf("exp_avg", t), shapes[t], DType::kF32, seed, shape.data);
     }
+    if (shape.absmax) operands.Output("absmax", {static_cast<std::int64_t>(shapes.size())}, DType::kF32);
     operands.Input("grad_scale", {1}, DType::kF32, seed).As<float>()[0] = 0.3f;
     return operands;
   };
@@ -87,10 +89,19 @@ OpCase CaseOf(const LionWShape& shape) {
                          .grad_scale = operands["grad_scale"],
                          .weight_decay = t == 0 ? kWeightDecay : 0.0});
     }
-    LionW(ctx, {.tensors = tensors, .settings = kSettings, .selective = shape.selective});
+    LionWArgs args = {.tensors = tensors, .settings = kSettings, .selective = shape.selective};
+    if (shape.absmax) args.absmax = operands["absmax"];
+    LionW(ctx, args);
   };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
-    for (std::size_t t = 0; t < shape.Shapes().size(); ++t) CheckElements(shape, t, before, after, checker);
+    for (std::size_t t = 0; t < shape.Shapes().size(); ++t) {
+      CheckElements(shape, t, before, after, checker);
+      if (shape.absmax) {
+        const double largest = AbsMaxOf(after[NameOf("param", t)]);
+        checker.Near("absmax", static_cast<std::int64_t>(t), ValueAt(after["absmax"], static_cast<std::int64_t>(t)),
+                     largest, 0.0);
+      }
+    }
   };
   op.bitwise = true;
   if (shape.perf) op.bytes = static_cast<double>(shape.shape.elements() * (2 * 8 + SizeOf(shape.grad)));
@@ -101,7 +112,7 @@ OpCase CaseOf(const LionWShape& shape) {
 
 std::vector<OpCase> LionWCases() {
   const LionWShape shapes[] = {
-      {.shape = {1}},
+      {.shape = {1}, .absmax = false},
       {.shape = {7, 13}, .grad = DType::kBF16, .data = Data::kHeavyTails},
       {.shape = {997}, .data = Data::kTiny},
       {.shape = {997}, .data = Data::kHuge},

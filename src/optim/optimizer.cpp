@@ -59,7 +59,10 @@ class PlainAdamW : public Optimizer {
                          .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
                          .weight_decay = parameters_[i].weight_decay});
     }
-    AdamW(ctx, {.tensors = tensors, .settings = SettingsOf(config_, scalars), .selective = config_.selective_updates});
+    AdamW(ctx, {.tensors = tensors,
+                .settings = SettingsOf(config_, scalars),
+                .selective = config_.selective_updates,
+                .absmax = scalars.absmax});
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
@@ -106,7 +109,8 @@ class PlainLionW : public Optimizer {
     LionW(ctx,
           {.tensors = tensors,
            .settings = {.learning_rate = scalars.learning_rate, .beta1 = config_.betas[0], .beta2 = config_.betas[1]},
-           .selective = config_.selective_updates});
+           .selective = config_.selective_updates,
+           .absmax = scalars.absmax});
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
@@ -152,7 +156,8 @@ class Fp8AdamW : public Optimizer {
     CoatAdamW(ctx, {.tensors = tensors,
                     .group = quantize_.qgroup_size,
                     .expand_min = quantize_.expand_min,
-                    .settings = SettingsOf(config_, scalars)});
+                    .settings = SettingsOf(config_, scalars),
+                    .absmax = scalars.absmax});
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {

@@ -101,12 +101,18 @@ MemoryPlan Engine::Used() const {
 
 void Engine::InitializeParameters(std::uint64_t seed) {
   model_->Initialize(ctx_, seed);
+  ParametersReplaced();
+}
+
+void Engine::RefreshWeights() {
+  ctx_.Recorded(magnitudes_known_ ? "refresh weights" : "measure and refresh weights", 0,
+                [&] { model_->RefreshWeights(ctx_, magnitudes_known_); });
 }
 
 LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                  std::int64_t sequences, const LossWeights& weights, bool first,
                                  std::span<const std::int32_t> documents) {
-  if (first) ctx_.Recorded("refresh weights", 0, [&] { model_->RefreshWeights(ctx_); });
+  if (first) RefreshWeights();
   MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
   batch.terms.loss_weight = static_cast<float>(weights.loss);
   batch.terms.z_weight = static_cast<float>(weights.z);
@@ -124,18 +130,25 @@ ClippingResult Engine::MeasureGradients(const ClippingLimits& limits) {
 }
 
 void Engine::Update(double learning_rate, std::int64_t step) {
-  const UpdateScalars scalars = {.learning_rate = learning_rate, .step = step, .grad_scale = clipping_->coefficients()};
+  const UpdateScalars scalars = {.learning_rate = learning_rate,
+                                 .step = step,
+                                 .grad_scale = clipping_->coefficients(),
+                                 .absmax = model_->magnitudes()};
   // Another version at every step: the recorded work is changed in place.
   const std::uint64_t version = std::bit_cast<std::uint64_t>(learning_rate) * 31 + static_cast<std::uint64_t>(step);
   ctx_.Recorded("update", version, [&] { optimizer_->Update(ctx_, scalars); });
+  magnitudes_known_ = true;
 }
 
 void Engine::PrepareEvaluation(EvaluationRecipe recipe) {
   const bool plain = recipe == EvaluationRecipe::kPlain;
   COAT_REQUIRE(!plain || plain_model_, "no evaluator of the configuration has the recipe plain");
   prepared_ = recipe;
-  ctx_.Recorded(plain ? "refresh weights for evaluation" : "refresh weights", 0,
-                [&] { ModelIn(recipe).RefreshWeights(ctx_); });
+  if (plain) {
+    ctx_.Recorded("refresh weights for evaluation", 0, [&] { plain_model_->RefreshWeights(ctx_); });
+  } else {
+    RefreshWeights();
+  }
 }
 
 std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,

@@ -52,6 +52,8 @@ class Engine final : public LossModel {
   MemoryPlan Used() const;
 
   void InitializeParameters(std::uint64_t seed);
+  /// Whoever writes the masters by other ways than this class calls it before the next micro-batch.
+  void ParametersReplaced() { magnitudes_known_ = false; }
   /// Computes a micro-batch's gradients: the `first` of a step starts them anew and refreshes the weights' operands,
   /// the others add to them. ids and labels are [B, T], and so are `documents` (data/documents.h), which are empty
   /// unless attention is to stay within documents; the configuration must have data.generate_doc_lengths for it.
@@ -73,6 +75,8 @@ class Engine final : public LossModel {
  private:
   Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas);
   void RunOnMeta();
+  /// Makes the training model's operands; measures the masters' largest magnitudes where no update has left them.
+  void RefreshWeights();
   Olmo& ModelIn(EvaluationRecipe recipe) { return recipe == EvaluationRecipe::kPlain ? *plain_model_ : *model_; }
   TrainConfig config_;
   Context ctx_;
@@ -84,6 +88,7 @@ class Engine final : public LossModel {
   std::unique_ptr<GradientClipping> clipping_;
   std::unique_ptr<ParameterMetrics> parameter_metrics_;
   BatchBuffers buffers_;
+  bool magnitudes_known_ = false;  // the last update has left the masters' largest magnitudes
 };
 
 }  // namespace coat

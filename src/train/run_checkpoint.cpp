@@ -127,6 +127,11 @@ void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Ol
   LoadFile(ctx, reader, kModelFile, ParametersOf(model), ": the checkpoint is of another model");
 }
 
+void LoadParameters(const CheckpointReader& reader, Engine& engine) {
+  LoadParameters(reader, engine.context(), engine.model());
+  engine.ParametersReplaced();
+}
+
 std::string LoadTuning(const CheckpointReader& reader, const Context& ctx) {
   const std::string file(kTuningFile);
   if (!ctx.backend() || !reader.Contains(file)) return "";

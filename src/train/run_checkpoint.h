@@ -26,6 +26,8 @@ std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const 
 ///
 /// Throws IoError naming file and tensor when one is missing, left over, or of another shape or type.
 void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Olmo& model);
+/// The same into a run's own model.
+void LoadParameters(const CheckpointReader& reader, Engine& engine);
 
 /// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it, and
 /// where there is none, that is a ConfigError that says so too.

@@ -20,7 +20,7 @@ constexpr std::string_view kLogger = "coat.train";
 /// Parameters and, unless the optimizer starts anew, its state.
 void LoadTensors(const CheckpointReader& reader, const std::string& path, const TakeOver& take_over, Engine& engine,
                  Console& console) {
-  LoadParameters(reader, engine.context(), engine.model());
+  LoadParameters(reader, engine);
   if (const std::string reason = LoadTuning(reader, engine.context()); !reason.empty()) {
     console.Warn(kLogger, fmt::format("{}: the choice of matrix products is not taken over: {}; losses may differ in "
                                       "the last bits from those of a run without a stop",

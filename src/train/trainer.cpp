@@ -180,7 +180,7 @@ class Trainer {
   void SaveAndReload() {
     Save(SaveKind::kSharded);
     const CheckpointReader reader(config_.save_folder + "/" + CheckpointName{.step = state_.step}.text());
-    LoadParameters(reader, engine_.context(), engine_.model());
+    LoadParameters(reader, engine_);
     LoadOptimizerState(reader, engine_);
   }
 
