@@ -24,8 +24,7 @@ constexpr double kHopeless = 1.25;                  // times the fastest: not ti
 // Products that take this long put the GPU at its power limit, where it clocks lower and other algorithms may be the
 // fastest: they are timed in a row, on a GPU that has been at work. In milliseconds.
 constexpr double kLoadingProduct = 0.05;
-constexpr double kLoadedRound = 15.0;
-constexpr int kLoadedRounds = 3;
+constexpr double kLoadedRound = 10.0;
 constexpr double kWarmUp = 1000.0;
 constexpr std::int64_t kHeadroom = 512 << 20;  // that trials leave of the memory: kernels are loaded into it
 
@@ -325,14 +324,13 @@ void GemmPlans::Time(const GemmArgs& args, const float* factors, std::vector<Pla
   const auto runs_of = [&](const Candidate& candidate) {
     return loads ? std::max(1, static_cast<int>(kLoadedRound / candidate.timed.milliseconds)) : 1;
   };
-  const std::size_t rounds = loads ? kLoadedRounds : kRounds;
   if (loads && !warm_) {
     const auto runs = static_cast<int>(kWarmUp / hopeful.front()->timed.milliseconds);
     Repeat(args, factors, plans, *hopeful.front(), runs);
     warm_ = true;
   }
   std::vector<std::array<Stopwatch, kRounds>> stopwatches(hopeful.size());
-  for (std::size_t round = 0; round < rounds; ++round) {
+  for (std::size_t round = 0; round < kRounds; ++round) {
     for (std::size_t i = 0; i < hopeful.size(); ++i) {
       stopwatches[i][round].Start(stream);
       Repeat(args, factors, plans, *hopeful[i], runs_of(*hopeful[i]));
@@ -341,10 +339,9 @@ void GemmPlans::Time(const GemmArgs& args, const float* factors, std::vector<Pla
   }
   for (std::size_t i = 0; i < hopeful.size(); ++i) {
     std::vector<double> times(kRounds);
-    for (std::size_t round = 0; round < rounds; ++round) times[round] = stopwatches[i][round].Milliseconds();
-    const auto end = times.begin() + static_cast<std::ptrdiff_t>(rounds);
-    std::sort(times.begin(), end);
-    hopeful[i]->timed.milliseconds = times[rounds / 2] / runs_of(*hopeful[i]);
+    for (std::size_t round = 0; round < kRounds; ++round) times[round] = stopwatches[i][round].Milliseconds();
+    std::sort(times.begin(), times.end());
+    hopeful[i]->timed.milliseconds = times[kRounds / 2] / runs_of(*hopeful[i]);
   }
 }
 
