@@ -20,7 +20,7 @@ struct UpdateScalars {
   double learning_rate = 0.0;
   std::int64_t step = 1;       // updates counting this one, for the bias corrections
   ConstTensorView grad_scale;  // [P] f32, by which each parameter's gradient is multiplied: the clipping coefficients
-  TensorView absmax;           // [P] f32, written: the largest magnitude of each updated parameter; may be missing
+  TensorView absmax = {};      // [P] f32, written: the largest magnitude of each updated parameter; may be missing
 };
 
 /// One tensor of an optimizer's state under its checkpoint name: "{parameter}.exp_avg", "{parameter}.exp_avg.absmax".
