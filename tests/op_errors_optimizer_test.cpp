@@ -59,8 +59,9 @@ TEST_F(AdamWErrorsTest, RefusesMagnitudesOfAnotherNumberOfTensors) {
   ExpectParts(ErrorFrom(AdamW, {.tensors = {&tensor_, 1}, .settings = settings_, .absmax = two}),
               {"AdamW absmax", "[2] f32", "[1] f32"});
   const LionWTensor lion = {.param = kOne, .grad = kOne, .exp_avg = kOne};
-  ExpectParts(ErrorFrom(LionW, {.tensors = {&lion, 1}, .absmax = two}), {"LionW absmax", "[2] f32", "[1] f32"});
-  ExpectParts(ErrorFrom(CoatAdamW, {.settings = settings_, .absmax = kOne}),
+  ExpectParts(ErrorFrom(LionW, {.tensors = {&lion, 1}, .settings = {}, .absmax = two}),
+              {"LionW absmax", "[2] f32", "[1] f32"});
+  ExpectParts(ErrorFrom(CoatAdamW, {.tensors = {}, .settings = settings_, .absmax = kOne}),
               {"CoatAdamW absmax", "[1] f32", "[0] f32"});
 }
 
