@@ -99,7 +99,8 @@ struct TokenizerConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("identifier", self.identifier, Honored("its name: kept in checkpoints for tools that need it"));
+    visit("identifier", self.identifier,
+          Honored("bytes, or the path of a tokenizer.json: for tasks of evaluators and `coat generate`"));
     visit("truncate_direction", self.truncate_direction, NoEffect("side on which a tokenizer cuts off"));
   }
 };
