@@ -16,7 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 6> kCombined = {"mlp_ratio",  "mlp_hidden_size", "n_kv_heads",
                                                        "vocab_size", "embedding_size",  "multi_query_attention"};
 /// Keys that change nothing of what given parameters compute from given tokens.
-constexpr std::array<std::string_view, 19> kFree = {"max_sequence_length",
+constexpr std::array<std::string_view, 18> kFree = {"max_sequence_length",
                                                     "eos_token_id",
                                                     "pad_token_id",
                                                     "init_device",
@@ -33,7 +33,6 @@ constexpr std::array<std::string_view, 19> kFree = {"max_sequence_length",
                                                     "alibi_bias_max",
                                                     "block_group_size",
                                                     "rope_full_precision",
-                                                    "attention_layer_norm_with_affine",
                                                     "bias_for_layer_norm"};
 /// Keys that may be changed on purpose when a model is trained further.
 constexpr std::array<std::string_view, 5> kAdjustable = {"rope_theta", "clip_qkv", "layer_norm_eps", "layer_norm_type",
@@ -80,6 +79,7 @@ std::vector<std::string> CompareArchitectures(const ModelConfig& saved, const st
   const Node keys = ToNode(model);
   for (const auto& [key, value] : keys.entries) {
     if (IsAmong(key, kCombined) || IsAmong(key, kFree)) continue;
+    if (key == "attention_layer_norm_with_affine" && !model.attention_layer_norm) continue;
     const std::string found = TextOf(value);
     const std::string expected = TextOf(*saved_keys.Find(key));
     if (found == expected) continue;

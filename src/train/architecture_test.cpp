@@ -43,6 +43,8 @@ TEST(CompareArchitectures, NamesTheKeyThatMakesAnotherModel) {
       {"model.weight_tying", "found false", "accepted: true", [](ModelConfig& m) { m.weight_tying = false; }},
       {"model.layer_norm_type", "found rms", "accepted: default",
        [](ModelConfig& m) { m.layer_norm_type = LayerNormType::kRms; }},
+      {"model.attention_layer_norm", "found true", "accepted: false",
+       [](ModelConfig& m) { m.attention_layer_norm = true; }},
       {"model.norm_after", "found true", "accepted: false", [](ModelConfig& m) { m.norm_after = true; }},
   };
   for (const auto& c : cases) {
@@ -77,6 +79,7 @@ TEST(CompareArchitectures, TakesOtherSpellingsAndWhatTheParametersDoNotShow) {
         m.init_fn = InitFunction::kNormal;
         m.init_std = 0.5;
         m.residual_dropout = 0.0;
+        m.attention_layer_norm_with_affine = false;  // there is no norm of queries and keys
       },
       [](ModelConfig& m) { m.n_kv_heads = std::nullopt; });
   EXPECT_TRUE(warnings.empty());
