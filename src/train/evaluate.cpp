@@ -33,7 +33,7 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
   EvaluationEngine engine(config, std::move(computer.context));
   console.Info(kLogger,
                fmt::format("Parameters: {}; memory: {}", WithSeparators(CountParameters(engine.model().parameters())),
-                           InBinaryUnits(engine.Used().Total())));
+                           InBinaryUnits(EvaluationEngine::Measure(config).Total())));
   LoadParameters(reader, engine.context(), engine.model());
   if (const std::string reason = LoadTuning(reader, engine.context()); !reason.empty()) {
     console.Warn(kLogger, fmt::format("the choice of matrix products is not taken over: {}; numbers may differ in the "
