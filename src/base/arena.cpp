@@ -52,8 +52,9 @@ TensorView Arena::Tensor(std::string_view name, Shape shape, DType dtype) {
   }
   used_ = end;
   peak_ = std::max(peak_, used_);
-  entries_.push_back({std::string(name), bytes});
-  return {block_ ? block_.get() + begin : nullptr, shape, dtype, device_};
+  const TensorView tensor = {block_ ? block_.get() + begin : nullptr, shape, dtype, device_};
+  entries_.push_back({std::string(name), bytes, tensor});
+  return tensor;
 }
 
 QuantizedView Arena::Quantized(std::string_view name, Shape shape, Format format) {

@@ -20,6 +20,7 @@ class Arena {
   struct Entry {
     std::string name;
     std::int64_t bytes;  // as handed out, without the padding to kAlignment
+    TensorView tensor;
   };
   static constexpr std::int64_t kAlignment = 256;
 

@@ -70,7 +70,8 @@ void Context::Synchronize() const {
 }
 
 void Context::Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const {
-  if (backend_) return backend_->Recorded(name, version, work);
+  const bool is_watched = profile_ != nullptr || observer_ != nullptr;
+  if (backend_ && !is_watched) return backend_->Recorded(name, version, work);
   work();
 }
 

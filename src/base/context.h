@@ -14,6 +14,9 @@
 
 namespace coat {
 
+class Profile;
+class TensorObserver;
+
 /// Where and in which order ops run; the first argument of every op. There are no globals.
 ///
 /// On kMeta an op checks its arguments and does nothing else. On kCpu it runs at once, on the context's threads; its
@@ -49,8 +52,16 @@ class Context {
 
   /// Runs `work`. On kCuda it is recorded the second time that a name is seen, and replayed from then on without being
   /// called, until `version` changes: then it is called and recorded anew. `work` only calls ops and Copy, on the same
-  /// tensors each time, and `version` stands for every other value that it passes on.
+  /// tensors each time, and `version` stands for every other value that it passes on. While there is a profile or an
+  /// observer it is called every time, with the same results.
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const;
+
+  /// What ProfileSpan (base/profile.h) reports to; null: nobody. It must stay valid.
+  void set_profile(Profile* profile) { profile_ = profile; }
+  Profile* profile() const { return profile_; }
+  /// What models show the tensors of their parts to (base/observer.h); null: nobody. It must stay valid.
+  void set_observer(TensorObserver* observer) { observer_ = observer; }
+  TensorObserver* observer() const { return observer_; }
 
   /// See ThreadPool::Run. For implementations on kCpu.
   void ParallelFor(std::int64_t count, const std::function<void(std::int64_t index, int worker)>& body);
@@ -67,6 +78,8 @@ class Context {
 
   DeviceKind device_;
   std::shared_ptr<Device> backend_;
+  Profile* profile_ = nullptr;
+  TensorObserver* observer_ = nullptr;
   std::unique_ptr<ThreadPool> pool_;
   std::vector<std::unique_ptr<std::byte, FreeWorkspace>> workspaces_;
 };

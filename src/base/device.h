@@ -3,8 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "base/device_clock.h"
 
 namespace coat {
 
@@ -40,6 +43,12 @@ class Device {
   virtual void Synchronize() = 0;
   /// Runs `work`, which only calls ops and Copy, as Context::Recorded describes.
   virtual void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) = 0;
+
+  /// Waits for all work, and starts a clock that marks are put on from now on. It must not outlive the device.
+  virtual std::unique_ptr<DeviceClock> MakeClock() = 0;
+  /// Opens a named range of the host's time, and closes the last one, for the vendor's tools (NVTX). Ranges nest.
+  virtual void PushRange(const char* name) noexcept = 0;
+  virtual void PopRange() noexcept = 0;
 
   /// What has been measured to choose among algorithms that give different bits, as text; empty if nothing has. A run
   /// that imports it takes the same algorithms.

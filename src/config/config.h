@@ -168,8 +168,10 @@ struct TrainConfig {
     visit("early_stopping_factor", self.early_stopping_factor,
           Honored("after the warm-up, stop when the loss is above this times the least so far"));
     visit("save_data_indices", self.save_data_indices, Honored("write which sequences each step used"));
-    visit("python_profiling", self.python_profiling, Only("false", "Python's profiler"));
-    visit("torch_profiling", self.torch_profiling, Only("false", "torch's profiler"));
+    visit("python_profiling", self.python_profiling, Honored("print where the host's time goes in steps 6 to 8"));
+    visit("torch_profiling", self.torch_profiling,
+          Honored("print where the time goes in the 7th to 9th step after a start, and write "
+                  "profiler/{step}.chrome_trace.json.gz"));
     visit("stop_at", self.stop_at, Honored("stop after this step"));
     visit("stop_after", self.stop_after, Honored("stop after so many more steps"));
     visit("activation_checkpointing", self.activation_checkpointing,
@@ -178,7 +180,8 @@ struct TrainConfig {
     visit("fused_loss", self.fused_loss, NoEffect("the loss is always fused"));
     visit("hf_datasets_cache_dir", self.hf_datasets_cache_dir, NoEffect("deprecated in OLMo"));
     visit("module_outputs_save_steps", self.module_outputs_save_steps,
-          Only("null", "steps at which inputs and outputs of all modules are written"));
+          Honored("steps at which what the modules compute of the first micro-batch is written to "
+                  "save_folder/traces/stepN"));
     visit("max_skipped_steps", self.max_skipped_steps,
           Honored("stop after so many steps in a row with a loss or gradient that is not finite; not a key of OLMo"));
     visit("gradient_precision", self.gradient_precision,

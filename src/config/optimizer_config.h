@@ -37,7 +37,8 @@ struct OptimizerConfig {
     visit("decay_norm_and_bias", self.decay_norm_and_bias, Honored("weight decay for norms and biases"));
     visit("decay_embeddings", self.decay_embeddings, Honored("weight decay for the embedding"));
     visit("metrics_log_interval", self.metrics_log_interval, Honored("steps between metrics of every parameter"));
-    visit("record_update_metrics", self.record_update_metrics, Only("false", "metrics of the size of the updates"));
+    visit("record_update_metrics", self.record_update_metrics,
+          Honored("at these steps, metrics of the size of the updates too; not with the FP8 AdamW"));
   }
 };
 

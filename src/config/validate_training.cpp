@@ -31,6 +31,10 @@ void CheckFp8Optimizer(const TrainConfig& config, Checker& checker) {
     checker.Fail("optimizer.selective_updates",
                  "found true; accepted with use_quantize_optimizer: coat_fp8_adamw: false");
   }
+  if (config.optimizer.record_update_metrics) {
+    checker.Fail("optimizer.record_update_metrics",
+                 "found true; accepted with use_quantize_optimizer: coat_fp8_adamw: false");
+  }
   for (const auto& [path, expansion] :
        {std::pair("quantize_optimizer.first_order_expansion", fp8.first_order_expansion),
         {"quantize_optimizer.second_order_expansion", fp8.second_order_expansion}}) {
@@ -86,6 +90,9 @@ void CheckOptimizer(const TrainConfig& config, Checker& checker) {
                  fmt::format("found {}; accepted: at least 0 and less than 1", NumberText(beta)));
   }
   checker.RequireWithin("optimizer.metrics_log_interval", optimizer.metrics_log_interval, 1);
+  if (optimizer.record_update_metrics && !optimizer.metrics_log_interval) {
+    checker.Warn("optimizer.record_update_metrics", "has an effect with optimizer.metrics_log_interval only");
+  }
   CheckFp8Optimizer(config, checker);
 }
 
@@ -140,6 +147,10 @@ void CheckTrainer(const TrainConfig& config, Checker& checker) {
   checker.RequireWithin("stop_at", config.stop_at, 1, Checker::kNoLimit);
   checker.RequireWithin("stop_after", config.stop_after, 1, Checker::kNoLimit);
   checker.RequireWithin("extra_steps_after_cancel", config.extra_steps_after_cancel, 0, Checker::kNoLimit);
+  for (std::size_t i = 0; config.module_outputs_save_steps && i < config.module_outputs_save_steps->size(); ++i) {
+    checker.RequireWithin(fmt::format("module_outputs_save_steps[{}]", i), (*config.module_outputs_save_steps)[i], 1,
+                          Checker::kNoLimit);
+  }
   checker.RequireWithin("max_skipped_steps", config.max_skipped_steps, 1, Checker::kNoLimit);
   checker.RequireWithin("speed_monitor.window_size", config.speed_monitor.window_size, 1);
   checker.RequirePositive("max_grad_norm", config.max_grad_norm);

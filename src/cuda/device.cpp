@@ -1,10 +1,15 @@
 #include "cuda/device.h"
 
+#include <nvtx3/nvToolsExt.h>
+
+#include <algorithm>
 #include <new>
 
 #include "cuda/attention_choice.h"
+#include "cuda/attention_cudnn.h"
 #include "cuda/cublaslt.h"
 #include "cuda/cudnn_library.h"
+#include "cuda/device_clock.h"
 #include "cuda/gemm_plans.h"
 #include "cuda/has_kernels.h"
 
@@ -90,6 +95,27 @@ std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {
   const CudaStatus status = CheckCudaDevice(options.ordinal);
   if (!status.usable) throw Error(status.reason);
   return std::make_shared<CudaDevice>(options);
+}
+
+std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
+  const auto& cuda_device = static_cast<const CudaDevice&>(device);
+  std::int64_t bytes = std::max(CudaDevice::kWorkspaceBytes, cuda_device.workspace_bytes());
+  if (cuda_device.options().deterministic_attention) {
+    // Of each sequence: the gradients of all scores in bfloat16, those of the queries and two sums a row in float32.
+    const std::int64_t rows = needs.heads * needs.positions;
+    const std::int64_t of_sequence = rows * (2 * needs.positions + 4 * needs.head_size + 8);
+    const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
+    bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
+  }
+  if (needs.fp8_operands > 0 && !MultipliesFp8(device)) {
+    bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands * SizeOf(DType::kBF16));
+  }
+  return bytes;
+}
+
+bool MultipliesFp8(const Device& device) {
+  const auto& cuda_device = static_cast<const CudaDevice&>(device);
+  return cuda_device.options().gemm != GemmMode::kBf16 && cuda_device.compute_capability() >= 89;
 }
 
 std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes) {
@@ -215,6 +241,18 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
     recording.graph = nullptr;
   }
   COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, 0));
+}
+
+std::unique_ptr<DeviceClock> CudaDevice::MakeClock() {
+  return std::make_unique<CudaClock>(stream_);
+}
+
+void CudaDevice::PushRange(const char* name) noexcept {
+  nvtxRangePushA(name);
+}
+
+void CudaDevice::PopRange() noexcept {
+  nvtxRangePop();
 }
 
 std::string CudaDevice::ExportTuning() const {

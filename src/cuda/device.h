@@ -43,6 +43,9 @@ class CudaDevice final : public Device {
   void Copy(const void* from, void* to, std::int64_t bytes) override;
   void Synchronize() override;
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) override;
+  std::unique_ptr<DeviceClock> MakeClock() override;
+  void PushRange(const char* name) noexcept override;
+  void PopRange() noexcept override;
   std::string ExportTuning() const override;
   std::string ImportTuning(std::string_view text) override;
   std::string DescribeTuning() const override;

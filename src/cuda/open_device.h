@@ -37,6 +37,20 @@ CudaStatus CheckCudaDevice(int ordinal = 0);
 /// Opens a device: a stream, a workspace, the libraries. Throws Error with CheckCudaDevice's reason.
 std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options);
 
+/// What decides how far a device's workspace grows in a run.
+struct WorkspaceNeeds {
+  std::int64_t sequences = 0, positions = 0, heads = 0, head_size = 0;  // of attention with gradients
+  std::int64_t fp8_operands = 0;  // elements of the two FP8 operands of the largest product; 0: there is none
+};
+
+/// Bytes that the workspace of a device of OpenCudaDevice has at the most once a run has met all of its ops: calculated
+/// from above from what cuDNN 9 was seen to ask for, and not less than the workspace has now.
+std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs);
+
+/// Whether a device of OpenCudaDevice multiplies FP8 operands of one scale a tensor on FP8 tensor cores. Those take
+/// extents that are multiples of 16.
+bool MultipliesFp8(const Device& device);
+
 /// Page-locked host memory that devices reach too, at the speed of the bus. For tests that look at tensors between ops.
 /// Throws Error.
 std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes);

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/observer.h"
+#include "base/profile.h"
 #include "ops/embedding.h"
 #include "ops/fill_normal.h"
 #include "ops/quantize.h"
@@ -33,6 +35,27 @@ Block::Config BlockConfig(const ModelConfig& config) {
 
 float LogitScale(const ModelConfig& config) {
   return config.scale_logits ? 1.0f / std::sqrt(static_cast<float>(config.d_model)) : 1.0f;
+}
+
+/// Shows an observer what a part left in an arena since that had `first` entries, and other tensors.
+void ShowPart(const Context& ctx, const std::string& name, const Arena& arena, std::size_t first,
+              const std::vector<Arena::Entry>& others) {
+  if (ctx.observer() == nullptr) return;
+  std::vector<Arena::Entry> tensors(arena.entries().begin() + static_cast<std::ptrdiff_t>(first),
+                                    arena.entries().end());
+  tensors.insert(tensors.end(), others.begin(), others.end());
+  ctx.observer()->See(ctx, name, tensors);
+}
+
+Arena::Entry Named(const char* name, TensorView tensor) {
+  return {name, tensor.bytes(), tensor};
+}
+
+/// The stream, and what has yet to be added to it.
+std::vector<Arena::Entry> TensorsOf(const ResidualStream& stream) {
+  std::vector<Arena::Entry> tensors = {Named("stream", stream.x)};
+  if (stream.branch_is_pending) tensors.push_back(Named("branch", stream.branch));
+  return tensors;
 }
 
 }  // namespace
@@ -116,6 +139,7 @@ void Olmo::Initialize(Context& ctx, std::uint64_t seed) {
 }
 
 void Olmo::RefreshWeights(Context& ctx, bool magnitudes_known) {
+  const ProfileSpan span(ctx, "weights as operands");
   for (const Parameter& parameter : parameters_) {
     if (parameter.absmax && !magnitudes_known) AbsMax(ctx, {.x = parameter.value, .absmax = parameter.absmax});
   }
@@ -166,21 +190,29 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
       const Arena::Scope forward(scratch);
       const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", shape, recipe_.compute);
       EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
+      ShowPart(ctx, "transformer.wte", saved, saved.entries().size(), {Named("output", x)});
       ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
       for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+        const ProfileSpan span(ctx, "forward of block", static_cast<std::int64_t>(layer));
         parts.emplace_back(saved);
+        const std::size_t first = saved.entries().size();
         const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, shape, batch.sequences, saved));
         const Arena::Scope until_recomputed(saved);
         const Block::Saved all = block.input ? LayOutAll(layer, shape, batch.sequences, saved) : block.all;
         blocks_[layer].Forward(ctx, stream, positions, all, scratch, block.input);
+        ShowPart(ctx, fmt::format("transformer.blocks.{}", layer), saved, first, TensorsOf(stream));
       }
       final_norm_.Forward(ctx, stream, final_norm.y, final_norm.rstd, scratch);
+      ShowPart(ctx, "transformer.ln_f", saved, saved.entries().size(), {Named("output", final_norm.y)});
     }
+    const ProfileSpan span(ctx, "head and loss");
     const TensorView d_normed = scratch.Tensor("d_ln_f", shape, recipe_.compute);
     head_.ForwardBackward(ctx, final_norm.y, batch.terms, d_normed, scratch);
+    ShowPart(ctx, "loss", saved, saved.entries().size(), {Named("cross_entropy", batch.terms.loss)});
     final_norm_.Backward(ctx, final_norm, d_normed, d_x);
   }
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
+    const ProfileSpan span(ctx, "backward of block", static_cast<std::int64_t>(layer));
     Block::Saved all = kept[layer].all;
     if (kept[layer].input) {
       all = LayOutAll(layer, shape, batch.sequences, saved);
@@ -189,6 +221,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     blocks_[layer].Backward(ctx, all, positions, d_x, scratch);
     parts.pop_back();
   }
+  const ProfileSpan span(ctx, "backward of the embedding");
   // With weight tying the head has started the embedding's gradient.
   if (!batch.accumulate_gradients && !config_.weight_tying) {
     Fill(ctx, {.x = parameters_.front().grad, .value = 0.0f});

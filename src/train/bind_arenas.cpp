@@ -9,13 +9,15 @@ namespace coat {
 
 namespace {
 
-[[noreturn]] void ThrowOutOfMemory(const MemoryPlan& plan, const std::string& found, std::string_view advice) {
+[[noreturn]] void ThrowOutOfMemory(const MemoryPlan& plan, std::int64_t workspace_growth, const std::string& found,
+                                   std::string_view advice) {
   std::string table;
   for (const MemoryPlan::Line& line : plan.categories) {
     if (line.bytes > 0) table += fmt::format("\n  {:10} {:>12}", line.name, InBinaryUnits(line.bytes));
   }
-  throw Error(
-      fmt::format("this run needs {} of memory and {}:{}\n{}", InBinaryUnits(plan.Total()), found, table, advice));
+  if (workspace_growth > 0) table += fmt::format("\n  {:10} {:>12}", "workspace", InBinaryUnits(workspace_growth));
+  throw Error(fmt::format("this run needs {} of memory and {}:{}\n{}", InBinaryUnits(plan.Total() + workspace_growth),
+                          found, table, advice));
 }
 
 }  // namespace
@@ -26,11 +28,12 @@ RunArenas MeasuringArenas() {
           Arena::Measuring("batch"),   Arena::Measuring("scratch")};
 }
 
-RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::string_view advice) {
+RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t workspace_growth,
+                      std::string_view advice) {
   if (ctx.backend()) {
     const Device::Memory memory = ctx.backend()->ReadMemory();
-    if (plan.Total() > memory.free_bytes) {
-      ThrowOutOfMemory(plan,
+    if (plan.Total() + workspace_growth > memory.free_bytes) {
+      ThrowOutOfMemory(plan, workspace_growth,
                        fmt::format("{} has {} free of {}", ctx.backend()->Name(), InBinaryUnits(memory.free_bytes),
                                    InBinaryUnits(memory.total_bytes)),
                        advice);
@@ -41,7 +44,8 @@ RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::string_vi
     return {bound("masters"),  bound("gradients"), bound("weights"), bound("moments"),
             bound("metadata"), bound("saved"),     bound("batch"),   bound("scratch")};
   } catch (const std::bad_alloc&) {
-    ThrowOutOfMemory(plan, ctx.backend() ? "the driver does not give it" : "the system does not give it", advice);
+    ThrowOutOfMemory(plan, workspace_growth,
+                     ctx.backend() ? "the driver does not give it" : "the system does not give it", advice);
   }
 }
 

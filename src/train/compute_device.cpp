@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "ops/dispatch.h"
+#include "train/device_limits.h"
 
 namespace coat {
 
@@ -55,6 +56,16 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
     if (options.device == DeviceChoice::kCuda) throw UsageError(kNoBackend);
     return OpenCpu(options, "");
   }
+}
+
+ComputeDevice OpenDeviceOf(const TrainConfig& config, DeviceOptions options) {
+  if (options.device == DeviceChoice::kAuto) {
+    if (config.single.device == SingleDevice::kCpu) options.device = DeviceChoice::kCpu;
+    if (config.single.device == SingleDevice::kCuda) options.device = DeviceChoice::kCuda;
+  }
+  ComputeDevice device = OpenComputeDevice(options);
+  RequireFp8Tokens(config, device.context);
+  return device;
 }
 
 std::string DescribeCudaDevice() {

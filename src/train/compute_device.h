@@ -31,6 +31,10 @@ DeviceOptions ForConfig(DeviceOptions options, const TrainConfig& config);
 /// other device and for cuda in a build without it, Error when the GPU cannot be used, with what to do about it.
 ComputeDevice OpenComputeDevice(const DeviceOptions& options);
 
+/// The same for a run of this configuration, whose `single.device` counts where the options leave the device open. A
+/// GPU that cannot train it is refused as RequireFp8Tokens does.
+ComputeDevice OpenDeviceOf(const TrainConfig& config, DeviceOptions options);
+
 /// One line on the GPU of this machine, for `coat info`: its name, or why there is none.
 std::string DescribeCudaDevice();
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "recipes/recipe.h"
 #include "train/bind_arenas.h"
+#include "train/device_limits.h"
 
 namespace coat {
 
@@ -52,8 +53,9 @@ MemoryPlan Engine::Measure(const TrainConfig& config) {
 }
 
 Engine::Engine(const TrainConfig& config, Context ctx)
-    : Engine(config, std::move(ctx),
-             [&](const Context& of_run) { return BoundArenas(Measure(config), of_run, kAdvice); }) {}
+    : Engine(config, std::move(ctx), [&](const Context& of_run) {
+        return BoundArenas(Measure(config), of_run, WorkspaceGrowth(config, of_run), kAdvice);
+      }) {}
 
 Engine::Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas)
     : config_(config), ctx_(std::move(ctx)), arenas_(make_arenas(ctx_)) {
@@ -72,6 +74,9 @@ Engine::Engine(const TrainConfig& config, Context ctx, const std::function<RunAr
   clipping_->LayOut(arenas_.metadata);
   parameter_metrics_ = std::make_unique<ParameterMetrics>(model_->parameters(), *optimizer_);
   parameter_metrics_->LayOut(arenas_.metadata);
+  if (config.optimizer.record_update_metrics) {
+    update_metrics_ = std::make_unique<UpdateMetrics>(config_.optimizer, model_->parameters(), *optimizer_);
+  }
   const std::int64_t sequences = std::max(config.device_train_microbatch_size, evaluation.sequences);
   buffers_.LayOut(sequences * config.model.max_sequence_length,
                   config.data.generate_doc_lengths || evaluation.documents, arenas_.batch);
@@ -83,6 +88,7 @@ void Engine::RunOnMeta() {
   };
   model_->RefreshWeights(ctx_);
   model_->ForwardBackward(ctx_, whole_batch(config_.device_train_microbatch_size), arenas_.saved, arenas_.scratch);
+  MeasureUpdate(0.0, 1);
   const EvaluationNeeds evaluation = EvaluationNeedsOf(config_);
   if (evaluation.training) {
     model_->Forward(ctx_, whole_batch(evaluation.sequences), arenas_.saved, arenas_.scratch);
@@ -112,6 +118,7 @@ void Engine::RefreshWeights() {
 LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                  std::int64_t sequences, const LossWeights& weights, bool first,
                                  std::span<const std::int32_t> documents) {
+  const ProfileSpan span(ctx_, "micro-batch");
   if (first) RefreshWeights();
   MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
   batch.terms.loss_weight = static_cast<float>(weights.loss);
@@ -119,6 +126,7 @@ LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<co
   batch.accumulate_gradients = !first;
   ctx_.Recorded(NameOf(first ? "begin a step with" : "train on", batch), VersionOf(batch.terms),
                 [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
+  const ProfileSpan losses(ctx_, "losses to the host");
   LossSums sums;
   sums.cross_entropy = SumOf(buffers_.Download(ctx_, batch.terms.loss));
   sums.z_squared = SumOf(buffers_.Download(ctx_, batch.terms.z_squared));
@@ -126,14 +134,25 @@ LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<co
 }
 
 ClippingResult Engine::MeasureGradients(const ClippingLimits& limits) {
+  const ProfileSpan span(ctx_, "gradient norms");
   return clipping_->Measure(ctx_, limits);
 }
 
+std::vector<ParameterMetrics::Metric> Engine::MeasureUpdate(double learning_rate, std::int64_t step) {
+  if (!update_metrics_) return {};
+  return update_metrics_->Measure(ctx_, ScalarsOf(learning_rate, step), arenas_.scratch);
+}
+
+UpdateScalars Engine::ScalarsOf(double learning_rate, std::int64_t step) const {
+  return {.learning_rate = learning_rate,
+          .step = step,
+          .grad_scale = clipping_->coefficients(),
+          .absmax = model_->magnitudes()};
+}
+
 void Engine::Update(double learning_rate, std::int64_t step) {
-  const UpdateScalars scalars = {.learning_rate = learning_rate,
-                                 .step = step,
-                                 .grad_scale = clipping_->coefficients(),
-                                 .absmax = model_->magnitudes()};
+  const ProfileSpan span(ctx_, "optimizer");
+  const UpdateScalars scalars = ScalarsOf(learning_rate, step);
   // Another version at every step: the recorded work is changed in place.
   const std::uint64_t version = std::bit_cast<std::uint64_t>(learning_rate) * 31 + static_cast<std::uint64_t>(step);
   ctx_.Recorded("update", version, [&] { optimizer_->Update(ctx_, scalars); });
@@ -153,6 +172,7 @@ void Engine::PrepareEvaluation(EvaluationRecipe recipe) {
 
 std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                              std::int64_t sequences, std::span<const std::int32_t> documents) {
+  const ProfileSpan span(ctx_, "evaluation batch");
   const MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
   ctx_.Recorded(NameOf(prepared_ == EvaluationRecipe::kPlain ? "evaluate" : "evaluate as in training", batch),
                 VersionOf(batch.terms),

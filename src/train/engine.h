@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/context.h"
+#include "base/profile.h"
 #include "config/config.h"
 #include "models/olmo.h"
 #include "optim/clipping.h"
 #include "optim/optimizer.h"
 #include "optim/parameter_metrics.h"
+#include "optim/update_metrics.h"
 #include "train/arenas.h"
 #include "train/batch_buffers.h"
 #include "train/loss_model.h"
@@ -39,7 +41,8 @@ class Engine final : public LossModel {
   /// The memory plan of a configuration. Executes nothing and allocates no tensor.
   static MemoryPlan Measure(const TrainConfig& config);
 
-  /// On cpu or cuda. Throws Error when the plan does not fit into memory, with the plan's table and what to change.
+  /// On cpu or cuda. Throws Error when the plan, and what the workspace may grow by, does not fit into memory,
+  /// with the table and what to change.
   Engine(const TrainConfig& config, Context ctx);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -50,6 +53,12 @@ class Engine final : public LossModel {
   const Context& context() const { return ctx_; }
   /// The plan that this run's arenas show: equal to Measure's once a step and an evaluation have run.
   MemoryPlan Used() const;
+
+  /// Where the spans of the steps from now on go; null: nowhere. It must stay valid.
+  void SetProfile(Profile* profile) { ctx_.set_profile(profile); }
+
+  /// What sees the parts of micro-batches from now on; null: nobody. It must stay valid.
+  void SetObserver(TensorObserver* observer) { ctx_.set_observer(observer); }
 
   void InitializeParameters(std::uint64_t seed);
   /// Whoever writes the masters by other ways than this class calls it before the next micro-batch.
@@ -64,6 +73,8 @@ class Engine final : public LossModel {
   ClippingResult MeasureGradients(const ClippingLimits& limits);
   /// OLMo's metrics of every parameter, its gradient and its moments; before the update.
   std::vector<ParameterMetrics::Metric> MeasureParameters() { return parameter_metrics_->Measure(ctx_); }
+  /// OLMo's metrics of the update that these would make; empty unless record_update_metrics.
+  std::vector<ParameterMetrics::Metric> MeasureUpdate(double learning_rate, std::int64_t step);
   /// One update, with the coefficients of the last MeasureGradients.
   void Update(double learning_rate, std::int64_t step);
 
@@ -78,6 +89,7 @@ class Engine final : public LossModel {
   /// Makes the training model's operands; measures the masters' largest magnitudes where no update has left them.
   void RefreshWeights();
   Olmo& ModelIn(EvaluationRecipe recipe) { return recipe == EvaluationRecipe::kPlain ? *plain_model_ : *model_; }
+  UpdateScalars ScalarsOf(double learning_rate, std::int64_t step) const;
   TrainConfig config_;
   Context ctx_;
   RunArenas arenas_;
@@ -87,6 +99,7 @@ class Engine final : public LossModel {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientClipping> clipping_;
   std::unique_ptr<ParameterMetrics> parameter_metrics_;
+  std::unique_ptr<UpdateMetrics> update_metrics_;  // with record_update_metrics
   BatchBuffers buffers_;
   bool magnitudes_known_ = false;  // the last update has left the masters' largest magnitudes
 };

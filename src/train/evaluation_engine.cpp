@@ -33,8 +33,9 @@ MemoryPlan EvaluationEngine::Measure(const TrainConfig& config) {
 }
 
 EvaluationEngine::EvaluationEngine(const TrainConfig& config, Context ctx)
-    : EvaluationEngine(config, std::move(ctx),
-                       [&](const Context& of_run) { return BoundArenas(Measure(config), of_run, kAdvice); }) {}
+    : EvaluationEngine(config, std::move(ctx), [&](const Context& of_run) {
+        return BoundArenas(Measure(config), of_run, /*workspace_growth=*/0, kAdvice);
+      }) {}
 
 EvaluationEngine::EvaluationEngine(const TrainConfig& config, Context ctx,
                                    const std::function<RunArenas(const Context&)>& make_arenas)

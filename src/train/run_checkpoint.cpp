@@ -60,9 +60,7 @@ void SaveFile(const Context& ctx, std::string_view file, const std::vector<State
   std::vector<TensorInfo> infos;
   std::map<std::string, TensorView> by_name;
   for (const StateTensor& state : tensors) {
-    infos.push_back({.name = state.name,
-                     .dtype = std::string(FileType(state.tensor.dtype())),
-                     .shape = Extents(state.tensor.shape())});
+    infos.push_back(FileInfo(state.name, state.tensor));
     by_name[state.name] = state.tensor;
   }
   std::vector<std::byte> copy;
@@ -108,6 +106,10 @@ void LoadFile(const Context& ctx, const CheckpointReader& reader, std::string_vi
 }
 
 }  // namespace
+
+TensorInfo FileInfo(const std::string& name, const ConstTensorView& tensor) {
+  return {.name = name, .dtype = std::string(FileType(tensor.dtype())), .shape = Extents(tensor.shape())};
+}
 
 void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
   SaveFile(engine.context(), kModelFile, ParametersOf(engine.model()), writer);

@@ -16,6 +16,9 @@ inline constexpr std::string_view kOptimizerFile = "optim.safetensors";
 /// On a GPU: which algorithms of matrix products were found fastest. A run that goes on takes the same, to the bit.
 inline constexpr std::string_view kTuningFile = "tuning.json";
 
+/// How a tensor of this name is described in a safetensors file.
+TensorInfo FileInfo(const std::string& name, const ConstTensorView& tensor);
+
 /// Adds parameters, optimizer state and the device's tuning to a checkpoint that is being written.
 void SaveTensors(const Engine& engine, CheckpointWriter& writer);
 

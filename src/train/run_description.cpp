@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "train/device_limits.h"
 #include "train/memory_plan.h"
 
 namespace coat {
@@ -28,12 +29,14 @@ std::string DescribeData(const DataConfig& data, const ModelConfig& model) {
 std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view device, const Engine& engine,
                                      const MemMapDataset& dataset) {
   const std::span<const Parameter> parameters = engine.model().parameters();
+  const std::int64_t growth = WorkspaceGrowth(config, engine.context());
   std::vector<std::string> lines = {
       fmt::format("Run {}: {} on {}", *config.run_name, RecipeName(config), device),
       fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
                   WithSeparators(CountNonEmbeddingParameters(parameters))),
-      fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces",
-                  InBinaryUnits(Engine::Measure(config).Total()), InBinaryUnits(engine.context().workspace_bytes())),
+      fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces{}",
+                  InBinaryUnits(Engine::Measure(config).Total()), InBinaryUnits(engine.context().workspace_bytes()),
+                  growth > 0 ? " that may grow to " + InBinaryUnits(engine.context().workspace_bytes() + growth) : ""),
       fmt::format("Data: {} sequences of {} tokens{}", WithSeparators(dataset.sequence_count()),
                   dataset.sequence_length(), DescribeData(config.data, config.model))};
   if (config.wandb) {

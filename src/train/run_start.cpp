@@ -21,7 +21,10 @@ constexpr std::string_view kLogger = "coat.train";
 void LoadTensors(const CheckpointReader& reader, const std::string& path, const TakeOver& take_over, Engine& engine,
                  Console& console) {
   LoadParameters(reader, engine);
-  if (const std::string reason = LoadTuning(reader, engine.context()); !reason.empty()) {
+  // A run that does not go on where the checkpoint's stopped has nobody to agree with in the last bits.
+  const bool goes_on =
+      take_over.optimizer_state && take_over.trainer_state && take_over.data_position && take_over.batches_to_skip == 0;
+  if (const std::string reason = LoadTuning(reader, engine.context()); goes_on && !reason.empty()) {
     console.Warn(kLogger, fmt::format("{}: the choice of matrix products is not taken over: {}; losses may differ in "
                                       "the last bits from those of a run without a stop",
                                       path, reason));

@@ -45,7 +45,7 @@ bool IsOlderThanLatest(const std::string& path, const std::string& folder) {
 
 SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(config), console_(console) {
   const std::string& folder = config.save_folder;
-  if (!config.dry_run) {
+  if (!config.dry_run || config.force_save_unsharded) {
     for (const std::string& line : PrepareSaveFolder(folder)) console.Info(kLogger, line);
   }
   if (config.try_load_latest_save) {
@@ -93,13 +93,15 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
   list.push_back(name.text());
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
+  // 0 is about those of the intervals: what is saved for another reason stays.
+  const auto limit = [](std::int64_t keep) { return keep == 0 ? -1 : keep; };
   switch (kind) {
     case SaveKind::kSharded:
-      ApplyRetention(config_.save_folder, list, config_.save_num_checkpoints_to_keep);
+      ApplyRetention(config_.save_folder, list, limit(config_.save_num_checkpoints_to_keep));
       ApplyRetention(config_.save_folder, state.ephemeral_checkpoints, 0);
       break;
     case SaveKind::kUnsharded:
-      ApplyRetention(config_.save_folder, list, config_.save_num_unsharded_checkpoints_to_keep);
+      ApplyRetention(config_.save_folder, list, limit(config_.save_num_unsharded_checkpoints_to_keep));
       break;
     case SaveKind::kEphemeral:
       ApplyRetention(config_.save_folder, list, 1);

@@ -17,8 +17,8 @@ enum class SaveKind { kSharded, kUnsharded, kEphemeral };
 class SaveFolder {
  public:
   /// Makes the folder, clears away what a killed run left, and finds the checkpoint to start from. A dry run touches
-  /// nothing. Throws IoError when the folder cannot be written; ConfigError when it holds a run, this one does not
-  /// resume it and save_overwrite is off.
+  /// nothing, unless it has force_save_unsharded. Throws IoError when the folder cannot be written; ConfigError when it
+  /// holds a run, this one does not resume it and save_overwrite is off.
   SaveFolder(const TrainConfig& config, Console& console);
 
   /// The checkpoint to load: with try_load_latest_save the newest here, else load_path; nothing for a new run.

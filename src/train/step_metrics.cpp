@@ -15,6 +15,11 @@ double PeakMemoryMegabytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024.0 / 1e6;
 }
 
+bool AreParameterMetricsDue(const TrainConfig& config, std::int64_t step) {
+  const std::optional<std::int64_t>& interval = config.optimizer.metrics_log_interval;
+  return interval && step % *interval == 0;
+}
+
 }  // namespace
 
 Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const ClippingResult& gradients,
@@ -33,13 +38,22 @@ Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const
 Metrics ParameterMetricsOf(const TrainConfig& config, std::int64_t step, const ClippingResult& gradients,
                            Engine& engine) {
   Metrics metrics;
-  const std::optional<std::int64_t>& interval = config.optimizer.metrics_log_interval;
-  if (!interval || step % *interval != 0) return metrics;
+  if (!AreParameterMetricsDue(config, step)) return metrics;
   metrics.Set("optim/clipping_rate", gradients.clipping_rate);
   for (std::size_t p = 0; p < gradients.averages.size(); ++p) {
     metrics.Set("optim/grad_norm_exp_avg/" + engine.model().parameters()[p].name, gradients.averages[p]);
   }
   for (const ParameterMetrics::Metric& metric : engine.MeasureParameters()) {
+    metrics.Set("optim/" + metric.name, metric.value);
+  }
+  return metrics;
+}
+
+Metrics UpdateMetricsOf(const TrainConfig& config, std::int64_t step, double learning_rate, std::int64_t update,
+                        Engine& engine) {
+  Metrics metrics;
+  if (!AreParameterMetricsDue(config, step)) return metrics;
+  for (const ParameterMetrics::Metric& metric : engine.MeasureUpdate(learning_rate, update)) {
     metrics.Set("optim/" + metric.name, metric.value);
   }
   return metrics;

@@ -24,6 +24,11 @@ Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const
 Metrics ParameterMetricsOf(const TrainConfig& config, std::int64_t step, const ClippingResult& gradients,
                            Engine& engine);
 
+/// At the same steps, with optimizer.record_update_metrics, what OLMo logs of the update that comes next; else nothing.
+/// `update` is its number, from 1 on.
+Metrics UpdateMetricsOf(const TrainConfig& config, std::int64_t step, double learning_rate, std::int64_t update,
+                        Engine& engine);
+
 /// Peak memory of the process and, on a GPU, of the tensors: at steps 1 and 2 and every tenth, as OLMo; else nothing.
 Metrics SystemMetricsOf(std::int64_t step, const Engine& engine);
 

@@ -19,8 +19,8 @@ constexpr std::string_view kLogger = "coat.train";
 
 }  // namespace
 
-TrainStep::TrainStep(const TrainConfig& config, Engine& engine, Console& console)
-    : config_(config), engine_(engine), console_(console) {}
+TrainStep::TrainStep(const TrainConfig& config, bool overwrite, Engine& engine, Console& console)
+    : config_(config), overwrite_(overwrite), engine_(engine), console_(console) {}
 
 StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state) {
   labels_.resize(batch.input_ids.size());
@@ -32,13 +32,15 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     return {.step = MetricsOf(batch, {.cross_entropy = kNone, .z = kNone}, {}, learning_rate, state), .parameters = {}};
   }
-  const StepLosses losses = ForwardBackward(batch, predicted);
+  const StepLosses losses = ForwardBackward(batch, predicted, state.step);
   const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
   Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
   if (std::isfinite(losses.cross_entropy) && gradients.first_non_finite.empty()) {
     state.extra[kUpdates] += 1.0;
     state.extra[kSkippedInARow] = 0.0;
-    engine_.Update(learning_rate, static_cast<std::int64_t>(state.extra[kUpdates]));
+    const auto update = static_cast<std::int64_t>(state.extra[kUpdates]);
+    of_parameters.Merge(UpdateMetricsOf(config_, state.step, learning_rate, update, engine_));
+    engine_.Update(learning_rate, update);
     state.current_train_loss = losses.cross_entropy;
     state.min_train_loss = std::min(state.min_train_loss, losses.cross_entropy);
   } else {
@@ -61,7 +63,16 @@ Metrics TrainStep::MetricsOf(const Batch& batch, const StepLosses& losses, const
   return metrics;
 }
 
-StepLosses TrainStep::ForwardBackward(const Batch& batch, std::int64_t predicted) {
+std::unique_ptr<ModuleOutputs> TrainStep::WatchModules(std::int64_t step) {
+  const auto& steps = config_.module_outputs_save_steps;
+  if (!steps || std::find(steps->begin(), steps->end(), step) == steps->end()) return nullptr;
+  auto outputs = std::make_unique<ModuleOutputs>(config_.save_folder, step, overwrite_);
+  console_.Info(kLogger, fmt::format("Writing the outputs of all modules to {}", outputs->folder()));
+  return outputs;
+}
+
+StepLosses TrainStep::ForwardBackward(const Batch& batch, std::int64_t predicted, std::int64_t step) {
+  const std::unique_ptr<ModuleOutputs> outputs = WatchModules(step);
   const std::int64_t sequences = batch.sequence_count();
   const std::int64_t length = batch.sequence_length;
   const double of_each = 1.0 / static_cast<double>(predicted);
@@ -73,12 +84,14 @@ StepLosses TrainStep::ForwardBackward(const Batch& batch, std::int64_t predicted
     const auto offset = static_cast<std::size_t>(begin * length);
     const auto tokens = static_cast<std::size_t>(count * length);
     const std::span<const std::int32_t> documents = batch.documents;
+    engine_.SetObserver(begin == 0 ? outputs.get() : nullptr);
     const LossSums of_micro_batch = engine_.TrainMicroBatch(
         std::span(batch.input_ids).subspan(offset, tokens), std::span(labels_).subspan(offset, tokens), count, weights,
         begin == 0, documents.empty() ? documents : documents.subspan(offset, tokens));
     sums.cross_entropy += of_micro_batch.cross_entropy;
     sums.z_squared += of_micro_batch.z_squared;
   }
+  engine_.SetObserver(nullptr);
   return {.cross_entropy = sums.cross_entropy * of_each, .z = sums.z_squared * weights.z};
 }
 

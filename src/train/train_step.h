@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "train/console.h"
 #include "train/engine.h"
 #include "train/metrics.h"
+#include "train/module_outputs.h"
 #include "train/run_schedule.h"
 #include "train/step_metrics.h"
 
@@ -26,8 +28,8 @@ struct StepReport {
 /// update.
 class TrainStep {
  public:
-  /// References must stay valid.
-  TrainStep(const TrainConfig& config, Engine& engine, Console& console);
+  /// References must stay valid. `overwrite`: the traces of module_outputs_save_steps that an earlier run left.
+  TrainStep(const TrainConfig& config, bool overwrite, Engine& engine, Console& console);
 
   /// Trains on a batch that `state` counts already; keeps its losses and counts of updates.
   ///
@@ -36,12 +38,15 @@ class TrainStep {
   StepReport Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
 
  private:
-  StepLosses ForwardBackward(const Batch& batch, std::int64_t predicted);
+  StepLosses ForwardBackward(const Batch& batch, std::int64_t predicted, std::int64_t step);
+  /// Writes what the next micro-batch computes, if `step` is one of module_outputs_save_steps.
+  std::unique_ptr<ModuleOutputs> WatchModules(std::int64_t step);
   Metrics MetricsOf(const Batch& batch, const StepLosses& losses, const ClippingResult& gradients, double learning_rate,
                     const TrainerState& state) const;
   void SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state);
 
   const TrainConfig& config_;
+  bool overwrite_;
   Engine& engine_;
   Console& console_;
   std::vector<std::int32_t> labels_;

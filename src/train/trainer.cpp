@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "data/loader.h"
+#include "train/benchmark.h"
 #include "train/cancellation.h"
 #include "train/console.h"
 #include "train/data_options.h"
@@ -17,6 +19,7 @@
 #include "train/run_checkpoint.h"
 #include "train/run_description.h"
 #include "train/run_evaluation.h"
+#include "train/run_profiler.h"
 #include "train/run_records.h"
 #include "train/run_schedule.h"
 #include "train/run_start.h"
@@ -40,26 +43,25 @@ class Trainer {
       : config_(config),
         console_(DetectConsole(1)),
         dataset_(DatasetOptionsOf(config.model, config.data, "data")),
-        device_(OpenComputeDevice(ForConfig(options.device, config_))),
+        device_(OpenDeviceOf(config_, options.device)),
         folder_(config_, console_),
         engine_(config_, std::move(device_.context)),
-        step_(config_, engine_, console_),
+        step_(config_, folder_.may_overwrite(), engine_, console_),
         speed_(config.speed_monitor.window_size, TrainingFlopsPerToken(config.model)),
-        evaluation_(config_) {}
+        evaluation_(config_),
+        benchmark_(BenchmarkOf([](const char* name) { return std::getenv(name); })) {}
 
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
-    if (folder_.resumes_here()) last_save_ = state_.step;
+    last_saves_ = LastSavesOf(state_);
     MakeLoader(take_over.batches_to_skip);
     schedule_.emplace(config_, loader_->batches_per_epoch(), take_over.warm_up_again, state_);
-    if (config_.dry_run) {
-      console_.Info(kLogger, "Dry run: nothing trained, nothing written");
-      return TrainOutcome::kFinished;
-    }
+    if (config_.dry_run) return DryRun();
     folder_.WriteConfig();
     records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite());
+    profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded) Save(SaveKind::kUnsharded);
     if (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0) {
@@ -69,6 +71,14 @@ class Trainer {
   }
 
  private:
+  /// Trains nothing, and writes nothing but the checkpoint that force_save_unsharded asks for.
+  TrainOutcome DryRun() {
+    if (config_.force_save_unsharded) Save(SaveKind::kUnsharded);
+    console_.Info(kLogger, config_.force_save_unsharded ? "Dry run: nothing trained"
+                                                        : "Dry run: nothing trained, nothing written");
+    return TrainOutcome::kFinished;
+  }
+
   void Log(const std::vector<std::string>& lines) {
     for (const std::string& line : lines) console_.Info(kLogger, line);
   }
@@ -85,24 +95,44 @@ class Trainer {
 
   TrainOutcome Fit() {
     const auto start = std::chrono::steady_clock::now();
-    bool canceled = false;
-    while (state_.step < schedule_->last_step() && !stop_.requested()) {
-      const Metrics metrics = Step();
-      if (!described_device_) Log(DescribeDeviceUse(engine_));
-      described_device_ = true;
-      const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
-      ReportStep(metrics, log);
-      if (!canceled && state_.step % config_.canceled_check_interval == 0) canceled = CheckCanceled(start);
-      Metrics logged = log ? metrics : Metrics();
-      const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
-      if (evaluate && !canceled && !stop_.requested()) logged.Merge(Evaluate());
-      records_->AddMetrics(state_.step, logged);
-      if (!canceled) Save(SavesDue(config_, state_.step));
+    if (benchmark_) console_.Warn(kLogger, Announce(*benchmark_));
+    while (state_.step < schedule_->last_step() && !stop_.requested() && !benchmark_is_over_) {
+      StepAndWhatFollows(start);
+      profiler_->StepEnded(state_.step);
     }
-    if (!canceled && last_save_ != state_.step) Save(SavesAtTheEnd(config_, stop_.requested()));
+    profiler_->RunEnded(state_.step);
+    if (!canceled_ && !benchmark_is_over_) {
+      Save(SavesAtTheEnd(config_, state_.step, last_saves_, stop_.requested()));
+    }
     records_->Flush();
     console_.ClearProgress();
     return Finish();
+  }
+
+  /// A step, and what is due after it: metrics, a look at the time, evaluation, checkpoints.
+  void StepAndWhatFollows(std::chrono::steady_clock::time_point start) {
+    const ProfileSpan span(engine_.context(), "step", state_.step + 1);
+    const Metrics metrics = Step();
+    if (!described_device_) Log(DescribeDeviceUse(engine_));
+    described_device_ = true;
+    const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
+    ReportStep(metrics, log);
+    if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(metrics);
+    if (!canceled_ && state_.step % config_.canceled_check_interval == 0) canceled_ = CheckCanceled(start);
+    Metrics logged = log ? metrics : Metrics();
+    const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
+    if (evaluate && !canceled_ && !stop_.requested()) logged.Merge(Evaluate());
+    records_->AddMetrics(state_.step, logged);
+    if (!canceled_) Save(SavesDue(config_, state_.step));
+  }
+
+  void EndBenchmark(const Metrics& metrics) {
+    benchmark_is_over_ = true;
+    records_->AddMetrics(state_.step, metrics);
+    if (*benchmark_ == Benchmark::kMemory) {
+      return Log(DescribeMemory(engine_.Used(), engine_.context().workspace_bytes()));
+    }
+    Log({DescribeSpeed(metrics.Find("throughput/device/tokens_per_second"))});
   }
 
   TrainOutcome Finish() {
@@ -120,7 +150,7 @@ class Trainer {
 
   /// One optimizer step; its metrics.
   Metrics Step() {
-    const Batch& batch = loader_->Next();
+    const Batch& batch = NextBatch();
     state_.step += 1;
     state_.examples_seen += config_.global_train_batch_size;
     state_.tokens_seen += TokensPerStep(config_);
@@ -134,6 +164,11 @@ class Trainer {
     metrics.Merge(SystemMetricsOf(state_.step, engine_));
     metrics.Merge(report.parameters);
     return metrics;
+  }
+
+  const Batch& NextBatch() {
+    const ProfileSpan span(engine_.context(), "data");
+    return loader_->Next();
   }
 
   void ReportStep(const Metrics& metrics, bool log) {
@@ -160,15 +195,17 @@ class Trainer {
 
   Metrics Evaluate() {
     if (evaluation_.empty()) return {};
+    const ProfileSpan span(engine_.context(), "evaluation");
     Metrics metrics = evaluation_.Run(engine_, console_);
     speed_.Clear();
     return metrics;
   }
 
   void Save(SaveKind kind) {
-    records_->Flush();
+    const ProfileSpan span(engine_.context(), "checkpoint");
+    if (records_) records_->Flush();
     folder_.Save(kind, engine_, state_);
-    last_save_ = state_.step;
+    (kind == SaveKind::kUnsharded ? last_saves_.unsharded : last_saves_.sharded) = state_.step;
     speed_.Clear();
   }
 
@@ -178,8 +215,10 @@ class Trainer {
 
   /// The checkpoint of step 0, read back at once: whoever cannot save or load learns it now.
   void SaveAndReload() {
-    Save(SaveKind::kSharded);
-    const CheckpointReader reader(config_.save_folder + "/" + CheckpointName{.step = state_.step}.text());
+    const bool sharded = config_.save_num_checkpoints_to_keep != 0;
+    Save(sharded ? SaveKind::kSharded : SaveKind::kUnsharded);
+    const std::string& name = (sharded ? state_.checkpoints : state_.unsharded_checkpoints).back();
+    const CheckpointReader reader(config_.save_folder + "/" + name);
     LoadParameters(reader, engine_);
     LoadOptimizerState(reader, engine_);
   }
@@ -194,11 +233,15 @@ class Trainer {
   TrainStep step_;
   SpeedMonitor speed_;
   RunEvaluation evaluation_;
+  std::optional<Benchmark> benchmark_;
   TrainerState state_;
   std::unique_ptr<DataLoader> loader_;
   std::optional<RunSchedule> schedule_;
   std::optional<RunRecords> records_;
-  std::int64_t last_save_ = -1;
+  std::optional<RunProfiler> profiler_;
+  LastSaves last_saves_;
+  bool canceled_ = false;  // by a time limit or early stopping: no checkpoints and evaluations any more
+  bool benchmark_is_over_ = false;
   bool described_device_ = false;
 };
 

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "tests/gpu/gpu.h"
 #include "tests/support/tiny_config.h"
+#include "train/device_limits.h"
 #include "train/engine.h"
 
 namespace coat {
@@ -286,6 +288,51 @@ TEST(GpuEngine, SaysBeforeItStartsThatMemoryIsShort) {
     EXPECT_NE(message.find("free of"), std::string::npos) << message;
     EXPECT_NE(message.find("device_train_microbatch_size"), std::string::npos) << message;
   }
+}
+
+TEST(GpuEngine, KeepsItsWorkspaceWithinWhatWasKeptFreeForIt) {
+  // As OLMo-1B's attention: of each sequence 144 MiB, and four at a time.
+  TrainConfig config = SmallConfig();
+  config.model.d_model = 2048;
+  config.model.n_heads = 16;
+  config.model.n_layers = 1;
+  config.model.max_sequence_length = 2048;
+  Training training(config, OpenGpu());
+  const Context& ctx = training.engine().context();
+  const std::int64_t before = ctx.workspace_bytes();
+  const std::int64_t growth = WorkspaceGrowth(config, ctx);
+  EXPECT_GT(growth, 0);
+  training.Run(1);
+  EXPECT_GT(ctx.workspace_bytes(), before);
+  EXPECT_LE(ctx.workspace_bytes(), before + growth);
+}
+
+TEST(GpuEngine, HasAProfileOfItsOwnTimeAndTheSameResults) {
+  TrainConfig config = SmallConfig();
+  UseCoatActivations(config);
+  Training plain(config, OpenGpu());
+  const std::vector<double> losses = plain.Run(4);
+  Training watched(config, OpenGpu());
+  std::vector<double> watched_losses = watched.Run(3);
+  Profile profile(watched.engine().context());
+  watched.engine().SetProfile(&profile);
+  watched_losses.push_back(watched.Run(1).front());
+  watched.engine().SetProfile(nullptr);
+  EXPECT_EQ(losses, watched_losses);
+  EXPECT_EQ(plain.Parameters(), watched.Parameters());
+
+  double of_micro_batches = 0.0, of_blocks = 0.0;
+  for (const Profile::Span& span : profile.Spans()) {
+    if (!span.on_device) continue;
+    EXPECT_GE(span.begin, 0.0) << span.name;
+    EXPECT_GE(span.duration, 0.0) << span.name;
+    if (span.name == "micro-batch") of_micro_batches += span.duration;
+    if (span.name.rfind("forward of block", 0) == 0 || span.name.rfind("backward of block", 0) == 0) {
+      of_blocks += span.duration;
+    }
+  }
+  EXPECT_GT(of_blocks, 0.0);
+  EXPECT_LT(of_blocks, of_micro_batches);
 }
 
 TEST(GpuEngine, FindsGradientsThatAreNotFinite) {

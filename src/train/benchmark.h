@@ -1,0 +1,39 @@
+#pragma once
+// COAT's two environment variables that end a run after its tenth step with a measurement.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/memory_plan.h"
+
+namespace coat {
+
+enum class Benchmark {
+  kSpeed,   // SPEED_BENCH: tokens a second
+  kMemory,  // MEMORY_BENCH: memory by what it is for
+};
+
+/// The step of the run after which a benchmark ends it.
+inline constexpr std::int64_t kBenchmarkStep = 10;
+
+/// What SPEED_BENCH and MEMORY_BENCH ask for: "1", "true" and "True" switch on; "", "0", "false" and "False" off. With
+/// both it is memory. `variable` reads the environment, null where a variable is not set. Throws UsageError for another
+/// value.
+std::optional<Benchmark> BenchmarkOf(const std::function<const char*(const char* name)>& variable);
+
+/// What a run with a benchmark says before its first step.
+std::string Announce(Benchmark benchmark);
+
+/// COAT's line: "Training Speed: 1234.5 token / s."; without a number, where nothing could be measured, it says so.
+std::string DescribeSpeed(std::optional<double> tokens_per_second);
+
+/// COAT's lines, in MB of 10^6 bytes: the peak of all tensors and `workspace_bytes`, then what is activations,
+/// optimizer states, model and gradients. Weights as operands are the model's; token ids, losses and scratch memory are
+/// counted with the activations. (COAT has its peak in 10^6 bytes and the rest in 2^20, and no gradients with one
+/// micro-batch.)
+std::vector<std::string> DescribeMemory(const MemoryPlan& plan, std::int64_t workspace_bytes);
+
+}  // namespace coat

@@ -1,0 +1,62 @@
+#include "train/device_limits.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "cuda/open_device.h"
+#include "ops/dispatch.h"
+
+namespace coat {
+
+namespace {
+
+constexpr std::int64_t kFp8Multiple = 16;
+
+/// Elements of the two FP8 operands of the largest product of a block.
+std::int64_t LargestOperands(const TrainConfig& config) {
+  const ModelConfig& model = config.model;
+  const std::int64_t tokens = config.device_train_microbatch_size * model.max_sequence_length;
+  const std::int64_t width =
+      std::max(model.FeedForwardWidth(), (model.n_heads + 2 * model.KvHeads()) * model.HeadSize());
+  return width * (tokens + model.d_model) + tokens * std::max(model.d_model, model.FeedForwardWidth());
+}
+
+cuda::WorkspaceNeeds NeedsOf(const TrainConfig& config) {
+  return {.sequences = config.device_train_microbatch_size,
+          .positions = config.model.max_sequence_length,
+          .heads = config.model.n_heads,
+          .head_size = config.model.HeadSize(),
+          .fp8_operands = config.quantize_model.use_quantize_model ? LargestOperands(config) : 0};
+}
+
+}  // namespace
+
+std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
+  if constexpr (kWithCuda) {
+    if (ctx.backend()) return cuda::WorkspaceBound(*ctx.backend(), NeedsOf(config)) - ctx.workspace_bytes();
+  }
+  return 0;
+}
+
+std::string Fp8TokenProblem(const TrainConfig& config) {
+  if (!config.quantize_model.use_quantize_model) return "";
+  const std::int64_t length = config.model.max_sequence_length;
+  const std::int64_t rest = config.global_train_batch_size % config.device_train_microbatch_size;
+  for (const std::int64_t sequences : {config.device_train_microbatch_size, rest}) {
+    if (sequences * length % kFp8Multiple == 0) continue;
+    return fmt::format(
+        "device_train_microbatch_size: {} micro-batch of {} sequences of {} has {} tokens; FP8 tensor cores take "
+        "multiples of {}; --gemm=bf16 takes any",
+        sequences == rest ? "the last" : "a", sequences, length, sequences * length, kFp8Multiple);
+  }
+  return "";
+}
+
+void RequireFp8Tokens(const TrainConfig& config, const Context& ctx) {
+  if constexpr (kWithCuda) {
+    if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend())) return;
+    if (const std::string problem = Fp8TokenProblem(config); !problem.empty()) throw ConfigError(problem);
+  }
+}
+
+}  // namespace coat

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/context.h"
+#include "config/config.h"
+
+namespace coat {
+
+/// Bytes that the workspace of the context's device may still grow by in a run of this configuration: what the arenas
+/// must leave free. 0 on the CPU, whose workspaces do not grow.
+std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx);
+
+/// What is wrong with the micro-batches of this configuration for FP8 tensor cores, which take tokens by the 16; empty
+/// if nothing is, or if the recipe has no FP8 products.
+std::string Fp8TokenProblem(const TrainConfig& config);
+
+/// Throws ConfigError with Fp8TokenProblem if the context's device multiplies FP8 on tensor cores: before a run writes
+/// anything.
+void RequireFp8Tokens(const TrainConfig& config, const Context& ctx);
+
+}  // namespace coat

@@ -1,0 +1,118 @@
+// Which checkpoints whole runs of the `coat` command leave: each key of OLMo's that decides it.
+
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/directory.h"
+#include "tests/support/tiny_run.h"
+
+namespace coat {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::set<std::string>;
+
+class Saves : public TinyRun {
+ protected:
+  /// The names in a save folder that begin with "step" or are links.
+  Names Checkpoints(const std::string& save) const {
+    Names names;
+    for (const auto& entry : fs::directory_iterator(Save(save))) {
+      const std::string name = entry.path().filename().string();
+      if (name.rfind("step", 0) == 0) names.insert(name);
+      if (entry.is_symlink()) names.insert(name + " -> " + fs::read_symlink(entry.path()).string());
+    }
+    return names;
+  }
+
+  void Run(const std::string& save, const std::vector<std::string>& overrides) const {
+    const Outcome outcome = RunCoat(Train(save, overrides));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+};
+
+TEST_F(Saves, KeepTheLatestEphemeralOneUntilAKeptOneComes) {
+  Run("run", {"--save_interval=8", "--save_interval_ephemeral=2", "--stop_at=6", "--save_num_checkpoints_to_keep=-1"});
+  EXPECT_EQ(Checkpoints("run"), Names({"step0", "step6", "latest -> step6"}));
+  Run("run", {"--save_interval=8", "--save_interval_ephemeral=2", "--stop_at=7", "--save_num_checkpoints_to_keep=-1",
+              "--try_load_latest_save"});
+  EXPECT_EQ(Checkpoints("run"), Names({"step0", "step7", "latest -> step7"}));
+  Run("run", {"--save_interval=8", "--save_interval_ephemeral=2", "--stop_at=10", "--save_num_checkpoints_to_keep=-1",
+              "--try_load_latest_save"});
+  EXPECT_EQ(Checkpoints("run"), Names({"step0", "step7", "step8", "step10", "latest -> step10"}));
+}
+
+TEST_F(Saves, GoOnBitForBitFromAnEphemeralOne) {
+  Run("whole", {});
+  Run("parts", {"--save_interval=null", "--save_interval_ephemeral=3", "--stop_at=6"});
+  EXPECT_EQ(CheckpointReader(Save("parts/step6")).state().ephemeral_checkpoints.back(), "step6");
+  Run("parts", {"--try_load_latest_save"});
+  EXPECT_EQ(Tensors("whole", "step12"), Tensors("parts", "step12"));
+}
+
+TEST_F(Saves, KeepAsManyUnshardedOnesAsAreAskedFor) {
+  Run("run", {"--save_interval=null", "--save_interval_unsharded=3", "--save_num_unsharded_checkpoints_to_keep=2"});
+  EXPECT_EQ(Checkpoints("run"), Names({"step0", "step9-unsharded", "step12-unsharded", "step12", "latest -> step12",
+                                       "latest-unsharded -> step12-unsharded"}));
+  EXPECT_EQ(Tensors("run", "step12"), Tensors("run", "step12-unsharded"));
+  Run("all", {"--save_interval=null", "--save_interval_unsharded=5", "--save_num_checkpoints_to_keep=0"});
+  EXPECT_EQ(Checkpoints("all"), Names({"step0-unsharded", "step5-unsharded", "step10-unsharded", "step12-unsharded",
+                                       "latest-unsharded -> step12-unsharded"}));
+}
+
+TEST_F(Saves, GoOnBitForBitFromAnUnshardedOne) {
+  Run("whole", {});
+  const std::vector<std::string> unsharded = {"--save_num_checkpoints_to_keep=0", "--save_interval_unsharded=100"};
+  std::vector<std::string> first = unsharded;
+  first.push_back("--stop_at=7");
+  Run("parts", first);
+  std::vector<std::string> rest = unsharded;
+  rest.push_back("--try_load_latest_save");
+  Run("parts", rest);
+  EXPECT_EQ(Tensors("whole", "step12"), Tensors("parts", "step12-unsharded"));
+}
+
+TEST_F(Saves, AreNoneWhereNoneAreKept) {
+  Run("none", {"--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"});
+  EXPECT_EQ(Checkpoints("none"), Names());
+  Run("few", {"--no_pre_train_checkpoint", "--save_interval=5", "--save_num_checkpoints_to_keep=-1"});
+  EXPECT_EQ(Checkpoints("few"), Names({"step5", "step10", "step12", "latest -> step12"}));
+}
+
+TEST_F(Saves, ComeAtASignalEvenWhereNoneAreKept) {
+  CoatProcess process(
+      Train("signal", {"--max_duration=1000000", "--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"}));
+  while (process.OutputSoFar().find("[step=2/") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait().exit_code, 3);
+  EXPECT_TRUE(FindLatestCheckpoint(Save("signal")).path);
+}
+
+TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {
+  Run("run", {"--stop_at=4"});
+  Run("run", {"--load_path=" + Save("run/step4"), "--force_save_unsharded", "--dry_run"});
+  EXPECT_EQ(Checkpoints("run"),
+            Names({"step0", "step4", "latest -> step4", "step4-unsharded", "latest-unsharded -> step4-unsharded"}));
+  EXPECT_EQ(Tensors("run", "step4"), Tensors("run", "step4-unsharded"));
+  EXPECT_EQ(MetricsOf("run").size(), 4u);
+  Run("other", {"--load_path=" + Save("run/step4"), "--force_save_unsharded", "--stop_after=1"});
+  EXPECT_EQ(Checkpoints("other"),
+            Names({"step4-unsharded", "latest-unsharded -> step4-unsharded", "step5", "latest -> step5"}));
+}
+
+TEST_F(Saves, EndWithTheCancellation) {
+  Run("late", {"--time_limit=1e-9", "--canceled_check_interval=5", "--extra_steps_after_cancel=4", "--save_interval=2",
+               "--save_interval_unsharded=6", "--save_num_checkpoints_to_keep=-1"});
+  EXPECT_EQ(Checkpoints("late"), Names({"step0", "step2", "step4", "step5", "latest -> step5"}));
+  EXPECT_EQ(MetricsOf("late").size(), 9u);
+}
+
+}  // namespace
+}  // namespace coat
