@@ -163,6 +163,11 @@ TEST_F(Trainer, LogsAtItsInterval) {
   EXPECT_EQ(Numbers("log", "step"), (std::vector<double>{5, 10, 12}));
   ExpectParts(outcome.out, {"[step=5/12,epoch=0]\n    optim/total_grad_norm=", "[step=12/12,epoch=1]"});
   EXPECT_EQ(outcome.out.find("[step=4/"), std::string::npos);
+  // 40 sequences, 8 at a time.
+  const std::size_t evaluation = outcome.out.find("Running evaluation for 'held-out'...");
+  ASSERT_NE(evaluation, std::string::npos);
+  ExpectParts(outcome.out.substr(evaluation), {"[eval_step=5/5]", "held-out\n    eval/held-out/CrossEntropyLoss="});
+  EXPECT_EQ(outcome.out.find("[eval_step=4/5]"), std::string::npos);
   EXPECT_EQ(outcome.out.find("learning_rate"), std::string::npos) << "OLMo's console has one metric of the optimizer";
   const auto norms = Numbers("log", "optim/param/transformer.wte.weight.norm");
   EXPECT_EQ(norms.size(), 1u);

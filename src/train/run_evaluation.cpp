@@ -12,7 +12,7 @@ constexpr std::string_view kLogger = "coat.train";
 
 }  // namespace
 
-RunEvaluation::RunEvaluation(const TrainConfig& config) {
+RunEvaluation::RunEvaluation(const TrainConfig& config) : log_interval_(config.console_log_interval) {
   for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
     evaluators_.push_back(MakeEvaluator(config, config.evaluators[i], fmt::format("evaluators[{}]", i)));
   }
@@ -29,6 +29,9 @@ Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Console& cons
   console.Info(kLogger, fmt::format("Running evaluation for '{}'...", evaluator.label()));
   const Metrics metrics = evaluator.Run(model, [&](std::int64_t done) {
     console.ShowProgress(fmt::format("eval {}  batch {}/{}", evaluator.label(), done, evaluator.batch_count()));
+    if (done % log_interval_ == 0 || done == evaluator.batch_count()) {
+      console.Info(kLogger, fmt::format("[eval_step={}/{}]", done, evaluator.batch_count()));
+    }
   });
   console.Info(kLogger, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(metrics)));
   return metrics;

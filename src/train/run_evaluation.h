@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,7 +20,8 @@ class RunEvaluation {
   explicit RunEvaluation(const TrainConfig& config);
 
   bool empty() const { return evaluators_.empty(); }
-  /// Runs all of them, says so on the console, and returns their metrics.
+  /// Runs all of them and returns their metrics. Says so on the console as OLMo does: a line when one begins, every
+  /// console_log_interval batches of it and after the last, and its metrics.
   Metrics Run(LossModel& model, Console& console);
   /// Runs the one at `index` of the configuration's evaluators.
   Metrics RunOne(std::size_t index, LossModel& model, Console& console);
@@ -28,6 +30,7 @@ class RunEvaluation {
 
  private:
   std::vector<std::unique_ptr<Evaluator>> evaluators_;
+  std::int64_t log_interval_;  // batches between lines on the console
 };
 
 }  // namespace coat
