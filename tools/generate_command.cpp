@@ -212,7 +212,9 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   const std::int64_t tokens = TokensToMake(arguments, config.model, prompt);
   const bool is_float = (arguments.precision ? arguments.precision : config.precision) == Precision::kFp32;
 
-  ComputeDevice device = OpenComputeDevice(arguments.device);
+  DeviceOptions options = arguments.device;
+  options.cuda.other_bits = false;  // the same seed gives the same text in every process
+  ComputeDevice device = OpenComputeDevice(options);
   Generator generator(config.model,
                       {.compute = is_float ? DType::kF32 : DType::kBF16,
                        .positions = static_cast<std::int64_t>(prompt.size()) + tokens,

@@ -231,7 +231,7 @@ GemmPlans::Plan GemmPlans::Tune(const GemmArgs& to_run, const float* factors, co
   }
   std::vector<TimedAlgorithm> timed;
   for (const Candidate& candidate : candidates) timed.push_back(candidate.timed);
-  const Choice choice = Choose(timed);
+  const Choice choice = Choose(timed, device_.options().other_bits);
   const Candidate& taken = candidates[choice.taken];
   Plan plan = std::move(plans[taken.plan]);
   plan.algorithm = taken.algorithm;

@@ -51,7 +51,7 @@ int AlignmentOf(const void* address) {
   return 1;
 }
 
-Choice Choose(std::span<const TimedAlgorithm> timed) {
+Choice Choose(std::span<const TimedAlgorithm> timed, bool other_bits) {
   constexpr double kGain = 0.03;
   constexpr double kMilliseconds = 0.005;
   Choice choice;
@@ -63,7 +63,7 @@ Choice Choose(std::span<const TimedAlgorithm> timed) {
   }
   const double reference = timed[choice.reference].milliseconds;
   const double gain = reference - timed[fastest].milliseconds;
-  choice.taken = gain > kGain * reference && gain > kMilliseconds ? fastest : choice.reference;
+  choice.taken = other_bits && gain > kGain * reference && gain > kMilliseconds ? fastest : choice.reference;
   return choice;
 }
 

@@ -46,9 +46,9 @@ struct Choice {
 /// Which of several algorithms to take; the first is the library's own first answer.
 ///
 /// Times vary from run to run, results should not: so the choice stays among the algorithms whose result has the same
-/// bits as the first's, unless another is faster than all of them by more than 3 % and 5 microseconds. `timed` is not
-/// empty.
-Choice Choose(std::span<const TimedAlgorithm> timed);
+/// bits as the first's, unless `other_bits` are allowed and another is faster than all of them by more than 3 % and 5
+/// microseconds. `timed` is not empty.
+Choice Choose(std::span<const TimedAlgorithm> timed, bool other_bits);
 
 /// The algorithm of one product, and what it was chosen by.
 struct TunedProduct {

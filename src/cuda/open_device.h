@@ -21,6 +21,7 @@ struct CudaOptions {
   int ordinal = 0;     // which device, in the driver's order
   bool graphs = true;  // record and replay; off: start every kernel by itself. Same results
   GemmMode gemm = GemmMode::kAuto;
+  bool other_bits = true;  // off: products stay with the bits of the library's first choice, however slow it is
   bool deterministic_attention = true;  // off: cuDNN's faster backward, whose sums change order from run to run
 };
 
