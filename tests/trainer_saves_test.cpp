@@ -102,6 +102,8 @@ TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {
             Names({"step0", "step4", "latest -> step4", "step4-unsharded", "latest-unsharded -> step4-unsharded"}));
   EXPECT_EQ(Tensors("run", "step4"), Tensors("run", "step4-unsharded"));
   EXPECT_EQ(MetricsOf("run").size(), 4u);
+  Run("run", {"--try_load_latest_save", "--force_save_unsharded", "--dry_run"});  // it is there already
+  Run("none", {"--save_num_checkpoints_to_keep=0", "--force_save_unsharded", "--stop_after=1"});
   Run("other", {"--load_path=" + Save("run/step4"), "--force_save_unsharded", "--stop_after=1"});
   EXPECT_EQ(Checkpoints("other"),
             Names({"step4-unsharded", "latest-unsharded -> step4-unsharded", "step5", "latest -> step5"}));

@@ -119,6 +119,10 @@ void WriteText(AtomicFile& file, const std::string& text) {
 }  // namespace
 
 int RunEvalCommand(const EvalArguments& arguments) {
+  if (!arguments.output.empty() && !arguments.details.empty() &&
+      fs::weakly_canonical(arguments.output) == fs::weakly_canonical(arguments.details)) {
+    throw UsageError(fmt::format("eval: {} is given both for --output and for --details", arguments.output));
+  }
   const Source source = SourceOf(arguments.config.file);
   TrainConfig config = LoadTrainConfig(source.config, arguments.config.overrides);
   ApplyOptions(arguments, config);

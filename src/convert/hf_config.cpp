@@ -205,6 +205,8 @@ json ReadObject(const std::string& path) {
     if (object.is_object()) return object;
   } catch (const json::parse_error& error) {
     throw IoError(fmt::format("{}: no JSON: byte {}: {}", path, error.byte, Quoted(error.what())));
+  } catch (const json::exception& error) {
+    throw IoError(fmt::format("{}: {}", path, Quoted(error.what())));
   }
   throw IoError(fmt::format("{}: found no JSON object; expected one", path));
 }

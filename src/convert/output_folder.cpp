@@ -24,8 +24,9 @@ OutputFolder::OutputFolder(std::string path, IfExists if_exists) : path_(std::mo
     const auto has = [&](std::string_view name) {
       return KindOf(fmt::format("{}/{}", path_, name)) == PathKind::kFile;
     };
-    const bool is_model =
-        IsWholeCheckpoint(path_) || has(kHfConfigFile) || (has(kNativeConfigFile) && has(kNativeModelFile));
+    const bool is_hf = has(kHfConfigFile) && (has(kHfModelFile) || has(kHfIndexFile));
+    const bool is_native = has(kNativeConfigFile) && (has(kNativeModelFile) || has(kNativeSafetensorsFile));
+    const bool is_model = IsWholeCheckpoint(path_) || is_hf || is_native;
     if (!is_model && !ListFolder(path_).empty()) {
       throw IoError(fmt::format("{} exists and holds something else than a model, so it is not overwritten", path_));
     }

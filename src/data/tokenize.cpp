@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <future>
 #include <limits>
 #include <memory>
@@ -41,7 +42,8 @@ void CheckOptions(const TokenizeOptions& options, const Tokenizer& tokenizer) {
   if (with_validation == options.validation_output.empty()) {
     throw UsageError("a fraction of tokens for validation and the file for them must be given together");
   }
-  if (with_validation && options.output == options.validation_output) {
+  if (with_validation && std::filesystem::weakly_canonical(options.output) ==
+                             std::filesystem::weakly_canonical(options.validation_output)) {
     throw UsageError(fmt::format("{}: is given both for the tokens and for those for validation", options.output));
   }
   if (with_validation && options.shard_bytes != 0) {

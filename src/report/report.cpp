@@ -55,7 +55,7 @@ Json MemoryJson(const RunRecord& run) {
     Json categories = Json::array();
     for (const MemoryPlan::Line& line : plan.categories) categories.push_back(Json::array({line.name, line.bytes}));
     return {{"total", plan.Total()}, {"categories", categories}};
-  } catch (const ConfigError& error) {
+  } catch (const Error& error) {
     return {{"error", error.what()}};
   }
 }

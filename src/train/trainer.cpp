@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/directory.h"
 #include "data/loader.h"
 #include "train/benchmark.h"
 #include "train/cancellation.h"
@@ -63,7 +64,7 @@ class Trainer {
     records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite());
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
-    if (config_.force_save_unsharded) Save(SaveKind::kUnsharded);
+    if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
     if (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0) {
       records_->AddMetrics(state_.step, Evaluate());
     }
@@ -73,10 +74,16 @@ class Trainer {
  private:
   /// Trains nothing, and writes nothing but the checkpoint that force_save_unsharded asks for.
   TrainOutcome DryRun() {
-    if (config_.force_save_unsharded) Save(SaveKind::kUnsharded);
+    if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
     console_.Info(kLogger, config_.force_save_unsharded ? "Dry run: nothing trained"
                                                         : "Dry run: nothing trained, nothing written");
     return TrainOutcome::kFinished;
+  }
+
+  void SaveUnshardedUnlessThere() {
+    const CheckpointName name = {.step = state_.step, .kind = CheckpointKind::kUnsharded};
+    const bool on_disk = folder_.resumes_here() && IsWholeCheckpoint(config_.save_folder + "/" + name.text());
+    if (!on_disk && last_saves_.unsharded != state_.step) Save(SaveKind::kUnsharded);
   }
 
   void Log(const std::vector<std::string>& lines) {

@@ -242,6 +242,8 @@ TEST_F(ConvertErrors, ReplacesModelsOnlyAndOnlyWhenTold) {
   folder_.Write("full/notes.txt", "x");
   EXPECT_NE(refused(File("full"), IfExists::kReplace).find("something else than a model"), std::string::npos);
   EXPECT_NE(refused(File("full"), IfExists::kRefuse).find("--overwrite"), std::string::npos);
+  folder_.Write("full/config.json", "{}");  // as other programs have
+  EXPECT_NE(refused(File("full"), IfExists::kReplace).find("something else than a model"), std::string::npos);
   folder_.Write("file", "x");
   EXPECT_NE(refused(File("file"), IfExists::kReplace).find("no folder"), std::string::npos);
   ImportFromHf(File("hf"), File("model"), IfExists::kRefuse);
