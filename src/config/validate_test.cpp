@@ -70,7 +70,7 @@ TEST(Validate, RefusesWhatThisBuildCannotHonor) {
   EXPECT_EQ(ErrorWith({"--data.custom_dataset={name: x}"}).find("data.custom_dataset: a mapping cannot be honored"),
             0u);
   EXPECT_EQ(ErrorWith({"--module_outputs_save_steps=[3,0]"}),
-            "module_outputs_save_steps[1]: found 0; accepted: at least 1");
+            "module_outputs_save_steps[1]: found 0; accepted: 1 or more");
 }
 
 TEST(Validate, NamesTheFileAndTheLine) {

@@ -1,6 +1,7 @@
 // `coat eval` and evaluation in training: against transformers, and against each other.
 
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -54,6 +55,27 @@ TEST_F(Eval, InFloat32ScoresAsTransformersDoes) {
                 {File("hf"), Questions(), File("f32.jsonl"), File("f32.json"), "1e-4", "1e-4"});
   if (outcome.exit_code == kPythonSkips) GTEST_SKIP() << outcome.output;
   EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+}
+
+/// OLMo's own loss, float32 in PyTorch: a mean over 4 x 127 positions of logarithms from logits of magnitude below 64,
+/// whose roundings are 2^-18 at the most and have no common sign.
+TEST_F(Eval, OfTokenFilesGivesOlmosLoss) {
+  const SafetensorsReader golden(SourceDir() + "/tests/golden/olmo_tiny.safetensors");
+  const auto ids = golden.Bytes("tokens", "I32", {4, 128});
+  float expected = 0.0f;
+  std::memcpy(&expected, golden.Bytes("loss", "F32", {1}).data(), sizeof expected);
+  std::string tokens;
+  for (std::size_t i = 0; i < ids.size(); i += 4) {
+    tokens += static_cast<char>(ids[i]);
+    tokens += static_cast<char>(ids[i + 1]);
+  }
+  folder_.Write("all.npy", tokens);
+  const Outcome outcome = Run(model_, "loss",
+                              {"--data", "whole=" + File("all.npy"), "--precision=fp32",
+                               "--model.max_sequence_length=128", "--device_eval_batch_size=3"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NEAR(Metric("loss", "eval/whole/CrossEntropyLoss"), expected, 0x1p-18);
+  EXPECT_NEAR(Metric("loss", "eval/whole/Perplexity"), std::exp(expected), 0x1p-18 * 2 * std::exp(expected));
 }
 
 /// Differences of a token's logarithm, from the root mean squares of relative errors and logits that spread by about 8.
