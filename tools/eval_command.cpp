@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -76,9 +77,13 @@ void ApplyOptions(const EvalArguments& arguments, TrainConfig& config) {
     config.evaluators.push_back(EvaluatorOf("--requests", text));
     config.evaluators.back().metrics = kAllMetrics;
   }
+  const auto is_task = [](const EvaluatorConfig& evaluator) { return evaluator.type == EvaluatorType::kDownstream; };
+  if (!arguments.metrics.empty() && std::none_of(config.evaluators.begin(), config.evaluators.end(), is_task)) {
+    throw UsageError("eval: --metrics are those of tasks, and there is no task; accepted: --requests with it");
+  }
   for (EvaluatorConfig& evaluator : config.evaluators) {
     if (arguments.recipe) evaluator.recipe = *arguments.recipe;
-    if (!arguments.metrics.empty() && evaluator.type == EvaluatorType::kDownstream) {
+    if (!arguments.metrics.empty() && is_task(evaluator)) {
       evaluator.metrics = MetricsOf(arguments.metrics);
     }
   }

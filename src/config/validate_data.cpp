@@ -69,8 +69,11 @@ void CheckTask(const EvaluatorConfig& evaluator, const std::string& path, bool n
   } else if (needed) {
     checker.Fail(requests, "required with type: downstream; accepted: a list of request files of this machine");
   }
-  if (evaluator.data.paths || evaluator.data.datasets) {
-    checker.Fail(Below(path, "data"), fmt::format("token files beside type: downstream; accepted: {}", requests));
+  const DataConfig& data = evaluator.data;
+  if (data.paths || data.datasets || data.label_mask_paths || data.generate_doc_lengths || data.instance_filter) {
+    checker.Fail(
+        Below(path, "data"),
+        fmt::format("token files, or what is done with them, beside type: downstream; accepted: {}", requests));
   }
   const std::string metrics = Below(path, "metrics");
   const std::string accepted = TypeText(TypeTag<std::vector<TaskMetric>>{});

@@ -86,7 +86,8 @@ TEST(Validate, NamesTheFileAndTheLine) {
 TEST(Validate, ReportsOnceWhatHasNoEffect) {
   const ValidationReport report = Checked(
       {},
-      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, log_artifacts: true}\nfsdp: {precision: mixed}\n"
+      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, log_artifacts: true}\nfsdp: {precision: "
+      "mixed}\n"
       "sharded_checkpointer: olmo_core\nhf_datasets_cache_dir: null\nddp: null\ndevice_train_batch_size: 4\n"
       "evaluators: [{label: a, data: {paths: [a], num_workers: 2}}, {label: b, data: {paths: [a], num_workers: 2}}]\n");
   EXPECT_TRUE(report.warnings.empty());
@@ -273,7 +274,12 @@ TEST(Validate, ChecksTheData) {
   EXPECT_EQ(ErrorWith({"--evaluators=[{label: piqa, type: downstream, requests: [a], metrics: [f2]}]"}),
             "evaluators[0].metrics[0]: found `f2`; accepted: acc, len_norm, pmi_dc, f1, ce_loss, bpb, soft, soft_log");
   EXPECT_EQ(ErrorWith({"--evaluators=[{label: piqa, type: downstream, requests: [a], data: {paths: [b]}}]"}),
-            "evaluators[0].data: token files beside type: downstream; accepted: evaluators[0].requests");
+            "evaluators[0].data: token files, or what is done with them, beside type: downstream; accepted: "
+            "evaluators[0].requests");
+  EXPECT_NE(ErrorWith({"--evaluators=[{label: piqa, type: downstream, requests: [a], data: {generate_doc_lengths: "
+                       "true}}]"})
+                .find("evaluators[0].data: token files"),
+            std::string::npos);
   EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {paths: [b]}, metrics: [acc]}]"}),
             "evaluators[0].metrics: set with type: lm; accepted with type: downstream");
   EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {paths: [b]}, requests: [c]}]"}),

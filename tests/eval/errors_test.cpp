@@ -46,6 +46,7 @@ TEST_F(EvalErrors, OfWhatThereIsToEvaluate) {
                 {"evaluators[1].label", "a second evaluation with the label q"});
   ExpectRefused({model_, "--requests", "q=" + Questions(), "--metrics=acc,exact"}, 2,
                 {"--metrics: found exact; accepted: acc, len_norm"});
+  ExpectRefused({model_, "--data", "v=" + Questions(), "--metrics=acc"}, 2, {"--metrics are those of tasks"});
   ExpectRefused({model_, "--requests", "q=" + Questions(), "--recipe=fp8"}, 2,
                 {"--recipe is fp8; accepted: plain, training"});
   ExpectRefused({model_, "--evaluators=[{label: a}]"}, 2, {"evaluators[0].data.paths", "required"});
