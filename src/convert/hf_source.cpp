@@ -69,6 +69,11 @@ Model OpenHf(const std::string& folder) {
   model.config.precision = Precision::kAmpBf16;
   const auto weights = std::make_shared<const HfWeights>(folder);
   model.files = weights;
+  const auto tensors = static_cast<std::int64_t>(weights->names().size());
+  if (model.config.model.n_layers > tensors) {
+    throw IoError(fmt::format("{}: num_hidden_layers is {}; the files have {} tensors in all", model.config_path,
+                              model.config.model.n_layers, tensors));
+  }
   model.tensors = TensorsOf(model.config.model);
   std::set<std::string> wanted;
   for (ModelTensor& tensor : model.tensors) {

@@ -28,8 +28,8 @@ bool PickleValue::IsCallOf(std::string_view global) const {
 
 const PickleValue* PickleValue::Find(std::string_view key) const {
   if (kind != Kind::kDict) return nullptr;
-  for (std::size_t i = 0; i < items.size(); i += 2) {
-    if (items[i]->kind == Kind::kText && items[i]->text == key) return items[i + 1];
+  for (std::size_t i = items.size(); i >= 2; i -= 2) {
+    if (items[i - 2]->kind == Kind::kText && items[i - 2]->text == key) return items[i - 1];
   }
   return nullptr;
 }

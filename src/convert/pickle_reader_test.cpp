@@ -55,6 +55,11 @@ TEST(Pickle, HoldsWhatWasPickled) {
   EXPECT_EQ(pickle.root().Find("d"), nullptr);
 }
 
+TEST(Pickle, TakesTheLastOfEqualKeysAsPythonDoes) {
+  const Pickle pickle = Read("\x80\x02}(X\x01\x00\x00\x00"s + "aK\x01X\x01\x00\x00\x00"s + "aK\x02u."s);
+  EXPECT_EQ(pickle.root().Find("a")->integer, 2);
+}
+
 TEST(Pickle, RefusesGlobalsByName) {
   ExpectRefused(
       "\x80\x02"s

@@ -23,6 +23,7 @@ namespace {
 
 /// Text that is encoded together: enough to keep many cores busy.
 constexpr std::size_t kBatchBytes = std::size_t{4} << 20;
+constexpr std::size_t kBatchTexts = std::size_t{1} << 16;  // of which many may be empty
 constexpr std::int64_t kProgressBytes = 1 << 18;
 
 bool IsSameFile(const std::string& path, const struct stat& other) {
@@ -99,7 +100,7 @@ class Pipeline {
     bytes_ += piece.text.size();
     texts_.push_back(std::move(piece.text));
     ends_.push_back(piece.ends_document);
-    if (bytes_ >= kBatchBytes) Start();
+    if (bytes_ >= kBatchBytes || texts_.size() >= kBatchTexts) Start();
   }
 
   /// Encodes and writes all that was added.
