@@ -105,10 +105,11 @@ TEST_F(ConvertErrors, RefusesTensorsThatAreMissingLeftOverOrOfAnotherShape) {
     if (info.name == "model.layers.3.self_attn.k_proj.weight") info.shape = {32, 16};
   }
   ExpectTensorsRefused(tensors, {"k_proj.weight\" is [32, 16]; expected [16, 32], as ", "config.json"});
+  const json layers = config_["num_hidden_layers"];
   config_["num_hidden_layers"] = 2147483647;
   folder_.Write("hf/config.json", config_.dump());
   ExpectRefused<IoError>({"num_hidden_layers is 2147483647; the files have "});
-  config_["num_hidden_layers"] = 4;
+  config_["num_hidden_layers"] = layers;
   config_["vocab_size"] = 60;  // of rows that are 64
   folder_.Write("hf/config.json", config_.dump());
   ExpectRefused<IoError>({"\"model.embed_tokens.weight\" is [64, 32]; expected [60, 32]"});
