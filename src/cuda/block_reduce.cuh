@@ -35,6 +35,11 @@ __device__ inline float BlockSum(float value) {
   return value;
 }
 
+/// The reciprocal of a row's standard deviation or root mean square, as norms take it.
+__device__ inline float RstdOf(float mean_square, float eps) {
+  return 1.0f / sqrtf(mean_square + eps);
+}
+
 /// The bits of |value|: they order like magnitudes, NaN above all.
 __device__ inline std::uint32_t MagnitudeBits(float value) {
   return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu;

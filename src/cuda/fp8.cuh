@@ -23,6 +23,12 @@ struct alignas(kCount) Codes {
   std::uint32_t words[kCount / 4];
 };
 
+/// Whether X is an FP8 format rather than float or BFloat16, and what an element of it is in memory.
+template <class X>
+inline constexpr bool kIsFp8 = std::is_same_v<X, E4M3> || std::is_same_v<X, E5M2>;
+template <class X>
+using StoredAs = std::conditional_t<kIsFp8<X>, std::uint8_t, X>;
+
 namespace detail {
 
 template <class F>

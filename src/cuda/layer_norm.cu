@@ -33,10 +33,6 @@ struct AddOperands {
   float eps;
 };
 
-__device__ inline float RstdOf(float variance, float eps) {
-  return 1.0f / sqrtf(variance + eps);
-}
-
 /// A row a warp, or a block where rows are wide. x and branch are read once and x is written once, all of a row's loads
 /// in flight together; sums, variance and normalized values come from registers.
 template <class T, class Layout>

@@ -18,11 +18,6 @@ namespace coat::cuda {
 namespace {
 
 // Y, the format of the normalized rows, is float, BFloat16, E4M3 or E5M2.
-template <class Y>
-inline constexpr bool kIsFp8 = std::is_same_v<Y, E4M3> || std::is_same_v<Y, E5M2>;
-template <class Y>
-using StoredAs = std::conditional_t<kIsFp8<Y>, std::uint8_t, Y>;
-
 template <class T, class Y>
 struct BackwardOperands {
   const StoredAs<Y>* y;

@@ -33,10 +33,6 @@ struct Operands {
   float eps;
 };
 
-__device__ inline float RstdOf(float mean_square, float eps) {
-  return 1.0f / sqrtf(mean_square + eps);
-}
-
 template <class T>
 __device__ inline float SumOfSquares(const Packed<T, kUnit>& x) {
   float squares[kUnit];

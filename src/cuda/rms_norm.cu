@@ -42,10 +42,6 @@ struct Operands {
   float eps;
 };
 
-__device__ inline float RstdOf(float mean_square, float eps) {
-  return 1.0f / sqrtf(mean_square + eps);
-}
-
 /// A thread's eight elements of a row coded with the scale of their group, which neighboring lanes hold. All lanes of a
 /// warp call it.
 template <class F, class T>

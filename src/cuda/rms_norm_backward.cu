@@ -20,11 +20,6 @@ namespace coat::cuda {
 namespace {
 
 // X, the format of the norm's input, is T, E4M3 or E5M2.
-template <class X>
-inline constexpr bool kIsFp8 = std::is_same_v<X, E4M3> || std::is_same_v<X, E5M2>;
-template <class X>
-using StoredAs = std::conditional_t<kIsFp8<X>, std::uint8_t, X>;
-
 template <class T, class X>
 struct Operands {
   const StoredAs<X>* x;
