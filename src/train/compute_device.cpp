@@ -58,12 +58,8 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
   }
 }
 
-ComputeDevice OpenDeviceOf(const TrainConfig& config, DeviceOptions options) {
-  if (options.device == DeviceChoice::kAuto) {
-    if (config.single.device == SingleDevice::kCpu) options.device = DeviceChoice::kCpu;
-    if (config.single.device == SingleDevice::kCuda) options.device = DeviceChoice::kCuda;
-  }
-  ComputeDevice device = OpenComputeDevice(options);
+ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options) {
+  ComputeDevice device = OpenComputeDevice(ForConfig(options, config));
   RequireFp8Tokens(config, device.context);
   return device;
 }

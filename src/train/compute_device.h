@@ -33,7 +33,7 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options);
 
 /// The same for a run of this configuration, whose `single.device` counts where the options leave the device open. A
 /// GPU that cannot train it is refused as RequireFp8Tokens does.
-ComputeDevice OpenDeviceOf(const TrainConfig& config, DeviceOptions options);
+ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options);
 
 /// One line on the GPU of this machine, for `coat info`: its name, or why there is none.
 std::string DescribeCudaDevice();

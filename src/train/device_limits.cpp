@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cuda/open_device.h"
 #include "ops/dispatch.h"
+#include "train/loss_model.h"
 
 namespace coat {
 
@@ -12,30 +13,45 @@ namespace {
 
 constexpr std::int64_t kFp8Multiple = 16;
 
-/// Elements of the two FP8 operands of the largest product of a block.
-std::int64_t LargestOperands(const TrainConfig& config) {
+/// Elements of the two FP8 operands of the largest product of a block over this many sequences; 0 without FP8.
+std::int64_t LargestOperands(const TrainConfig& config, std::int64_t sequences) {
+  if (!config.quantize_model.use_quantize_model || sequences == 0) return 0;
   const ModelConfig& model = config.model;
-  const std::int64_t tokens = config.device_train_microbatch_size * model.max_sequence_length;
+  const std::int64_t tokens = sequences * model.max_sequence_length;
   const std::int64_t width =
       std::max(model.FeedForwardWidth(), (model.n_heads + 2 * model.KvHeads()) * model.HeadSize());
   return width * (tokens + model.d_model) + tokens * std::max(model.d_model, model.FeedForwardWidth());
 }
 
-cuda::WorkspaceNeeds NeedsOf(const TrainConfig& config) {
-  return {.sequences = config.device_train_microbatch_size,
-          .positions = config.model.max_sequence_length,
-          .heads = config.model.n_heads,
-          .head_size = config.model.HeadSize(),
-          .fp8_operands = config.quantize_model.use_quantize_model ? LargestOperands(config) : 0};
+/// Sequences of the largest evaluation batch whose products are in FP8; 0 if there is none.
+std::int64_t Fp8EvaluationSequences(const TrainConfig& config) {
+  const EvaluationNeeds needs = EvaluationNeedsOf(config);
+  return needs.training ? needs.sequences : 0;
+}
+
+std::int64_t GrowthTo(const cuda::WorkspaceNeeds& needs, const Context& ctx) {
+  if constexpr (kWithCuda) {
+    if (ctx.backend()) return cuda::WorkspaceBound(*ctx.backend(), needs) - ctx.workspace_bytes();
+  }
+  return 0;
 }
 
 }  // namespace
 
 std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
-  if constexpr (kWithCuda) {
-    if (ctx.backend()) return cuda::WorkspaceBound(*ctx.backend(), NeedsOf(config)) - ctx.workspace_bytes();
-  }
-  return 0;
+  const std::int64_t sequences = config.device_train_microbatch_size;
+  return GrowthTo({.sequences = sequences,
+                   .positions = config.model.max_sequence_length,
+                   .heads = config.model.n_heads,
+                   .head_size = config.model.HeadSize(),
+                   .fp8_operands = LargestOperands(config, std::max(sequences, Fp8EvaluationSequences(config)))},
+                  ctx);
+}
+
+std::int64_t EvaluationWorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
+  cuda::WorkspaceNeeds needs;  // no attention with gradients
+  needs.fp8_operands = LargestOperands(config, Fp8EvaluationSequences(config));
+  return GrowthTo(needs, ctx);
 }
 
 std::string Fp8TokenProblem(const TrainConfig& config) {

@@ -12,6 +12,9 @@ namespace coat {
 /// must leave free. 0 on the CPU, whose workspaces do not grow.
 std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx);
 
+/// The same for an EvaluationEngine, which has no gradients.
+std::int64_t EvaluationWorkspaceGrowth(const TrainConfig& config, const Context& ctx);
+
 /// What is wrong with the micro-batches of this configuration for FP8 tensor cores, which take tokens by the 16; empty
 /// if nothing is, or if the recipe has no FP8 products.
 std::string Fp8TokenProblem(const TrainConfig& config);

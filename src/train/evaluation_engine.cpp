@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "recipes/recipe.h"
 #include "train/bind_arenas.h"
+#include "train/device_limits.h"
 
 namespace coat {
 
@@ -34,7 +35,7 @@ MemoryPlan EvaluationEngine::Measure(const TrainConfig& config) {
 
 EvaluationEngine::EvaluationEngine(const TrainConfig& config, Context ctx)
     : EvaluationEngine(config, std::move(ctx), [&](const Context& of_run) {
-        return BoundArenas(Measure(config), of_run, /*workspace_growth=*/0, kAdvice);
+        return BoundArenas(Measure(config), of_run, EvaluationWorkspaceGrowth(config, of_run), kAdvice);
       }) {}
 
 EvaluationEngine::EvaluationEngine(const TrainConfig& config, Context ctx,
