@@ -12,6 +12,13 @@ function(coat_add_library name)
   endif()
 endfunction()
 
+# coat_compile_quickly(targets...): what computes nothing is not worth the time that the compiler takes at -O3.
+function(coat_compile_quickly)
+  foreach(target ${ARGN})
+    target_compile_options(${target} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
+  endforeach()
+endfunction()
+
 # coat_add_test(name SOURCES ... LINKS ...): a GoogleTest binary, one ctest entry a test.
 function(coat_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
@@ -19,6 +26,14 @@ function(coat_add_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name} PRIVATE COAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gtest GTest::gtest_main)
+  coat_compile_quickly(${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+endfunction()
+
+# coat_add_command_test(name SOURCES ... LINKS ...): the same for tests that run the `coat` command: COAT_BINARY.
+function(coat_add_command_test name)
+  coat_add_test(${name} ${ARGN})
+  target_compile_definitions(${name} PRIVATE COAT_BINARY="$<TARGET_FILE:coat>")
+  add_dependencies(${name} coat)
 endfunction()

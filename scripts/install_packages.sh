@@ -3,6 +3,7 @@
 # cudnn-frontend into .cache. Asks nothing; does nothing if all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/debian.sh
 
 frontend=nvidia-cudnn-frontend==1.32.0
 frontend_dir=.cache/cudnn_frontend
@@ -14,13 +15,6 @@ packages=(
   libgtest-dev libbenchmark-dev
   python3 python3-venv gnuplot-nox jargon-text
 )
-
-is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-
-fail() {
-  echo "install_packages: $1; install these Debian packages by hand: ${missing[*]}" >&2
-  exit 1
-}
 
 # Whether the CUDA backend will be built and lacks the headers of cudnn-frontend.
 needs_frontend() {
@@ -51,21 +45,7 @@ fetch_frontend() {
 }
 
 if needs_frontend && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
-missing=("${packages[@]}")
-command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || fail "this system has no apt-get"
-missing=()
-for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
-if [ ${#missing[@]} -gt 0 ]; then
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || fail "not root, and there is no sudo"
-    as_root=(sudo)
-  fi
-  echo "Installing ${missing[*]}"
-  apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
-  "${apt[@]}" update || fail "apt-get update failed"
-  "${apt[@]}" install --no-install-recommends "${missing[@]}" || fail "apt-get install failed"
-fi
+install_debian_packages "${packages[@]}"
 
 # A failure is no failure of this script: whether the CUDA backend is wanted is decided when CMake configures.
 if needs_frontend; then fetch_frontend; fi

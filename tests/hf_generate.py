@@ -19,7 +19,7 @@ def parse(text):
 
 
 directory, vocabulary, end_of_text, *texts = sys.argv[1:]
-model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+model = transformers.AutoModelForCausalLM.from_pretrained(directory, torch_dtype=torch.float32)
 rows = model.get_output_embeddings().weight.shape[0]
 failures = 0
 for text in texts:

@@ -19,7 +19,7 @@ except ImportError as error:
 def difference(directory, architecture, file):
     expected = safetensors.torch.load_file(file)
     model, report = transformers.AutoModelForCausalLM.from_pretrained(
-        directory, dtype=torch.float32, output_loading_info=True)
+        directory, torch_dtype=torch.float32, output_loading_info=True)
     assert type(model).__name__ == architecture, type(model)
     for kind, keys in report.items():
         assert not keys, f"{kind}: {keys}"
