@@ -44,6 +44,12 @@ class TrainingError : public Error {
   using Error::Error;
 };
 
+/// Another rank of the run, or what connects the ranks, has failed.
+class CommError : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 [[noreturn]] void ThrowArgumentError(const char* file, int line, const std::string& message);
 [[noreturn]] void AbortOnBrokenInvariant(const char* file, int line, const char* condition);

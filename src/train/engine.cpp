@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "comm/solo.h"
 #include "recipes/recipe.h"
 #include "train/bind_arenas.h"
 #include "train/device_limits.h"
@@ -47,18 +48,28 @@ std::uint64_t VersionOf(const LossTerms& terms) {
 }  // namespace
 
 MemoryPlan Engine::Measure(const TrainConfig& config) {
-  Engine engine(config, Context(DeviceKind::kMeta), [](const Context&) { return MeasuringArenas(); });
+  Engine engine(config, Context(DeviceKind::kMeta), nullptr, [](const Context&) { return MeasuringArenas(); });
   engine.RunOnMeta();
   return engine.Used();
 }
 
 Engine::Engine(const TrainConfig& config, Context ctx)
-    : Engine(config, std::move(ctx), [&](const Context& of_run) {
+    : Engine(config, std::move(ctx), nullptr, [&](const Context& of_run) {
         return BoundArenas(Measure(config), of_run, WorkspaceGrowth(config, of_run), kAdvice);
       }) {}
 
-Engine::Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas)
-    : config_(config), ctx_(std::move(ctx)), arenas_(make_arenas(ctx_)) {
+Engine::Engine(const TrainConfig& config, Context ctx, Communicator& ranks)
+    : Engine(config, std::move(ctx), &ranks, [&](const Context& of_run) {
+        return BoundArenas(Measure(config), of_run, WorkspaceGrowth(config, of_run), kAdvice);
+      }) {}
+
+Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks,
+               const std::function<RunArenas(const Context&)>& make_arenas)
+    : config_(config),
+      ctx_(std::move(ctx)),
+      own_ranks_(ranks == nullptr ? MakeSolo() : nullptr),
+      ranks_(ranks == nullptr ? own_ranks_.get() : ranks),
+      arenas_(make_arenas(ctx_)) {
   const Recipe recipe = MakeRecipe(config);
   model_ = std::make_unique<Olmo>(config.model, recipe);
   model_->LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);

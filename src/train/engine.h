@@ -8,6 +8,7 @@
 
 #include "base/context.h"
 #include "base/profile.h"
+#include "comm/communicator.h"
 #include "config/config.h"
 #include "models/olmo.h"
 #include "optim/clipping.h"
@@ -44,6 +45,8 @@ class Engine final : public LossModel {
   /// On cpu or cuda. Throws Error when the plan, and what the workspace may grow by, does not fit into memory,
   /// with the table and what to change.
   Engine(const TrainConfig& config, Context ctx);
+  /// One rank's engine. `ranks` must stay valid; all ranks make the same calls in the same order.
+  Engine(const TrainConfig& config, Context ctx, Communicator& ranks);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -51,6 +54,7 @@ class Engine final : public LossModel {
   const Optimizer& optimizer() const { return *optimizer_; }
   const GradientClipping& clipping() const { return *clipping_; }
   const Context& context() const { return ctx_; }
+  Communicator& ranks() const { return *ranks_; }
   /// The plan that this run's arenas show: equal to Measure's once a step and an evaluation have run.
   MemoryPlan Used() const;
 
@@ -84,7 +88,8 @@ class Engine final : public LossModel {
                                        std::int64_t sequences, std::span<const std::int32_t> documents = {}) override;
 
  private:
-  Engine(const TrainConfig& config, Context ctx, const std::function<RunArenas(const Context&)>& make_arenas);
+  Engine(const TrainConfig& config, Context ctx, Communicator* ranks,
+         const std::function<RunArenas(const Context&)>& make_arenas);
   void RunOnMeta();
   /// Makes the training model's operands; measures the masters' largest magnitudes where no update has left them.
   void RefreshWeights();
@@ -92,6 +97,8 @@ class Engine final : public LossModel {
   UpdateScalars ScalarsOf(double learning_rate, std::int64_t step) const;
   TrainConfig config_;
   Context ctx_;
+  std::unique_ptr<Communicator> own_ranks_;  // where none were given
+  Communicator* ranks_;
   RunArenas arenas_;
   std::unique_ptr<Olmo> model_;
   std::unique_ptr<Olmo> plain_model_;  // if an evaluator asks for it
