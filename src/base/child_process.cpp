@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/error.h"
 #include "base/system_call.h"
@@ -18,16 +19,28 @@ namespace coat {
 
 namespace {
 
-struct Pipe {
-  int reads = -1;
-  int writes = -1;
-};
+/// A pipe, of which what was not taken is closed.
+class Pipe {
+ public:
+  explicit Pipe(const std::string& program) {
+    if (::pipe2(ends_.data(), O_CLOEXEC) != 0) throw SystemError(program, "started", errno);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() {
+    for (const int end : ends_) {
+      if (end >= 0) ::close(end);
+    }
+  }
 
-Pipe MakePipe(const std::string& program) {
-  std::array<int, 2> ends = {};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw SystemError(program, "started", errno);
-  return {ends[0], ends[1]};
-}
+  int reads() const { return ends_[0]; }
+  int writes() const { return ends_[1]; }
+  int TakeReads() { return std::exchange(ends_[0], -1); }
+  int TakeWrites() { return std::exchange(ends_[1], -1); }
+
+ private:
+  std::array<int, 2> ends_ = {-1, -1};
+};
 
 }  // namespace
 
@@ -37,23 +50,17 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
   pointers.push_back(nullptr);
 
-  const Pipe to_child = MakePipe(program);
-  const Pipe from_child = MakePipe(program);
+  Pipe to_child(program);
+  Pipe from_child(program);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, to_child.reads, STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, from_child.writes, STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, to_child.reads(), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, from_child.writes(), STDOUT_FILENO);
   const int error = ::posix_spawnp(&id_, program.c_str(), &actions, nullptr, pointers.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
-  ::close(to_child.reads);
-  ::close(from_child.writes);
-  if (error != 0) {
-    ::close(to_child.writes);
-    ::close(from_child.reads);
-    throw SystemError(program, "started", error);
-  }
-  input_ = to_child.writes;
-  output_ = from_child.reads;
+  if (error != 0) throw SystemError(program, "started", error);
+  input_ = to_child.TakeWrites();
+  output_ = from_child.TakeReads();
 }
 
 ChildProcess::~ChildProcess() {

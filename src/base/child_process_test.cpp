@@ -1,7 +1,10 @@
 #include "base/child_process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -40,6 +43,30 @@ TEST(ChildProcess, SaysHowAProgramEndedThatDidNotAnswer) {
 
 TEST(ChildProcess, EndsAProgramThatWouldGoOn) {
   const ChildProcess child({"sleep", "1000"});
+}
+
+/// The lowest file descriptors that are free.
+std::array<int, 5> FreeDescriptors() {
+  std::array<int, 5> free = {};
+  for (int& descriptor : free) descriptor = ::open("/dev/null", O_RDONLY);
+  for (const int descriptor : free) ::close(descriptor);
+  return free;
+}
+
+TEST(ChildProcess, LeavesNothingOpenWhenItCannotBeStarted) {
+  const std::array<int, 5> free = FreeDescriptors();
+  ErrorOf([] { ChildProcess({"/no/such/program"}); });
+  EXPECT_EQ(FreeDescriptors(), free);
+
+  rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const std::size_t pipes : {0u, 1u}) {  // so many of the two can be made
+    const rlimit lower = {static_cast<rlim_t>(free[2 * pipes]), before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lower), 0);
+    EXPECT_EQ(ErrorOf([] { ChildProcess({"true"}); }), "true: cannot be started: Too many open files");
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(FreeDescriptors(), free);
+  }
 }
 
 TEST(ChildProcess, RefusesAProgramThatIsNotThere) {
