@@ -75,14 +75,20 @@ Points MeanOfIntervals(const Points& points, std::size_t most) {
   for (std::size_t i = 0; i < intervals; ++i) {
     const std::size_t begin = Begin(i, intervals, points.size());
     const std::size_t end = Begin(i + 1, intervals, points.size());
-    const auto count = static_cast<std::int64_t>(end - begin);
-    std::int64_t steps = 0;  // beyond the first one's, so that the sum stays small
+    const std::uint64_t count = end - begin;
+    // Steps beyond the first one's: the whole parts and the rests of their quotients by count, whose sums both fit.
+    std::uint64_t quotients = 0;
+    std::uint64_t rests = 0;
     double values = 0;
     for (std::size_t p = begin; p < end; ++p) {
-      steps += points.steps[p] - points.steps[begin];
+      const std::uint64_t steps =
+          static_cast<std::uint64_t>(points.steps[p]) - static_cast<std::uint64_t>(points.steps[begin]);
+      quotients += steps / count;
+      rests += steps % count;
       values += points.values[p];
     }
-    means.steps.push_back(points.steps[begin] + steps / count);
+    const std::uint64_t mean = static_cast<std::uint64_t>(points.steps[begin]) + quotients + rests / count;
+    means.steps.push_back(static_cast<std::int64_t>(mean));
     means.values.push_back(values / static_cast<double>(count));
   }
   return means;

@@ -92,5 +92,19 @@ TEST(MeanOfIntervals, TakesEachPointOnce) {
   EXPECT_EQ(means.steps[0], 29);  // 0, 4, 6, 10, ... 58: the mean of their sum 590 / 20, rounded down
 }
 
+TEST(MeanOfIntervals, TakesStepsOfAnySize) {
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  Points points;
+  for (const std::int64_t step : {kLeast, kMost - 4, kMost - 3, kMost - 2, kMost - 1, kMost}) {
+    points.steps.push_back(step);
+    points.values.push_back(1.0);
+  }
+  const Points means = MeanOfIntervals(points, 4);  // of three points each
+  // (2^63 - 5 + 2^63 - 4 - 2^63) / 3 = (2^63 - 9) / 3, rounded down; the other mean is its middle.
+  EXPECT_EQ(means.steps, (std::vector<std::int64_t>{(kMost - 8) / 3, kMost - 1}));
+  EXPECT_EQ(means.values, (std::vector<double>{1.0, 1.0}));
+}
+
 }  // namespace
 }  // namespace coat
