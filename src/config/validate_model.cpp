@@ -9,6 +9,8 @@ namespace coat {
 
 namespace {
 
+constexpr std::int64_t kMostLayers = 65535;  // each has parameters of its own, so memory is used for every one
+
 void CheckHeads(const ModelConfig& model, Checker& checker) {
   if (model.d_model % model.n_heads != 0) {
     checker.Fail("model.n_heads",
@@ -79,7 +81,7 @@ void CheckModel(const ModelConfig& model, Checker& checker) {
   checker.RequireWithin("model.d_model", model.d_model, 1);
   checker.RequireWithin("model.n_heads", model.n_heads, 1);
   checker.RequireWithin("model.n_kv_heads", model.n_kv_heads, 1);
-  checker.RequireWithin("model.n_layers", model.n_layers, 1);
+  checker.RequireWithin("model.n_layers", model.n_layers, 1, kMostLayers);
   checker.RequireWithin("model.mlp_ratio", model.mlp_ratio, 1);
   checker.RequireWithin("model.mlp_hidden_size", model.mlp_hidden_size, 1);
   checker.RequireWithin("model.max_sequence_length", model.max_sequence_length, 1);

@@ -128,7 +128,7 @@ TEST(Validate, ChecksTheArchitecture) {
   EXPECT_EQ(ErrorWith({"--model.n_kv_heads=0"}), "model.n_kv_heads: found 0; accepted: 1 to 2147483647, or null");
   EXPECT_EQ(ErrorWith({"--model.d_model=-64"}), "model.d_model: found -64; accepted: 1 to 2147483647");
   EXPECT_EQ(ErrorWith({"--model.n_layers=9223372036854775807"}),
-            "model.n_layers: found 9223372036854775807; accepted: 1 to 2147483647");
+            "model.n_layers: found 9223372036854775807; accepted: 1 to 65535");
   EXPECT_EQ(ErrorWith({"--model.mlp_hidden_size=129"}),
             "model.mlp_hidden_size: a feed-forward width of 129; accepted: an even one, as SwiGLU halves it");
   EXPECT_EQ(ErrorWith({"--model.embedding_size=50000"}),

@@ -27,6 +27,11 @@ Model OpenOlmo(const std::string& folder, bool weights_only) {
   const std::int64_t block_group_size = model.config.model.block_group_size;
   model.config.model.block_group_size = 1;  // groups are a matter of names
   CheckModelConfig(model.config);
+  if (block_group_size < 1 || block_group_size > model.config.model.n_layers) {
+    throw ConfigError(fmt::format("{}: found {}; accepted: 1 to model.n_layers, {}",
+                                  model.config.sources.Where("model.block_group_size"), block_group_size,
+                                  model.config.model.n_layers));
+  }
   const auto weights = std::make_shared<const NativeWeights>(folder, block_group_size);
   model.files = weights;
   model.tensors = TensorsOf(model.config.model);

@@ -149,6 +149,26 @@ TEST_F(ConvertOlmo, RefusesTensorsThatAreNotTheModels) {
   EXPECT_NE(refused(config).find("att_proj.weight\" is [64, 32]; expected [96, 32]"), std::string::npos);
 }
 
+TEST_F(ConvertOlmo, RefusesNumbersOfLayersThatNoModelHas) {
+  WriteOlmo(OpenCheckpoint(checkpoint_), File("native"), {});
+  const auto refused = [&](std::int64_t layers, std::int64_t block_group_size) {
+    TrainConfig changed;
+    changed.run_name = "native";
+    changed.model = OtherOlmo();
+    changed.model.n_layers = layers;
+    changed.model.block_group_size = block_group_size;
+    folder_.Write("native/config.yaml", Dump(changed));
+    return ErrorOf<ConfigError>([&] { OpenModel(File("native")); });
+  };
+  const std::int64_t layers = OtherOlmo().n_layers;
+  for (const std::int64_t size :
+       {std::int64_t{-1}, std::int64_t{0}, layers + 1, std::numeric_limits<std::int64_t>::max()}) {
+    ExpectParts(refused(layers, size), {"native/config.yaml:", "model.block_group_size: found " + std::to_string(size),
+                                        "accepted: 1 to model.n_layers, " + std::to_string(layers)});
+  }
+  ExpectParts(refused(2147483647, 1), {"model.n_layers: found 2147483647; accepted: 1 to 65535"});
+}
+
 TEST_F(ConvertOlmo, SaysWhatToDoAboutShardedCheckpoints) {
   folder_.Write("sharded/config.yaml", "");
   folder_.Write("sharded/model/rank0.pt", "");
