@@ -47,27 +47,33 @@ LibraryTokenizer::LibraryTokenizer(const std::string& path)
       interpreter_(Interpreter()),
       process_(StartInterpreter(interpreter_, path)) {
   const std::uint64_t size = ReadNumber();
-  if (size > kMostDescriptionBytes) {
-    throw UsageError(fmt::format("{}, which COAT_PYTHON names, does not answer as a Python interpreter", interpreter_));
-  }
+  if (size > kMostDescriptionBytes) throw NoInterpreter();
   std::string text(size, '\0');
   ReadAll(std::as_writable_bytes(std::span(text)));
-  const nlohmann::json description = nlohmann::json::parse(text);
+  try {
+    SetVocabulary(VocabularyOf(nlohmann::json::parse(text)));
+  } catch (const nlohmann::json::exception&) {
+    throw NoInterpreter();
+  }
+}
+
+Tokenizer::Vocabulary LibraryTokenizer::VocabularyOf(const nlohmann::json& description) const {
   if (description.contains("problem")) {
-    const auto problem = description["problem"].get<std::string>();
-    if (!description["missing"].get<bool>()) throw IoError(fmt::format("{}: is no tokenizer: {}", path, problem));
+    const auto problem = description.at("problem").get<std::string>();
+    if (!description.at("missing").get<bool>()) throw IoError(fmt::format("{}: is no tokenizer: {}", name(), problem));
     throw UsageError(
         fmt::format("{} is read by Python's library tokenizers, which {} has not ({}): install it with `{} -m pip "
                     "install tokenizers`, or name another interpreter in the environment variable COAT_PYTHON",
-                    path, interpreter_, problem, interpreter_));
+                    name(), interpreter_, problem, interpreter_));
   }
   Vocabulary vocabulary;
-  for (const nlohmann::json& token : description["tokens"]) {
+  for (const nlohmann::json& token : description.at("tokens")) {
     std::optional<std::string>& bytes = vocabulary.bytes.emplace_back();
-    if (token.is_string()) bytes = FromHexadecimal(token.get<std::string>());
+    if (!token.is_null()) bytes = FromHexadecimal(token.get<std::string>());
   }
-  if (description["end_of_text"].is_number()) vocabulary.end_of_text = description["end_of_text"].get<std::int32_t>();
-  SetVocabulary(std::move(vocabulary));
+  const nlohmann::json& end_of_text = description.at("end_of_text");
+  if (!end_of_text.is_null()) vocabulary.end_of_text = end_of_text.get<std::int32_t>();
+  return vocabulary;
 }
 
 std::vector<TokenIds> LibraryTokenizer::EncodeBatch(std::span<const std::string> texts) {
@@ -104,6 +110,10 @@ std::uint64_t LibraryTokenizer::ReadNumber() {
 
 void LibraryTokenizer::ReadAll(std::span<std::byte> bytes) {
   if (!process_.Read(bytes)) ThrowEnded();
+}
+
+UsageError LibraryTokenizer::NoInterpreter() const {
+  return UsageError(fmt::format("{}, which COAT_PYTHON names, does not answer as a Python interpreter", interpreter_));
 }
 
 void LibraryTokenizer::ThrowEnded() {

@@ -2,10 +2,12 @@
 // The Python library `tokenizers`, in a process of its own.
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "base/child_process.h"
+#include "base/error.h"
 #include "data/tokenizer.h"
 
 namespace coat {
@@ -19,6 +21,9 @@ class LibraryTokenizer final : public Tokenizer {
   std::vector<TokenIds> EncodeBatch(std::span<const std::string> texts) override;
 
  private:
+  /// The vocabulary, or what the program says instead, thrown.
+  Vocabulary VocabularyOf(const nlohmann::json& description) const;
+  UsageError NoInterpreter() const;
   std::uint64_t ReadNumber();
   void ReadAll(std::span<std::byte> bytes);
   [[noreturn]] void ThrowEnded();

@@ -25,6 +25,9 @@ def bytes_of_characters():
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
+MOST_IDS = 1 << 24  # more than any vocabulary has; each takes memory, used or not
+
+
 def require_byte_level(path):
     """Raises ValueError unless ids stand for bytes."""
     decoder = json.load(open(path, encoding="utf-8")).get("decoder") or {}
@@ -39,6 +42,9 @@ def vocabulary_of(tokenizer):
     alphabet = bytes_of_characters()
     added = {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items()}
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    for token, id in vocabulary.items():
+        if id >= MOST_IDS:
+            raise ValueError(f"the id of {json.dumps(token[:50])} is {id}; accepted: ids below {MOST_IDS}")
     tokens = [None] * (max(vocabulary.values(), default=-1) + 1)
     for token, id in vocabulary.items():
         if id in added or any(character not in alphabet for character in token):
@@ -79,17 +85,20 @@ def open_tokenizer(path):
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)
         require_byte_level(path)
+        vocabulary = vocabulary_of(tokenizer)
     except Exception as error:
         send_json({"problem": " ".join(str(error).split()), "missing": False})
         sys.exit(1)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    send_json({"tokens": vocabulary_of(tokenizer), "end_of_text": tokenizer.token_to_id("<|endoftext|>")})
+    send_json({"tokens": vocabulary, "end_of_text": tokenizer.token_to_id("<|endoftext|>")})
     return tokenizer
 
 
 def main():
     tokenizer = open_tokenizer(sys.argv[1])
+    # Older releases of the library have only the slower of the two, which computes offsets too.
+    encode = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
     while True:
         (count,) = numbers(1)
         sizes = numbers(count)
@@ -98,7 +107,7 @@ def main():
         for size in sizes:
             texts.append(str(data[begin : begin + size], "utf-8"))
             begin += size
-        encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        encodings = encode(texts, add_special_tokens=False)
         ids = array.array("I")
         counts = []
         for encoding in encodings:

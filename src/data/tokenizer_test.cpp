@@ -66,6 +66,17 @@ TEST(OpenTokenizer, SaysWhatIsMissing) {
     ExpectParts(ErrorOf<Error>([&] { OpenTokenizer(file); }), {"/bin/true", "has ended with exit code 0"});
   }
   {
+    // A program that answers in the form of one, but not with what is expected.
+    for (const std::string answer : {"no JSON!", "{\"a\": 1}", "[1, 2,3]", "{\"b\":\"\"}"}) {
+      ASSERT_EQ(answer.size(), 8u);
+      const std::string other = folder.Write("other", "#!/bin/sh\nprintf '\\010\\0\\0\\0\\0\\0\\0\\0" + answer + "'\n");
+      std::filesystem::permissions(other, std::filesystem::perms::owner_all);
+      const Environment python("COAT_PYTHON", other);
+      ExpectParts(ErrorOf<UsageError>([&] { OpenTokenizer(file); }),
+                  {other, "COAT_PYTHON", "does not answer as a Python interpreter"});
+    }
+  }
+  {
     // An interpreter without the library: one that finds no installed packages.
     const std::string bare = folder.Write("bare", "#!/bin/sh\nexec '" + PythonInterpreter() + "' -S -E \"$@\"\n");
     std::filesystem::permissions(bare, std::filesystem::perms::owner_all);
@@ -143,6 +154,39 @@ TEST_F(LibraryTokenizer, RefusesFilesThatAreNoByteLevelTokenizer) {
   other["decoder"] = {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "always"}};
   ExpectParts(error(other.dump()), {"other.json: is no tokenizer", "Metaspace", "accepted: ByteLevel"});
   ExpectParts(ErrorOf([&] { OpenTokenizer(folder_.path()); }), {folder_.path()});
+}
+
+TEST_F(LibraryTokenizer, RefusesIdsThatNoVocabularyHas) {
+  for (const std::int64_t id : {std::int64_t{1} << 24, std::int64_t{4294967295}}) {
+    json huge = json::parse(folder_.Read("dolma2.json"));
+    huge["model"]["vocab"]["huge"] = id;
+    const std::string path = folder_.Write("huge.json", huge.dump());
+    ExpectParts(ErrorOf<IoError>([&] { OpenTokenizer(path); }),
+                {"huge.json: is no tokenizer: the id of \"huge\" is " + std::to_string(id), "accepted: ids below"});
+  }
+  json larger = json::parse(folder_.Read("dolma2.json"));
+  larger["model"]["vocab"]["huge"] = std::int64_t{1} << 32;
+  const std::string path = folder_.Write("larger.json", larger.dump());
+  ExpectParts(ErrorOf<IoError>([&] { OpenTokenizer(path); }), {"larger.json: is no tokenizer"});
+}
+
+TEST_F(LibraryTokenizer, TakesReleasesOfTheLibraryWithoutTheFastCall) {
+  // In the library's place one that has all but that call.
+  folder_.Write("old/tokenizers.py",
+                "import sys\n"
+                "here = sys.modules.pop('tokenizers')\n"
+                "sys.path.remove(sys.path[0])\n"
+                "import tokenizers as library\n"
+                "sys.modules['tokenizers'] = here\n"
+                "class Tokenizer:\n"
+                "    def __init__(self, tokenizer): self.tokenizer = tokenizer\n"
+                "    def __getattr__(self, name):\n"
+                "        if name == 'encode_batch_fast': raise AttributeError(name)\n"
+                "        return getattr(self.tokenizer, name)\n"
+                "    def from_file(path): return Tokenizer(library.Tokenizer.from_file(path))\n");
+  const std::vector<TokenIds> expected = OpenTokenizer(folder_.File("dolma2.json"))->EncodeBatch(texts_);
+  const Environment packages("PYTHONPATH", folder_.File("old"));
+  EXPECT_EQ(OpenTokenizer(folder_.File("dolma2.json"))->EncodeBatch(texts_), expected);
 }
 
 }  // namespace
