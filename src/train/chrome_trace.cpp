@@ -69,7 +69,8 @@ std::string ChromeTrace(std::span<const Profile::Span> spans, std::string_view p
                       {"pid", kProcess},
                       {"tid", span.on_device ? kDevice : kHost}});
   }
-  return Json({{"displayTimeUnit", "ms"}, {"traceEvents", events}}).dump();
+  return Json({{"displayTimeUnit", "ms"}, {"traceEvents", events}})
+      .dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
 
 std::string ProfileTable(std::span<const Profile::Span> spans, bool on_device, std::size_t rows) {

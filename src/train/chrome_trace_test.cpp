@@ -36,6 +36,11 @@ TEST(ChromeTrace, IsJsonWithACompleteEventASpan) {
   EXPECT_NE(spans[4].at("tid"), spans[0].at("tid"));
 }
 
+TEST(ChromeTrace, HoldsNamesThatAreNotUtf8) {
+  const auto trace = nlohmann::json::parse(ChromeTrace(kSpans, "run \xff", "a GPU"));
+  EXPECT_EQ(trace.at("traceEvents").at(0).at("args").at("name"), "run \xef\xbf\xbd");
+}
+
 TEST(ChromeTrace, HasATableOfNamesWithoutNumbers) {
   EXPECT_EQ(ProfileTable(kSpans, false, 10),
             "name                               calls     total ms       own ms\n"
