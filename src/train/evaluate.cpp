@@ -26,7 +26,7 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
   }
   const CheckpointReader reader(checkpoint);
   for (const std::string& warning : CompareWithCheckpoint(config, reader)) console.Warn(kLogger, warning);
-  RunEvaluation evaluation(config);
+  RunEvaluation evaluation(config, kLogger);
   ComputeDevice computer = OpenComputeDevice(ForConfig(device, config));
   console.Info(kLogger,
                fmt::format("Evaluating {} (step {}) on {}", checkpoint, reader.state().step, computer.description));
@@ -64,7 +64,8 @@ std::string EvaluationReport::Json() const {
                     {"precision", evaluation.precision},
                     {"metrics", metrics}});
   }
-  return nlohmann::ordered_json({{"checkpoint", checkpoint}, {"step", step}, {"evaluations", list}}).dump(2) + "\n";
+  const nlohmann::ordered_json report = {{"checkpoint", checkpoint}, {"step", step}, {"evaluations", list}};
+  return report.dump(2, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string EvaluationReport::Table() const {

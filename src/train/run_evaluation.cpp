@@ -1,18 +1,11 @@
 #include "train/run_evaluation.h"
 
-#include <string_view>
-
 #include "base/error.h"
 
 namespace coat {
 
-namespace {
-
-constexpr std::string_view kLogger = "coat.train";
-
-}  // namespace
-
-RunEvaluation::RunEvaluation(const TrainConfig& config) : log_interval_(config.console_log_interval) {
+RunEvaluation::RunEvaluation(const TrainConfig& config, std::string_view logger)
+    : logger_(logger), log_interval_(config.console_log_interval) {
   for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
     evaluators_.push_back(MakeEvaluator(config, config.evaluators[i], fmt::format("evaluators[{}]", i)));
   }
@@ -26,14 +19,14 @@ Metrics RunEvaluation::Run(LossModel& model, Console& console) {
 
 Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Console& console) {
   Evaluator& evaluator = *evaluators_.at(index);
-  console.Info(kLogger, fmt::format("Running evaluation for '{}'...", evaluator.label()));
+  console.Info(logger_, fmt::format("Running evaluation for '{}'...", evaluator.label()));
   const Metrics metrics = evaluator.Run(model, [&](std::int64_t done) {
     console.ShowProgress(fmt::format("eval {}  batch {}/{}", evaluator.label(), done, evaluator.batch_count()));
     if (done % log_interval_ == 0 || done == evaluator.batch_count()) {
-      console.Info(kLogger, fmt::format("[eval_step={}/{}]", done, evaluator.batch_count()));
+      console.Info(logger_, fmt::format("[eval_step={}/{}]", done, evaluator.batch_count()));
     }
   });
-  console.Info(kLogger, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(metrics)));
+  console.Info(logger_, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(metrics)));
   return metrics;
 }
 

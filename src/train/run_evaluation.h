@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -16,8 +17,8 @@ namespace coat {
 /// The evaluators of a run, one after the other.
 class RunEvaluation {
  public:
-  /// Opens the data of all of them.
-  explicit RunEvaluation(const TrainConfig& config);
+  /// Opens the data of all of them. What is said on the console is said by `logger`.
+  explicit RunEvaluation(const TrainConfig& config, std::string_view logger = "coat.train");
 
   bool empty() const { return evaluators_.empty(); }
   /// Runs all of them and returns their metrics. Says so on the console as OLMo does: a line when one begins, every
@@ -30,6 +31,7 @@ class RunEvaluation {
 
  private:
   std::vector<std::unique_ptr<Evaluator>> evaluators_;
+  std::string logger_;
   std::int64_t log_interval_;  // batches between lines on the console
 };
 

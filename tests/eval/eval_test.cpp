@@ -155,6 +155,13 @@ TEST_F(Eval, LeavesOutWhatASubsetHasNotWhole) {
   EXPECT_TRUE(acc == 0.0 || acc == 1.0) << acc;
 }
 
+TEST_F(Eval, TakesNamesThatAreNotUtf8) {
+  const Outcome outcome = Run(model_, "named", {"--requests", "q\xff=" + Questions(), "--eval_subset_num_batches=2"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(Result("named")["evaluations"][0]["label"], "q\xef\xbf\xbd");
+  EXPECT_EQ(Details("named")[0]["task"], "q\xef\xbf\xbd");
+}
+
 TEST_F(Eval, ComparesWithTheUnconditionalRequests) {
   std::string both;
   for (json line : Lines(folder_.Read(Questions()))) {
@@ -226,6 +233,9 @@ TEST_F(Eval, SaysOfACheckpointWhatTheRunSaid) {
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   const Outcome outcome = Run(save + "/latest", "result", {});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(trained.out + trained.err, {"coat.train", "Running evaluation for 'quiz'"});
+  ExpectParts(outcome.err, {"coat.eval", "Running evaluation for 'quiz'"});
+  EXPECT_EQ(outcome.err.find("coat.train"), std::string::npos) << outcome.err;
 
   const std::vector<json> logged = Lines(folder_.Read(save + "/metrics.jsonl"));
   std::vector<std::string> names;
