@@ -270,7 +270,8 @@ Command AddGenerate(CLI::App& coat) {
       ->type_name("NAME");
   app->add_option("--max_new_tokens", arguments->max_new_tokens, "default: 256, or as many as the model takes")
       ->type_name("N");
-  app->add_option("--temperature", arguments->sampling.temperature, "divides the logits; 0: the likeliest; default: 1")
+  app->add_option("--temperature", arguments->sampling.temperature,
+                  "divides the logits; 0: the likeliest, without top_k and top_p; default: 1")
       ->type_name("T");
   app->add_option("--top_k", arguments->sampling.top_k, "choose among the k likeliest; default: 0, all")
       ->type_name("K");

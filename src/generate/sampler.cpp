@@ -19,6 +19,12 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options) {
   if (!(options.top_p > 0.0 && options.top_p <= 1.0)) {
     throw UsageError(fmt::format("top_p: found {}; accepted: above 0 and at most 1", options.top_p));
   }
+  if (options.temperature == 0.0 && (options.top_k != 0 || options.top_p != 1.0)) {
+    throw UsageError(fmt::format(
+        "temperature: found 0, which takes the likeliest token, beside {}; accepted: a "
+        "temperature above 0, or no top_k and top_p",
+        options.top_k != 0 ? fmt::format("top_k {}", options.top_k) : fmt::format("top_p {}", options.top_p)));
+  }
 }
 
 std::int32_t Sampler::Choose(std::span<const float> logits, std::int64_t index) {

@@ -21,7 +21,8 @@ struct SamplingOptions {
 /// smaller id comes first. The random number of token `index` is Philox(counter = index, key = seed), of 53 bits.
 class Sampler {
  public:
-  /// Throws UsageError for a temperature or top_k below 0 or not finite, and a top_p outside (0, 1].
+  /// Throws UsageError for a temperature or top_k below 0 or not finite, and a top_p outside (0, 1],
+  /// and for a temperature of 0 with top_k or top_p, which would have no effect.
   explicit Sampler(const SamplingOptions& options);
 
   /// The token `index` of a text, from the logits of all ids. Throws Error when the largest is not a number or

@@ -46,7 +46,7 @@ std::map<std::int32_t, double> Weights(std::initializer_list<std::int32_t> ids, 
 
 TEST(Sampler, TakesTheFirstOfTheLargestAtTemperatureZero) {
   EXPECT_EQ(Sampler({.temperature = 0.0}).Choose(kLogits, 0), 1);
-  EXPECT_EQ(Sampler({.temperature = 0.0, .top_k = 3, .top_p = 0.1, .seed = 9}).Choose(kLogits, 7), 1);
+  EXPECT_EQ(Sampler({.temperature = 0.0, .seed = 9}).Choose(kLogits, 7), 1);
 }
 
 TEST(Sampler, DrawsByTheSoftmaxOfLogitsOverTemperature) {
@@ -96,6 +96,16 @@ TEST(Sampler, TakesExtremeLogits) {
   EXPECT_EQ(Sampler({}).Choose(std::vector<float>{-kInfinity, 3e38f, -3e38f}, 0), 1);
   EXPECT_EQ(Sampler({.temperature = 1e-300}).Choose(kLogits, 0) % 2, 1);
   EXPECT_EQ(Sampler({}).Choose(std::vector<float>{7.0f}, 0), 0);
+}
+
+TEST(Sampler, RefusesWhatTemperatureZeroWouldIgnore) {
+  const auto error = [](const SamplingOptions& options) {
+    return ErrorOf<UsageError>([&] { Sampler sampler(options); });
+  };
+  ExpectParts(error({.temperature = 0.0, .top_k = 3}),
+              {"temperature: found 0", "beside top_k 3", "accepted: a temperature above 0, or no top_k and top_p"});
+  ExpectParts(error({.temperature = 0.0, .top_p = 0.5}), {"temperature: found 0", "beside top_p 0.5"});
+  EXPECT_EQ(Sampler({.temperature = 0.0, .top_k = 0, .top_p = 1.0}).Choose(kLogits, 0), 1);
 }
 
 TEST(Sampler, RefusesLogitsThatAreNoNumbers) {
