@@ -92,7 +92,15 @@ class Writer:
         for path in self.paths:
             if os.path.exists(path) and not options.overwrite:
                 fail(f"{path} exists; --overwrite writes over it")
-        self.files = [open(path + ".tmp", "wb") for path in self.paths]
+            if os.path.isdir(path):
+                fail(f"{path} is a folder")
+        self.files = []
+        try:
+            for path in self.paths:
+                self.files.append(open(path + ".tmp", "wb"))
+        except OSError:
+            self.discard()
+            raise
         self.type = "I" if wide else "H"
         self.tokens, self.mask = [], []
         self.sequences = self.labels = self.cut = self.left_out = 0
@@ -127,13 +135,17 @@ class Writer:
 
     def finish(self):
         self.flush()
-        for file, path in zip(self.files, self.paths):
+        for file in self.files:
             file.close()
+        for file, path in zip(self.files, self.paths):
             os.replace(file.name, path)
 
     def discard(self):
         for file in self.files:
-            file.close()
+            try:
+                file.close()
+            except OSError:
+                pass  # what could not be written is not wanted any more
             if os.path.exists(file.name):
                 os.remove(file.name)
 
@@ -181,4 +193,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        fail(error)

@@ -269,6 +269,15 @@ TEST_F(FineTuning, TrainsOnWhatTheScriptMakesOfPromptsAndResponses) {
   ExpectParts(bad.output, {"bad.jsonl:2", "`response`"});
   EXPECT_FALSE(fs::exists(File("none-tokens.npy")));
   EXPECT_FALSE(fs::exists(File("none-tokens.npy.tmp")));
+
+  // The second of the two files cannot be begun.
+  fs::create_directory(File("half-mask.npy.tmp"));
+  const PythonOutcome half = RunPython("scripts/prepare_instructions.py",
+                                       {"--tokenizer", "bytes", "--length", "20", File("few.jsonl"), File("half")});
+  EXPECT_EQ(half.exit_code, 1);
+  ExpectParts(half.output, {"prepare_instructions.py: ", "half-mask.npy.tmp"});
+  EXPECT_FALSE(fs::exists(File("half-tokens.npy.tmp")));
+  EXPECT_FALSE(fs::exists(File("half-tokens.npy")));
 }
 
 }  // namespace
