@@ -11,7 +11,7 @@ import sys
 try:
     import tokenizers
     from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 

@@ -10,7 +10,7 @@ import sys
 try:
     import numpy
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 

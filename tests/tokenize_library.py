@@ -8,7 +8,7 @@ import sys
 try:
     import numpy
     import tokenizers
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 

@@ -13,7 +13,7 @@ import sys
 try:
     import yaml
     from wandb.proto import wandb_internal_pb2
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 

@@ -10,7 +10,7 @@ try:
     import safetensors.torch
     import torch
     import transformers
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 

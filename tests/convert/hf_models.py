@@ -13,18 +13,20 @@ try:
     import safetensors
     import torch
     import transformers
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 
 TINY = dict(vocab_size=96, hidden_size=48, intermediate_size=40, num_hidden_layers=3, num_attention_heads=6,
             max_position_embeddings=64, eos_token_id=95, pad_token_id=1)
+# Since version 5 transformers has the base of the rotary frequencies in an object.
+ROPE = (dict(rope_theta=500000.0) if int(transformers.__version__.split(".")[0]) < 5
+        else dict(rope_parameters={"rope_type": "default", "rope_theta": 500000.0}))
 MODELS = {
     "olmo1": (transformers.OlmoConfig(**TINY, clip_qkv=8.0), {}),
     "olmo1-tied-bfloat16": (transformers.OlmoConfig(**TINY, tie_word_embeddings=True, num_key_value_heads=2),
                             dict(dtype=torch.bfloat16)),
-    "olmo2": (transformers.Olmo2Config(**TINY, num_key_value_heads=2, rms_norm_eps=1e-6,
-                                       rope_parameters={"rope_type": "default", "rope_theta": 500000.0}), {}),
+    "olmo2": (transformers.Olmo2Config(**TINY, num_key_value_heads=2, rms_norm_eps=1e-6, **ROPE), {}),
     "olmo2-one-kv-head-tied": (transformers.Olmo2Config(**TINY, num_key_value_heads=1, tie_word_embeddings=True), {}),
     "olmo2-bfloat16-sharded": (transformers.Olmo2Config(**TINY), dict(dtype=torch.bfloat16, max_shard_size="20KB")),
     "olmo2-float16": (transformers.Olmo2Config(**TINY), dict(dtype=torch.float16)),
@@ -66,6 +68,9 @@ def compare_one(original, copy):
         assert here[name].dtype == tensor.dtype and torch.equal(here[name], tensor), name
     config, ours = (json.loads((pathlib.Path(folder) / "config.json").read_text()) for folder in (original, copy))
     config.pop("transformers_version")
+    # Before its version 5 transformers leaves the one out and writes the other, where both are null.
+    for values, name in ((ours, "bos_token_id"), (config, "bos_token_id"), (config, "rope_scaling")):
+        assert values.pop(name, None) is None, (name, values)
     # transformers before and since its version 5 name these two differently; ours has both names.
     assert set(ours) - set(config) <= {"torch_dtype", "dtype", "rope_theta", "rope_parameters"}, (config, ours)
     assert config == {name: ours[name] for name in config}, (config, ours)

@@ -8,6 +8,7 @@ Exit code 77: torch or safetensors is not there.
 """
 import base64
 import collections
+import inspect
 import os
 import pickle
 import re
@@ -17,7 +18,7 @@ import zipfile
 try:
     import safetensors.torch
     import torch
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 
@@ -118,7 +119,10 @@ def make_form(form, source, out):
 def compare(source, dtype, names, file):
     expected = {coat_name(name) if names == "coat" else name: tensor.to(getattr(torch, dtype))
                 for name, tensor in safetensors.torch.load_file(source).items()}
-    for options in ({}, {"weights_only": True}, {"weights_only": False}, {"mmap": True, "weights_only": True}):
+    ways = [{}, {"weights_only": True}, {"weights_only": False}]
+    if "mmap" in inspect.signature(torch.load).parameters:  # since PyTorch 2.1
+        ways.append({"mmap": True, "weights_only": True})
+    for options in ways:
         state = torch.load(file, **options)
         assert isinstance(state, collections.OrderedDict), type(state)
         assert list(sorted(state)) == list(sorted(expected)), list(state)

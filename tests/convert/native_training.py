@@ -13,7 +13,7 @@ try:
     import numpy
     import safetensors.torch
     import torch
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 

@@ -16,7 +16,7 @@ import sys
 try:
     import torch
     from transformers import AutoModelForCausalLM
-except ImportError as error:
+except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 
