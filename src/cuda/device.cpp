@@ -118,6 +118,10 @@ bool MultipliesFp8(const Device& device) {
   return cuda_device.options().gemm != GemmMode::kBf16 && cuda_device.compute_capability() >= 89;
 }
 
+bool MultipliesFp8Groups(const Device& device) {
+  return MultipliesFp8(device) && static_cast<const CudaDevice&>(device).compute_capability() == 90;
+}
+
 std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes) {
   void* block = nullptr;
   COAT_CUDA(cudaHostAlloc(&block, bytes, cudaHostAllocDefault));

@@ -52,6 +52,10 @@ std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs);
 /// extents that are multiples of 16.
 bool MultipliesFp8(const Device& device);
 
+/// The same of operands with scales of groups and blocks, which Hopper alone has. Of the first operand those take rows
+/// by the 4.
+bool MultipliesFp8Groups(const Device& device);
+
 /// Page-locked host memory that devices reach too, at the speed of the bus. For tests that look at tensors between ops.
 /// Throws Error.
 std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes);

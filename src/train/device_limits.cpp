@@ -12,6 +12,7 @@ namespace coat {
 namespace {
 
 constexpr std::int64_t kFp8Multiple = 16;
+constexpr std::int64_t kFp8GroupsMultiple = 4;  // rows of the first operand
 
 /// Elements of the two FP8 operands of the largest product of a block over this many sequences; 0 without FP8.
 std::int64_t LargestOperands(const TrainConfig& config, std::int64_t sequences) {
@@ -68,11 +69,34 @@ std::string Fp8TokenProblem(const TrainConfig& config) {
   return "";
 }
 
+std::string Fp8EvaluationProblem(const TrainConfig& config) {
+  if (config.quantize_model.use_quantize_model != QuantizeModel::kFp8DeepSeek) return "";
+  const std::int64_t length = config.model.max_sequence_length;
+  if (length % kFp8GroupsMultiple == 0) return "";
+  for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
+    if (config.evaluators[i].recipe != EvaluationRecipe::kTraining) continue;
+    return fmt::format(
+        "evaluators[{}].recipe: found training, with use_quantize_model: fp8deepseek and sequences of {} tokens; FP8 "
+        "tensor cores take multiples of {}; accepted: plain, or a model.max_sequence_length that is such a multiple; "
+        "--gemm=bf16 takes any",
+        i, length, kFp8GroupsMultiple);
+  }
+  return "";
+}
+
+void RequireFp8EvaluationTokens(const TrainConfig& config, const Context& ctx) {
+  if constexpr (kWithCuda) {
+    if (!ctx.backend() || !cuda::MultipliesFp8Groups(*ctx.backend())) return;
+    if (const std::string problem = Fp8EvaluationProblem(config); !problem.empty()) throw ConfigError(problem);
+  }
+}
+
 void RequireFp8Tokens(const TrainConfig& config, const Context& ctx) {
   if constexpr (kWithCuda) {
     if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend())) return;
     if (const std::string problem = Fp8TokenProblem(config); !problem.empty()) throw ConfigError(problem);
   }
+  RequireFp8EvaluationTokens(config, ctx);
 }
 
 }  // namespace coat

@@ -19,8 +19,17 @@ std::int64_t EvaluationWorkspaceGrowth(const TrainConfig& config, const Context&
 /// if nothing is, or if the recipe has no FP8 products.
 std::string Fp8TokenProblem(const TrainConfig& config);
 
-/// Throws ConfigError with Fp8TokenProblem if the context's device multiplies FP8 on tensor cores: before a run writes
-/// anything.
+/// What is wrong with the evaluators of this configuration for FP8 tensor cores, which with scales of groups take
+/// tokens by the 4; empty if nothing is. The last batch of an evaluation may have any number of sequences, so each must
+/// have a multiple of 4.
+std::string Fp8EvaluationProblem(const TrainConfig& config);
+
+/// Throws ConfigError with Fp8EvaluationProblem if the context's device multiplies FP8 with scales of groups on tensor
+/// cores: before anything is evaluated.
+void RequireFp8EvaluationTokens(const TrainConfig& config, const Context& ctx);
+
+/// Throws ConfigError with Fp8TokenProblem if the context's device multiplies FP8 on tensor cores, and as
+/// RequireFp8EvaluationTokens: before a run writes anything.
 void RequireFp8Tokens(const TrainConfig& config, const Context& ctx);
 
 }  // namespace coat

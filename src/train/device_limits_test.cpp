@@ -28,9 +28,28 @@ TEST(DeviceLimits, FindMicroBatchesThatFp8TensorCoresDoNotTake) {
   EXPECT_EQ(Fp8TokenProblem(plain), "");
 }
 
+TEST(DeviceLimits, FindEvaluatorsThatFp8TensorCoresDoNotTake) {
+  TrainConfig config = WithTokens(128, 128, 33);
+  config.quantize_model.use_quantize_model = QuantizeModel::kFp8DeepSeek;
+  EXPECT_EQ(Fp8EvaluationProblem(config), "");
+  config.evaluators.resize(2);
+  EXPECT_EQ(Fp8EvaluationProblem(config), "");
+  config.evaluators[1].recipe = EvaluationRecipe::kTraining;
+  EXPECT_EQ(Fp8EvaluationProblem(config),
+            "evaluators[1].recipe: found training, with use_quantize_model: fp8deepseek and sequences of 33 tokens; "
+            "FP8 tensor cores take multiples of 4; accepted: plain, or a model.max_sequence_length that is such a "
+            "multiple; --gemm=bf16 takes any");
+  config.model.max_sequence_length = 36;
+  EXPECT_EQ(Fp8EvaluationProblem(config), "");
+  config.model.max_sequence_length = 33;
+  config.quantize_model.use_quantize_model = QuantizeModel::kCoatReal;
+  EXPECT_EQ(Fp8EvaluationProblem(config), "");
+}
+
 TEST(DeviceLimits, ConcernGpusAlone) {
   const Context cpu(DeviceKind::kCpu, 1);
   EXPECT_NO_THROW(RequireFp8Tokens(WithTokens(8, 4, 33), cpu));
+  EXPECT_NO_THROW(RequireFp8EvaluationTokens(WithTokens(8, 4, 33), cpu));
   EXPECT_EQ(WorkspaceGrowth(WithTokens(8, 4, 2048), cpu), 0);
 }
 

@@ -31,7 +31,7 @@ std::vector<TaskMetric> MetricsOf(const EvaluatorConfig& evaluator, const std::s
   return {*metric};
 }
 
-/// FP8 tensor cores take tokens in 16s, operands in blocks of 128.
+/// FP8 tensor cores work on tokens in 16s, with operands in groups and blocks in 128s.
 std::int64_t MultipleFor(const TrainConfig& config, EvaluationRecipe recipe) {
   const bool blocks = config.quantize_model.use_quantize_model == QuantizeModel::kFp8DeepSeek;
   return blocks && recipe == EvaluationRecipe::kTraining ? 128 : 16;

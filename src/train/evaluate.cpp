@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "train/device_limits.h"
 #include "train/evaluation_engine.h"
 #include "train/memory_plan.h"
 #include "train/run_checkpoint.h"
@@ -28,6 +29,7 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
   for (const std::string& warning : CompareWithCheckpoint(config, reader)) console.Warn(kLogger, warning);
   RunEvaluation evaluation(config, kLogger);
   ComputeDevice computer = OpenComputeDevice(ForConfig(device, config));
+  RequireFp8EvaluationTokens(config, computer.context);
   console.Info(kLogger,
                fmt::format("Evaluating {} (step {}) on {}", checkpoint, reader.state().step, computer.description));
   EvaluationEngine engine(config, std::move(computer.context));

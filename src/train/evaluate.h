@@ -36,8 +36,8 @@ struct EvaluationReport {
 /// Runs config.evaluators on the parameters of a checkpoint; says what it does on `console`. The result depends on
 /// configuration, checkpoint, data and device alone.
 ///
-/// Throws ConfigError if there is no evaluator, and as MakeEvaluator, OpenComputeDevice, EvaluationEngine and
-/// LoadParameters.
+/// Throws ConfigError if there is no evaluator, and as MakeEvaluator, OpenComputeDevice, RequireFp8EvaluationTokens,
+/// EvaluationEngine and LoadParameters.
 EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoint, const DeviceOptions& device,
                           Console& console);
 
