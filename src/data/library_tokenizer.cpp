@@ -51,13 +51,14 @@ LibraryTokenizer::LibraryTokenizer(const std::string& path)
   std::string text(size, '\0');
   ReadAll(std::as_writable_bytes(std::span(text)));
   try {
-    SetVocabulary(VocabularyOf(nlohmann::json::parse(text)));
+    SetVocabulary(VocabularyOf(text));
   } catch (const nlohmann::json::exception&) {
     throw NoInterpreter();
   }
 }
 
-Tokenizer::Vocabulary LibraryTokenizer::VocabularyOf(const nlohmann::json& description) const {
+Tokenizer::Vocabulary LibraryTokenizer::VocabularyOf(const std::string& text) const {
+  const nlohmann::json description = nlohmann::json::parse(text);
   if (description.contains("problem")) {
     const auto problem = description.at("problem").get<std::string>();
     if (!description.at("missing").get<bool>()) throw IoError(fmt::format("{}: is no tokenizer: {}", name(), problem));

@@ -2,7 +2,6 @@
 // The Python library `tokenizers`, in a process of its own.
 
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -21,8 +20,8 @@ class LibraryTokenizer final : public Tokenizer {
   std::vector<TokenIds> EncodeBatch(std::span<const std::string> texts) override;
 
  private:
-  /// The vocabulary, or what the program says instead, thrown.
-  Vocabulary VocabularyOf(const nlohmann::json& description) const;
+  /// The vocabulary of the program's description of it, which is JSON, or what it says instead, thrown.
+  Vocabulary VocabularyOf(const std::string& text) const;
   UsageError NoInterpreter() const;
   std::uint64_t ReadNumber();
   void ReadAll(std::span<std::byte> bytes);
