@@ -42,13 +42,15 @@ void SortPositions(const std::int32_t* ids, std::int64_t count, std::int64_t id_
 void EmbeddingForward(Context& ctx, const EmbeddingForwardArgs& args) {
   const std::int64_t columns = args.weight.shape()[1];
   const std::int32_t* ids = args.ids.As<std::int32_t>();
-  VisitPlain(args.x.dtype(), [&]<class T>() {
-    ctx.ParallelBlocks(args.ids.elements(), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        const float* row = args.weight.As<float>() + ids[n] * columns;
-        T* x = args.x.As<T>() + n * columns;
-        for (std::int64_t c = 0; c < columns; ++c) x[c] = RoundTo<T>(row[c]);
-      }
+  VisitPlain(args.weight.dtype(), [&]<class W>() {
+    VisitPlain(args.x.dtype(), [&]<class T>() {
+      ctx.ParallelBlocks(args.ids.elements(), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t n = begin; n < end; ++n) {
+          const W* row = args.weight.As<W>() + ids[n] * columns;
+          T* x = args.x.As<T>() + n * columns;
+          for (std::int64_t c = 0; c < columns; ++c) x[c] = RoundTo<T>(ToFloat(row[c]));
+        }
+      });
     });
   });
 }

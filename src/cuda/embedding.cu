@@ -21,20 +21,19 @@ namespace {
 constexpr int kVectorsAtOnce = 2;
 
 /// Rows of the weight to rows of x, each element read and written once. kVector is 8, or 1 for any width and alignment.
-template <class T, int kVector>
+template <class W, class T, int kVector>
 __global__ void __launch_bounds__(kRowBlockThreads)
-    EmbeddingForwardKernel(const float* weight, const std::int32_t* ids, T* x, std::int64_t rows,
-                           std::int64_t columns) {
+    EmbeddingForwardKernel(const W* weight, const std::int32_t* ids, T* x, std::int64_t rows, std::int64_t columns) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= rows) return;
-  const float* const from = weight + ids[row] * columns;
+  const W* const from = weight + ids[row] * columns;
   T* const to = x + row * columns;
   const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kVector;
   for (std::int64_t begin = threadIdx.x * kVector; begin < columns; begin += kVectorsAtOnce * step) {
-    Packed<float, kVector> packed[kVectorsAtOnce];
+    Packed<W, kVector> packed[kVectorsAtOnce];
 #pragma unroll
     for (int i = 0; i < kVectorsAtOnce; ++i) {
-      if (begin + i * step < columns) packed[i] = Packed<float, kVector>::Load(from + begin + i * step);
+      if (begin + i * step < columns) packed[i] = Packed<W, kVector>::Load(from + begin + i * step);
     }
 #pragma unroll
     for (int i = 0; i < kVectorsAtOnce; ++i) {
@@ -213,17 +212,19 @@ void EmbeddingForward(Context& ctx, const EmbeddingForwardArgs& args) {
   CudaDevice& device = DeviceOf(ctx);
   const std::int64_t rows = args.x.shape()[0];
   const std::int64_t columns = args.x.shape()[1];
-  VisitPlain(args.x.dtype(), [&]<class T>() {
-    const auto launch = [&]<int kVector>() {
-      const RowBlocks blocks(rows, (columns + kVectorsAtOnce * kVector - 1) / (kVectorsAtOnce * kVector));
-      EmbeddingForwardKernel<T, kVector><<<blocks.grid, blocks.block, 0, device.stream()>>>(
-          args.weight.As<float>(), args.ids.As<std::int32_t>(), args.x.As<T>(), rows, columns);
-    };
-    if (columns % 8 == 0 && IsAligned16(args.weight.data()) && IsAligned16(args.x.data())) {
-      launch.template operator()<8>();
-    } else {
-      launch.template operator()<1>();
-    }
+  VisitPlain(args.weight.dtype(), [&]<class W>() {
+    VisitPlain(args.x.dtype(), [&]<class T>() {
+      const auto launch = [&]<int kVector>() {
+        const RowBlocks blocks(rows, (columns + kVectorsAtOnce * kVector - 1) / (kVectorsAtOnce * kVector));
+        EmbeddingForwardKernel<W, T, kVector><<<blocks.grid, blocks.block, 0, device.stream()>>>(
+            args.weight.As<W>(), args.ids.As<std::int32_t>(), args.x.As<T>(), rows, columns);
+      };
+      if (columns % 8 == 0 && IsAligned16(args.weight.data()) && IsAligned16(args.x.data())) {
+        launch.template operator()<8>();
+      } else {
+        launch.template operator()<1>();
+      }
+    });
   });
   COAT_CUDA(cudaGetLastError());
 }

@@ -73,7 +73,16 @@ void Olmo::LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights
   for (Parameter& parameter : parameters_) {
     parameter.value = masters.Tensor(parameter.name, parameter.shape, DType::kF32);
     parameter.grad = gradients.Tensor(parameter.name, parameter.shape, recipe_.gradient);
+    parameter.local_grad = parameter.grad;
   }
+  BindParameters(ctx, weights);
+}
+
+void Olmo::LayOutShared(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
+                        Arena& exchange) {
+  if (sharding.Alone()) return LayOut(ctx, masters, gradients, weights);
+  exchange_.emplace(sharding, recipe_);
+  exchange_->LayOut(parameters_, masters, gradients, weights, exchange);
   BindParameters(ctx, weights);
 }
 
@@ -86,6 +95,16 @@ void Olmo::LayOutForInference(Context& ctx, Arena& masters, Arena& weights) {
 
 void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights) {
   parameters_ = other.parameters_;
+  BindParameters(ctx, weights);
+}
+
+void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights, Arena& exchange) {
+  if (!other.exchange_) return ShareParameters(ctx, other, weights);
+  parameters_ = other.parameters_;
+  Sharding sharding = other.exchange_->sharding();
+  sharding.gathers_at_use = true;
+  exchange_.emplace(sharding, recipe_);
+  exchange_->LayOutOperands(parameters_, weights, exchange);
   BindParameters(ctx, weights);
 }
 
@@ -133,6 +152,7 @@ void Olmo::Initialize(Context& ctx, std::uint64_t seed) {
     FillNormal(ctx, {.x = parameter.value,
                      .seed = seed,
                      .tensor_id = i,
+                     .offset = parameter.part.first,
                      .std = parameter.initialization.std,
                      .cutoff = parameter.initialization.cutoff});
   }
@@ -143,8 +163,33 @@ void Olmo::RefreshWeights(Context& ctx, bool magnitudes_known) {
   for (const Parameter& parameter : parameters_) {
     if (parameter.absmax && !magnitudes_known) AbsMax(ctx, {.x = parameter.value, .absmax = parameter.absmax});
   }
+  if (exchange_) {
+    if (magnitudes_) exchange_->ReduceMagnitudes(ctx, magnitudes_);
+    exchange_->GatherForStep(ctx);
+  }
   for (Block& block : blocks_) block.RefreshWeights(ctx);
   head_.RefreshWeight(ctx);
+}
+
+void Olmo::BeginPass() {
+  if (exchange_) exchange_->BeginPass();
+}
+
+void Olmo::Gather(Context& ctx, std::size_t unit) {
+  if (exchange_) exchange_->Gather(ctx, unit);
+}
+
+void Olmo::GatherHead(Context& ctx) {
+  Gather(ctx, Exchange::kHead);
+  if (config_.weight_tying) Gather(ctx, Exchange::kEmbedding);
+}
+
+void Olmo::Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch) {
+  if (exchange_) exchange_->Reduce(ctx, unit, !batch.accumulate_gradients);
+}
+
+void Olmo::ReduceGradients(Context& ctx) {
+  if (exchange_) exchange_->ReduceStep(ctx);
 }
 
 Block::Saved Olmo::LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const {
@@ -172,9 +217,12 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   const Shape shape = StreamShape(batch.ids);
   const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, shape[0] / batch.sequences),
                                     .documents = batch.documents};
-  for (Block& block : blocks_) block.AccumulateGradients(batch.accumulate_gradients);
-  final_norm_.AccumulateGradient(batch.accumulate_gradients);
-  head_.AccumulateGradient(batch.accumulate_gradients);
+  // Where every micro-batch's gradients are summed over the ranks, they start anew in each.
+  const bool accumulate = batch.accumulate_gradients && !(exchange_ && exchange_->reduces_micro_batches());
+  for (Block& block : blocks_) block.AccumulateGradients(accumulate);
+  final_norm_.AccumulateGradient(accumulate);
+  head_.AccumulateGradient(accumulate);
+  BeginPass();
   std::vector<BlockSaved> kept;
   // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
   std::deque<Arena::Scope> parts;
@@ -189,7 +237,8 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     {
       const Arena::Scope forward(scratch);
       const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", shape, recipe_.compute);
-      EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = batch.ids, .x = x});
+      Gather(ctx, Exchange::kEmbedding);
+      EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = batch.ids, .x = x});
       ShowPart(ctx, "transformer.wte", saved, saved.entries().size(), {Named("output", x)});
       ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
       for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
@@ -199,9 +248,11 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
         const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, shape, batch.sequences, saved));
         const Arena::Scope until_recomputed(saved);
         const Block::Saved all = block.input ? LayOutAll(layer, shape, batch.sequences, saved) : block.all;
+        Gather(ctx, Exchange::Block(layer));
         blocks_[layer].Forward(ctx, stream, positions, all, scratch, block.input);
         ShowPart(ctx, fmt::format("transformer.blocks.{}", layer), saved, first, TensorsOf(stream));
       }
+      GatherHead(ctx);
       final_norm_.Forward(ctx, stream, final_norm.y, final_norm.rstd, scratch);
       ShowPart(ctx, "transformer.ln_f", saved, saved.entries().size(), {Named("output", final_norm.y)});
     }
@@ -210,26 +261,30 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     head_.ForwardBackward(ctx, final_norm.y, batch.terms, d_normed, scratch);
     ShowPart(ctx, "loss", saved, saved.entries().size(), {Named("cross_entropy", batch.terms.loss)});
     final_norm_.Backward(ctx, final_norm, d_normed, d_x);
+    Reduce(ctx, Exchange::kHead, batch);
   }
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     const ProfileSpan span(ctx, "backward of block", static_cast<std::int64_t>(layer));
     Block::Saved all = kept[layer].all;
+    Gather(ctx, Exchange::Block(layer));
     if (kept[layer].input) {
       all = LayOutAll(layer, shape, batch.sequences, saved);
       blocks_[layer].Recompute(ctx, kept[layer].input, positions, all, scratch);
     }
     blocks_[layer].Backward(ctx, all, positions, d_x, scratch);
     parts.pop_back();
+    Reduce(ctx, Exchange::Block(layer), batch);
   }
   const ProfileSpan span(ctx, "backward of the embedding");
   // With weight tying the head has started the embedding's gradient.
-  if (!batch.accumulate_gradients && !config_.weight_tying) {
-    Fill(ctx, {.x = parameters_.front().grad, .value = 0.0f});
+  if (!accumulate && !config_.weight_tying) {
+    Fill(ctx, {.x = parameters_.front().local_grad, .value = 0.0f});
   }
   EmbeddingBackward(ctx, {.ids = batch.ids,
                           .d_x = d_x.d_x,
-                          .d_weight = parameters_.front().grad,
+                          .d_weight = parameters_.front().local_grad,
                           .order = scratch.Tensor("embedding.order", {shape[0]}, DType::kI32)});
+  Reduce(ctx, Exchange::kEmbedding, batch);
 }
 
 TokenPositions Olmo::PositionsOf(std::int64_t length, ConstTensorView documents) const {
@@ -242,14 +297,18 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
   const Shape shape = StreamShape(ids);
   const std::int64_t length = shape[0] / sequences;
   const TensorView x = scratch.Tensor("x", shape, recipe_.compute);
-  EmbeddingForward(ctx, {.weight = parameters_.front().value, .ids = ids, .x = x});
+  BeginPass();
+  Gather(ctx, Exchange::kEmbedding);
+  EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = ids, .x = x});
   ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Arena::Scope of_layer(saved);
     const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, shape[1], saved);
+    Gather(ctx, Exchange::Block(layer));
     if (caches != nullptr) positions.cache.rows = caches->layers[layer];
     blocks_[layer].Forward(ctx, stream, positions, kept, scratch);
   }
+  GatherHead(ctx);
   final_norm_.Forward(ctx, stream, normed, scratch.Tensor("ln_f.rstd", {shape[0]}, DType::kF32), scratch);
 }
 

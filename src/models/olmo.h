@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/context.h"
 #include "base/tensor.h"
 #include "config/config.h"
+#include "models/exchange.h"
 #include "nn/block.h"
 #include "nn/final_norm.h"
 #include "nn/head.h"
@@ -64,10 +66,17 @@ class Olmo {
 
   /// Lays out the masters, the gradients and what the recipe keeps of the weights.
   void LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights);
+  /// The same for one of the ranks that share a model, which all make the same calls from then on; `exchange` takes
+  /// what ranks tell one another (models/exchange.h).
+  void LayOutShared(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
+                    Arena& exchange);
   /// Lays out the masters without gradients: for evaluation and generation.
   void LayOutForInference(Context& ctx, Arena& masters, Arena& weights);
   /// Takes the parameters of another model of the same configuration instead; for evaluation in another recipe.
   void ShareParameters(Context& ctx, const Olmo& other, Arena& weights);
+  /// The same where ranks share the other's parameters: its operands are gathered at use. Used in turn with the other,
+  /// whose `exchange` may be laid over this one's.
+  void ShareParameters(Context& ctx, const Olmo& other, Arena& weights, Arena& exchange);
   /// Fills the masters from a counter-based generator: the same weights on any backend and at any world size.
   void Initialize(Context& ctx, std::uint64_t seed);
 
@@ -83,6 +92,8 @@ class Olmo {
   void RefreshWeights(Context& ctx, bool magnitudes_known = false);
   /// [P] f32, the largest magnitude of each master, for an update to write; missing in recipes that do not need them.
   TensorView magnitudes() const { return magnitudes_; }
+  /// Sums the gradients of a step over the ranks, where its micro-batches have not done so; after the last of them.
+  void ReduceGradients(Context& ctx);
   /// Losses of a micro-batch into its terms, and its gradients into the parameters'.
   void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
   /// Losses of a micro-batch. Nothing is kept for backward: a block's activations are in `saved` only while it runs.
@@ -105,6 +116,11 @@ class Olmo {
   };
 
   void BindParameters(Context& ctx, Arena& weights);
+  /// Before a unit of the model is used (Exchange), and after its gradients are complete; nothing where nobody shares.
+  void Gather(Context& ctx, std::size_t unit);
+  void GatherHead(Context& ctx);
+  void Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch);
+  void BeginPass();
   /// Finds parameters by what follows `prefix` in their names.
   FindParameter Find(std::string prefix) const;
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
@@ -119,8 +135,9 @@ class Olmo {
   ModelConfig config_;
   Recipe recipe_;
   std::vector<Parameter> parameters_;
-  TensorView magnitudes_;    // [P] f32, with FP8 weights of one scale
-  TensorView rotary_table_;  // [T, K] f32
+  std::optional<Exchange> exchange_;  // where ranks share the model
+  TensorView magnitudes_;             // [P] f32, with FP8 weights of one scale
+  TensorView rotary_table_;           // [T, K] f32
   std::vector<Block> blocks_;
   FinalNorm final_norm_;
   Head head_;

@@ -47,6 +47,7 @@ std::vector<Parameter> OlmoParameters(const ModelConfig& config) {
     Parameter parameter;
     parameter.name = name;
     parameter.shape = shape;
+    parameter.part = {0, shape.elements()};
     parameter.kind = kind;
     parameter.initialization = {static_cast<float>(std),
                                 static_cast<float>(config.init_cutoff_factor.value_or(defaults.default_cutoff))};

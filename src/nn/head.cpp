@@ -45,7 +45,8 @@ void Head::Run(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorVi
   const std::int64_t tokens = x.shape()[0];
   const std::int64_t vocabulary = weight_.parameter().shape[0];
   const std::int64_t row_bytes = vocabulary * SizeOf(compute_);
-  // Without gradients a smaller batch must need no more memory than a larger one: evaluations have batches of all sizes.
+  // Without gradients a smaller batch must need no more memory than a larger one: evaluations have batches of all
+  // sizes.
   const std::int64_t chunk = d_x ? ChunkOf(tokens, row_bytes) : std::min(tokens, MostTokens(row_bytes));
   const TensorView all_logits = scratch.Tensor("logits", {chunk, vocabulary}, compute_);
   const ConstQuantizedView weight = weight_.ForOutput(ctx, scratch);
@@ -67,7 +68,7 @@ void Head::Run(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorVi
     Gemm(ctx, {.a = d_logits, .b = weight, .d = d_x.Rows(begin, count), .layout = GemmLayout::kNN});
     Gemm(ctx, {.a = d_logits,
                .b = rows,
-               .d = weight_.parameter().grad,
+               .d = weight_.parameter().local_grad,
                .layout = GemmLayout::kTN,
                .accumulate = begin > 0 || weight_.accumulates()});
   }

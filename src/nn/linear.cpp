@@ -54,7 +54,7 @@ void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const Lin
   if (!recipe_->Fp8()) {
     Gemm(ctx, {.a = d_y.plain,
                .b = x.value,
-               .d = weight_.parameter().grad,
+               .d = weight_.parameter().local_grad,
                .layout = GemmLayout::kTN,
                .accumulate = weight_.accumulates()});
     return;
@@ -73,7 +73,7 @@ void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const Lin
 void Linear::BackwardWeight(Context& ctx, const GradientOperands& d_y, const ConstQuantizedView& x_t) const {
   Gemm(ctx, {.a = d_y.transposed,
              .b = x_t,
-             .d = weight_.parameter().grad,
+             .d = weight_.parameter().local_grad,
              .accumulate = weight_.accumulates(),
              .fast_accumulation = recipe_->fast_weight_gradient});
 }

@@ -7,6 +7,10 @@ namespace coat {
 
 void Weight::LayOut(const Parameter& parameter, Arena& weights) {
   parameter_ = parameter;
+  if (parameter.operand) {
+    if (IsGathered()) w_ = parameter.operand;
+    return;
+  }
   const bool fp8 = format_.scaling != Scaling::kNone;
   if (cache_ == WeightCache::kBoth ? IsMaster() : cache_ == WeightCache::kNone || !fp8) return;
   w_ = weights.Quantized(parameter.name + ".operand", parameter.shape, format_);
@@ -16,19 +20,19 @@ void Weight::LayOut(const Parameter& parameter, Arena& weights) {
 }
 
 void Weight::Refresh(Context& ctx) {
-  if (w_) Make(ctx, w_, w_t_);
+  if (w_ && !IsGathered()) Make(ctx, w_, w_t_);
 }
 
 void Weight::Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t) const {
   if (format_.scaling == Scaling::kNone) {
-    Cast(ctx, {.x = parameter_.value, .y = w.codes});
+    Cast(ctx, {.x = parameter_.Whole(), .y = w.codes});
   } else {
-    Quantize(ctx, {.x = parameter_.value, .absmax = parameter_.absmax, .y = w, .y_t = w_t});
+    Quantize(ctx, {.x = parameter_.Whole(), .absmax = parameter_.absmax, .y = w, .y_t = w_t});
   }
 }
 
 ConstQuantizedView Weight::ForOutput(Context& ctx, Arena& scratch) const {
-  if (IsMaster()) return AsPlain(ConstTensorView(parameter_.value));
+  if (IsMaster()) return AsPlain(parameter_.Whole());
   if (w_) return w_;
   const QuantizedView w = scratch.Quantized("weight", parameter_.shape, format_);
   Make(ctx, w, {});

@@ -14,7 +14,8 @@ namespace coat {
 ///
 /// Refresh runs at the first micro-batch of a step, when the master has changed. It makes what Recipe::weight_cache
 /// keeps: both operands, one or none; each use makes what is missing in scratch memory. All give
-/// the same operands, bit for bit. Owns nothing: the master is the parameter's, the rest lies in
+/// the same operands, bit for bit. Where ranks share the parameter, the operand is gathered by others
+/// (models/exchange.h) and nothing is kept. Owns nothing: the master is the parameter's, the rest lies in
 /// arenas.
 class Weight {
  public:
@@ -38,13 +39,15 @@ class Weight {
  private:
   bool IsMaster() const { return format_ == Format::Plain(DType::kF32); }
   Shape TransposedShape() const { return {parameter_.shape[1], parameter_.shape[0]}; }
+  /// Whether the parameter is gathered in the operand's own format.
+  bool IsGathered() const { return parameter_.operand && parameter_.operand.format == format_; }
   void Make(Context& ctx, const QuantizedView& w, const QuantizedView& w_t) const;
 
   Format format_;
   WeightCache cache_;
   bool accumulate_ = true;
   Parameter parameter_;
-  QuantizedView w_;    // [out, in], if kept
+  QuantizedView w_;    // [out, in], if kept or gathered
   QuantizedView w_t_;  // [in, out], if kept and FP8
 };
 

@@ -27,7 +27,8 @@ std::vector<OpCase> AllOpCases() {
                                                                       StatisticsCases,
                                                                       ClipCases,
                                                                       FillNormalCases,
-                                                                      CastCases}) {
+                                                                      CastCases,
+                                                                      AccumulateCases}) {
     std::vector<OpCase> some = cases();
     all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
   }

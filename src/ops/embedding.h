@@ -6,7 +6,7 @@
 namespace coat {
 
 struct EmbeddingForwardArgs {
-  ConstTensorView weight;  // [E, D] f32 master
+  ConstTensorView weight;  // [E, D] f32 or bf16
   ConstTensorView ids;     // [N] i32, each in [0, E): checked where data enters, not here
   TensorView x;            // [N, D] f32 or bf16, written
 };

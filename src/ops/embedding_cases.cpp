@@ -26,12 +26,12 @@ struct EmbeddingShape {
   }
 };
 
-OpCase ForwardCase(const EmbeddingShape& shape) {
+OpCase ForwardCase(const EmbeddingShape& shape, DType weight = DType::kF32) {
   OpCase op;
-  op.name = "EmbeddingForward/" + shape.Name();
-  op.make = [shape](std::uint64_t seed) {
+  op.name = fmt::format("EmbeddingForward/{},weight {}", shape.Name(), NameOf(weight));
+  op.make = [shape, weight](std::uint64_t seed) {
     Operands operands;
-    operands.Input("weight", {shape.ids, shape.columns}, DType::kF32, seed, shape.data);
+    operands.Input("weight", {shape.ids, shape.columns}, weight, seed, shape.data);
     operands.Indices("ids", {shape.positions}, seed, shape.low, shape.high);
     operands.Output("x", {shape.positions, shape.columns}, shape.x);
     return operands;
@@ -47,7 +47,7 @@ OpCase ForwardCase(const EmbeddingShape& shape) {
     }
   };
   op.bitwise = true;
-  op.bytes = static_cast<double>(shape.positions * shape.columns * (4 + SizeOf(shape.x)));
+  op.bytes = static_cast<double>(shape.positions * shape.columns * (SizeOf(weight) + SizeOf(shape.x)));
   return op;
 }
 
@@ -185,6 +185,7 @@ std::vector<OpCase> EmbeddingCases() {
   std::vector<OpCase> cases;
   for (const EmbeddingShape& shape : shapes) {
     cases.push_back(ForwardCase(shape));
+    cases.push_back(ForwardCase(shape, kBF16));
     cases.push_back(BackwardCase(shape));
   }
   cases.push_back(DerivativeCase({.x = kF32,

@@ -153,5 +153,6 @@ std::vector<OpCase> StatisticsCases();
 std::vector<OpCase> ClipCases();
 std::vector<OpCase> FillNormalCases();
 std::vector<OpCase> CastCases();
+std::vector<OpCase> AccumulateCases();
 
 }  // namespace coat

@@ -18,8 +18,8 @@ std::vector<float> Downloaded(const Context& ctx, ConstTensorView x) {
 
 }  // namespace
 
-GradientClipping::GradientClipping(std::span<const Parameter> parameters, double beta)
-    : parameters_(parameters), beta_(beta) {}
+GradientClipping::GradientClipping(std::span<const Parameter> parameters, double beta, Communicator* ranks)
+    : parameters_(parameters), beta_(beta), ranks_(ranks) {}
 
 void GradientClipping::LayOut(Arena& metadata) {
   const auto count = static_cast<std::int64_t>(parameters_.size());
@@ -29,10 +29,20 @@ void GradientClipping::LayOut(Arena& metadata) {
   averages_ = metadata.Tensor("grad_norm_exp_avg", {count}, DType::kF32);
 }
 
+void GradientClipping::CombineNorms(const Context& ctx) {
+  std::vector<float> norms = Downloaded(ctx, norms_);
+  std::vector<double> squares;
+  for (const float norm : norms) squares.push_back(static_cast<double>(norm) * norm);
+  ranks_->AllReduce(squares, Reduction::kSum);
+  for (std::size_t i = 0; i < norms.size(); ++i) norms[i] = static_cast<float>(std::sqrt(squares[i]));
+  ctx.Upload(norms.data(), norms_);
+}
+
 ClippingResult GradientClipping::Measure(Context& ctx, const ClippingLimits& limits) {
   std::vector<ConstTensorView> gradients;
   for (const Parameter& parameter : parameters_) gradients.push_back(parameter.grad);
   L2Norms(ctx, {.tensors = gradients, .norms = norms_});
+  if (ranks_ != nullptr && ctx.device() != DeviceKind::kMeta) CombineNorms(ctx);
   TotalNorm(ctx, {.norms = norms_, .total_norm = total_norm_});
   ClippingResult result;
   if (ctx.device() == DeviceKind::kMeta) return result;

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/context.h"
+#include "comm/communicator.h"
 #include "nn/parameter.h"
 #include "optim/optimizer.h"
 
@@ -36,8 +37,9 @@ struct ClippingResult {
 /// The formulas are those of ops/clip.h. Source: OLMo's Optimizer.clip_grads_and_collect_metrics.
 class GradientClipping {
  public:
-  /// `beta` is the larger of the optimizer's betas. `parameters` must stay valid.
-  GradientClipping(std::span<const Parameter> parameters, double beta);
+  /// `beta` is the larger of the optimizer's betas. `parameters` must stay valid, and so must `ranks`: those that have
+  /// parts of the gradients; null: nobody else.
+  GradientClipping(std::span<const Parameter> parameters, double beta, Communicator* ranks = nullptr);
 
   /// Lays out norms, coefficients and averages: a few floats a parameter.
   void LayOut(Arena& metadata);
@@ -50,8 +52,13 @@ class GradientClipping {
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const;
 
  private:
+  /// Norms of the parts become those of the whole gradients: the squares are summed in double, the root is rounded
+  /// once.
+  void CombineNorms(const Context& ctx);
+
   std::span<const Parameter> parameters_;
   double beta_;
+  Communicator* ranks_;
   TensorView norms_, total_norm_, coefficients_, averages_;
 };
 

@@ -43,8 +43,8 @@ class PlainAdamW : public Optimizer {
   void LayOut(Arena& moments, Arena& /*metadata*/) override {
     for (const Decayed& decayed : parameters_) {
       const Parameter& parameter = *decayed.parameter;
-      states_.push_back({moments.Tensor(parameter.name + ".exp_avg", parameter.shape, DType::kF32),
-                         moments.Tensor(parameter.name + ".exp_avg_sq", parameter.shape, DType::kF32)});
+      states_.push_back({moments.Tensor(parameter.name + ".exp_avg", parameter.value.shape(), DType::kF32),
+                         moments.Tensor(parameter.name + ".exp_avg_sq", parameter.value.shape(), DType::kF32)});
     }
   }
 
@@ -92,7 +92,7 @@ class PlainLionW : public Optimizer {
   void LayOut(Arena& moments, Arena& /*metadata*/) override {
     for (const Decayed& decayed : parameters_) {
       const Parameter& parameter = *decayed.parameter;
-      moments_.push_back(moments.Tensor(parameter.name + ".exp_avg", parameter.shape, DType::kF32));
+      moments_.push_back(moments.Tensor(parameter.name + ".exp_avg", parameter.value.shape(), DType::kF32));
     }
   }
 
@@ -181,9 +181,10 @@ class Fp8AdamW : public Optimizer {
   ExpandedMoment LayOutMoment(const Parameter& parameter, const char* suffix, Fp8Format format, Expansion expansion,
                               Arena& moments, Arena& metadata) const {
     const std::string name = parameter.name + suffix;
-    const Shape groups = {(parameter.shape.elements() + quantize_.qgroup_size - 1) / quantize_.qgroup_size};
+    const Shape groups = {(parameter.value.elements() + quantize_.qgroup_size - 1) / quantize_.qgroup_size};
     ExpandedMoment moment;
-    moment.codes = moments.Tensor(name, parameter.shape, format == Fp8Format::kE4M3 ? DType::kE4M3 : DType::kE5M2);
+    moment.codes =
+        moments.Tensor(name, parameter.value.shape(), format == Fp8Format::kE4M3 ? DType::kE4M3 : DType::kE5M2);
     moment.absmax = metadata.Tensor(name + ".absmax", groups, DType::kF32);
     if (expansion == Expansion::kOn) moment.exponent = metadata.Tensor(name + ".exponent", groups, DType::kF32);
     return moment;

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "ops/statistics.h"
+#include "optim/part_statistics.h"
 
 namespace coat {
 
@@ -13,16 +13,11 @@ void ParameterMetrics::LayOut(Arena& metadata) {
 }
 
 std::vector<ParameterMetrics::Metric> ParameterMetrics::Measure(Context& ctx) const {
-  std::vector<Metric> metrics;
+  PartStatistics statistics(ranks_);
+  std::vector<std::string> names;
   const auto measure = [&](std::string_view kind, std::string_view parameter, ConstTensorView x) {
-    Statistics(ctx, {.x = x, .statistics = statistics_});
-    if (ctx.device() == DeviceKind::kMeta) return;
-    constexpr std::string_view kNames[] = {"min", "max", "avg", "norm"};
-    float values[4];
-    ctx.Download(statistics_, values);
-    for (int i = 0; i < 4; ++i) {
-      metrics.push_back({fmt::format("{}/{}.{}", kind, parameter, kNames[i]), values[i]});
-    }
+    statistics.Add(ctx, x, statistics_);
+    names.push_back(fmt::format("{}/{}", kind, parameter));
   };
   for (const Parameter& parameter : parameters_) {
     measure("grad", parameter.name, parameter.grad);
@@ -34,6 +29,15 @@ std::vector<ParameterMetrics::Metric> ParameterMetrics::Measure(Context& ctx) co
     if (!IsPlain(state.tensor.dtype()) || (kind != "exp_avg" && kind != "exp_avg_sq")) return;
     measure(kind, std::string_view(state.name).substr(0, dot), state.tensor);
   });
+  std::vector<Metric> metrics;
+  if (ctx.device() == DeviceKind::kMeta) return metrics;
+  const std::vector<TensorStatistics> found = statistics.Combined();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    metrics.push_back({names[i] + ".min", found[i].min});
+    metrics.push_back({names[i] + ".max", found[i].max});
+    metrics.push_back({names[i] + ".avg", found[i].mean});
+    metrics.push_back({names[i] + ".norm", found[i].norm});
+  }
   return metrics;
 }
 

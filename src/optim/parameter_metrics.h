@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/context.h"
 #include "base/tensor.h"
+#include "comm/communicator.h"
 #include "nn/parameter.h"
 #include "optim/optimizer.h"
 
@@ -23,9 +24,9 @@ class ParameterMetrics {
     double value = 0.0;
   };
 
-  /// Both must stay valid.
-  ParameterMetrics(std::span<const Parameter> parameters, const Optimizer& optimizer)
-      : parameters_(parameters), optimizer_(&optimizer) {}
+  /// All must stay valid. `ranks`: those that have parts of the parameters; null: nobody else.
+  ParameterMetrics(std::span<const Parameter> parameters, const Optimizer& optimizer, Communicator* ranks = nullptr)
+      : parameters_(parameters), optimizer_(&optimizer), ranks_(ranks) {}
 
   /// Lays out one result. Once, before anything else.
   void LayOut(Arena& metadata);
@@ -35,6 +36,7 @@ class ParameterMetrics {
  private:
   std::span<const Parameter> parameters_;
   const Optimizer* optimizer_;
+  Communicator* ranks_;
   TensorView statistics_;  // [4] f32
 };
 

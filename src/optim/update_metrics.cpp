@@ -1,13 +1,14 @@
 #include "optim/update_metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
 #include "ops/adamw.h"
 #include "ops/fill_normal.h"
 #include "ops/lion.h"
-#include "ops/statistics.h"
+#include "optim/part_statistics.h"
 
 namespace coat {
 
@@ -44,11 +45,11 @@ std::vector<ParameterMetrics::Metric> UpdateMetrics::OfAdamW(Context& ctx, const
                                                              Arena& scratch) const {
   const std::vector<ConstTensorView> first = States(".exp_avg");
   const std::vector<ConstTensorView> second = States(".exp_avg_sq");
-  std::vector<ParameterMetrics::Metric> metrics;
+  PartStatistics statistics(ranks_);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Arena::Scope scope(scratch);
     // Zeros become the negated update.
-    const AdamWTensor tensor = {.param = Zeros(ctx, parameters_[i].shape, scratch),
+    const AdamWTensor tensor = {.param = Zeros(ctx, parameters_[i].value.shape(), scratch),
                                 .grad = parameters_[i].grad,
                                 .exp_avg = CopyOf(ctx, first[i], scratch),
                                 .exp_avg_sq = CopyOf(ctx, second[i], scratch),
@@ -60,13 +61,14 @@ std::vector<ParameterMetrics::Metric> UpdateMetrics::OfAdamW(Context& ctx, const
                              .eps = config_.eps,
                              .step = scalars.step},
                 .selective = config_.selective_updates});
-    const TensorView statistics = scratch.Tensor("statistics", {4}, DType::kF32);
-    Statistics(ctx, {.x = tensor.param, .statistics = statistics});
-    if (ctx.device() == DeviceKind::kMeta) continue;
-    float values[4];  // min, max, mean, norm
-    ctx.Download(statistics, values);
-    metrics.push_back({"step/" + parameters_[i].name + ".norm", values[3]});
-    metrics.push_back({"step/" + parameters_[i].name + ".max", values[1]});
+    statistics.Add(ctx, tensor.param, scratch.Tensor("statistics", {4}, DType::kF32));
+  }
+  std::vector<ParameterMetrics::Metric> metrics;
+  if (ctx.device() == DeviceKind::kMeta) return metrics;
+  const std::vector<TensorStatistics> found = statistics.Combined();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    metrics.push_back({"step/" + parameters_[i].name + ".norm", found[i].norm});
+    metrics.push_back({"step/" + parameters_[i].name + ".max", found[i].max});
   }
   return metrics;
 }
@@ -74,11 +76,11 @@ std::vector<ParameterMetrics::Metric> UpdateMetrics::OfAdamW(Context& ctx, const
 std::vector<ParameterMetrics::Metric> UpdateMetrics::OfLionW(Context& ctx, const UpdateScalars& scalars,
                                                              Arena& scratch) const {
   const std::vector<ConstTensorView> moments = States(".exp_avg");
-  double magnitudes = 0.0, squares = 0.0, signs = 0.0;
+  std::array<double, 3> sums = {};  // of |u|, u u and |sign u|
   std::vector<float> values;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Arena::Scope scope(scratch);
-    const LionWTensor tensor = {.param = Zeros(ctx, parameters_[i].shape, scratch),
+    const LionWTensor tensor = {.param = Zeros(ctx, parameters_[i].value.shape(), scratch),
                                 .grad = parameters_[i].grad,
                                 .exp_avg = CopyOf(ctx, moments[i], scratch),
                                 .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1)};
@@ -93,13 +95,14 @@ std::vector<ParameterMetrics::Metric> UpdateMetrics::OfLionW(Context& ctx, const
     ctx.Download(tensor.param, negated_signs.data());
     for (std::size_t j = 0; j < values.size(); ++j) {
       if (negated_signs[j] == 0.0f) continue;  // nothing moves: u is 0, or the element is left alone
-      magnitudes += std::abs(static_cast<double>(values[j]));
-      squares += static_cast<double>(values[j]) * values[j];
-      signs += 1.0;
+      sums[0] += std::abs(static_cast<double>(values[j]));
+      sums[1] += static_cast<double>(values[j]) * values[j];
+      sums[2] += 1.0;
     }
   }
   if (ctx.device() == DeviceKind::kMeta) return {};
-  return {{"update_cos_sim", magnitudes / std::max(std::sqrt(squares) * std::sqrt(signs), 1e-8)}};
+  if (ranks_ != nullptr) ranks_->AllReduce(sums, Reduction::kSum);
+  return {{"update_cos_sim", sums[0] / std::max(std::sqrt(sums[1]) * std::sqrt(sums[2]), 1e-8)}};
 }
 
 }  // namespace coat

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/context.h"
+#include "comm/communicator.h"
 #include "config/optimizer_config.h"
 #include "nn/parameter.h"
 #include "optim/optimizer.h"
@@ -20,9 +21,11 @@ namespace coat {
 /// step to the bit. Source: OLMo's AdamW and LionW.
 class UpdateMetrics {
  public:
-  /// Of AdamW or LionW with float32 moments. References must stay valid.
-  UpdateMetrics(const OptimizerConfig& config, std::span<const Parameter> parameters, const Optimizer& optimizer)
-      : config_(config), parameters_(parameters), optimizer_(optimizer) {}
+  /// Of AdamW or LionW with float32 moments. References must stay valid. `ranks`: those that have parts of the
+  /// parameters; null: nobody else.
+  UpdateMetrics(const OptimizerConfig& config, std::span<const Parameter> parameters, const Optimizer& optimizer,
+                Communicator* ranks = nullptr)
+      : config_(config), parameters_(parameters), optimizer_(optimizer), ranks_(ranks) {}
 
   /// Before the update with these scalars; gradients must be finite. Takes copies of the largest parameter and its
   /// moments from `scratch`. Empty on kMeta.
@@ -37,6 +40,7 @@ class UpdateMetrics {
   const OptimizerConfig& config_;
   std::span<const Parameter> parameters_;
   const Optimizer& optimizer_;
+  Communicator* ranks_;
 };
 
 }  // namespace coat

@@ -18,14 +18,18 @@ struct RunArenas {
   Arena saved;      // activations from forward to backward
   Arena batch;      // token ids, labels and losses of a micro-batch
   Arena scratch;    // temporaries of one call, stack-like
+  Arena exchange;   // whole weights and gradients of the layers that ranks work on, where they share a model
 
   template <class Visitor>
   void ForEach(Visitor&& visit) {
-    for (Arena* arena : {&masters, &gradients, &weights, &moments, &metadata, &saved, &batch, &scratch}) visit(*arena);
+    for (Arena* arena : {&masters, &gradients, &weights, &moments, &metadata, &saved, &batch, &scratch, &exchange}) {
+      visit(*arena);
+    }
   }
   template <class Visitor>
   void ForEach(Visitor&& visit) const {
-    for (const Arena* arena : {&masters, &gradients, &weights, &moments, &metadata, &saved, &batch, &scratch}) {
+    for (const Arena* arena :
+         {&masters, &gradients, &weights, &moments, &metadata, &saved, &batch, &scratch, &exchange}) {
       visit(*arena);
     }
   }

@@ -25,7 +25,7 @@ namespace {
 RunArenas MeasuringArenas() {
   return {Arena::Measuring("masters"), Arena::Measuring("gradients"), Arena::Measuring("weights"),
           Arena::Measuring("moments"), Arena::Measuring("metadata"),  Arena::Measuring("saved"),
-          Arena::Measuring("batch"),   Arena::Measuring("scratch")};
+          Arena::Measuring("batch"),   Arena::Measuring("scratch"),   Arena::Measuring("exchange")};
 }
 
 RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t workspace_growth,
@@ -41,8 +41,8 @@ RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t w
   }
   try {
     const auto bound = [&](const char* name) { return Arena::Bound(name, ctx, plan.Bytes(name)); };
-    return {bound("masters"),  bound("gradients"), bound("weights"), bound("moments"),
-            bound("metadata"), bound("saved"),     bound("batch"),   bound("scratch")};
+    return {bound("masters"), bound("gradients"), bound("weights"), bound("moments"), bound("metadata"),
+            bound("saved"),   bound("batch"),     bound("scratch"), bound("exchange")};
   } catch (const std::bad_alloc&) {
     ThrowOutOfMemory(plan, workspace_growth,
                      ctx.backend() ? "the driver does not give it" : "the system does not give it", advice);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,7 +21,8 @@ constexpr std::string_view kAdvice =
     "a smaller device_train_microbatch_size shrinks saved and scratch; "
     "activation_checkpointing: whole_layer and quantize_model.use_quantize_model: coat_real "
     "shrink saved; quantize_optimizer.use_quantize_optimizer: coat_fp8_adamw shrinks moments; "
-    "gradient_precision: bf16 shrinks gradients; quantize_model.weight_cache: codes or none shrinks "
+    "gradient_precision: bf16 shrinks gradients; more ranks with fsdp.sharding_strategy: FULL_SHARD shrink masters, "
+    "gradients, moments and weights; quantize_model.weight_cache: codes or none shrinks "
     "weights";
 
 double BetaForClipping(const OptimizerConfig& config) {
@@ -47,46 +49,56 @@ std::uint64_t VersionOf(const LossTerms& terms) {
 
 }  // namespace
 
-MemoryPlan Engine::Measure(const TrainConfig& config) {
-  Engine engine(config, Context(DeviceKind::kMeta), nullptr, [](const Context&) { return MeasuringArenas(); });
+MemoryPlan Engine::Measure(const TrainConfig& config, int rank, int ranks) {
+  Engine engine(config, Context(DeviceKind::kMeta), nullptr, std::make_unique<RankGroups>(config, rank, ranks),
+                [](const Context&) { return MeasuringArenas(); });
   engine.RunOnMeta();
   return engine.Used();
 }
 
 Engine::Engine(const TrainConfig& config, Context ctx)
-    : Engine(config, std::move(ctx), nullptr, [&](const Context& of_run) {
+    : Engine(config, std::move(ctx), nullptr, std::make_unique<RankGroups>(config, 0, 1), [&](const Context& of_run) {
         return BoundArenas(Measure(config), of_run, WorkspaceGrowth(config, of_run), kAdvice);
       }) {}
 
 Engine::Engine(const TrainConfig& config, Context ctx, Communicator& ranks)
-    : Engine(config, std::move(ctx), &ranks, [&](const Context& of_run) {
-        return BoundArenas(Measure(config), of_run, WorkspaceGrowth(config, of_run), kAdvice);
+    : Engine(config, std::move(ctx), &ranks, std::make_unique<RankGroups>(config, ranks), [&](const Context& of_run) {
+        return BoundArenas(Measure(config, ranks.rank(), ranks.size()), of_run, WorkspaceGrowth(config, of_run),
+                           kAdvice);
       }) {}
 
-Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks,
+Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks, std::unique_ptr<RankGroups> groups,
                const std::function<RunArenas(const Context&)>& make_arenas)
     : config_(config),
       ctx_(std::move(ctx)),
       own_ranks_(ranks == nullptr ? MakeSolo() : nullptr),
       ranks_(ranks == nullptr ? own_ranks_.get() : ranks),
+      groups_(std::move(groups)),
       arenas_(make_arenas(ctx_)) {
   const Recipe recipe = MakeRecipe(config);
+  const Sharding sharding = groups_->sharding();
   model_ = std::make_unique<Olmo>(config.model, recipe);
-  model_->LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
   const EvaluationNeeds evaluation = EvaluationNeedsOf(config);
+  {
+    // The two models are used in turn.
+    std::optional<Arena::Scope> turn;
+    if (evaluation.plain) turn.emplace(arenas_.exchange);
+    model_->LayOutShared(ctx_, sharding, arenas_.masters, arenas_.gradients, arenas_.weights, arenas_.exchange);
+  }
   if (evaluation.plain) {
     plain_model_ =
         std::make_unique<Olmo>(config.model, PlainRecipe(recipe.compute, recipe.gradient, WeightCache::kNone));
-    plain_model_->ShareParameters(ctx_, *model_, arenas_.weights);
+    plain_model_->ShareParameters(ctx_, *model_, arenas_.weights, arenas_.exchange);
   }
+  Communicator* const shards = sharding.shards;
   optimizer_ = MakeOptimizer(config.optimizer, config.quantize_optimizer, model_->parameters());
   optimizer_->LayOut(arenas_.moments, arenas_.metadata);
-  clipping_ = std::make_unique<GradientClipping>(model_->parameters(), BetaForClipping(config.optimizer));
+  clipping_ = std::make_unique<GradientClipping>(model_->parameters(), BetaForClipping(config.optimizer), shards);
   clipping_->LayOut(arenas_.metadata);
-  parameter_metrics_ = std::make_unique<ParameterMetrics>(model_->parameters(), *optimizer_);
+  parameter_metrics_ = std::make_unique<ParameterMetrics>(model_->parameters(), *optimizer_, shards);
   parameter_metrics_->LayOut(arenas_.metadata);
   if (config.optimizer.record_update_metrics) {
-    update_metrics_ = std::make_unique<UpdateMetrics>(config_.optimizer, model_->parameters(), *optimizer_);
+    update_metrics_ = std::make_unique<UpdateMetrics>(config_.optimizer, model_->parameters(), *optimizer_, shards);
   }
   const std::int64_t sequences = std::max(config.device_train_microbatch_size, evaluation.sequences);
   buffers_.LayOut(sequences * config.model.max_sequence_length,
@@ -146,6 +158,7 @@ LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<co
 
 ClippingResult Engine::MeasureGradients(const ClippingLimits& limits) {
   const ProfileSpan span(ctx_, "gradient norms");
+  model_->ReduceGradients(ctx_);
   return clipping_->Measure(ctx_, limits);
 }
 

@@ -19,6 +19,7 @@
 #include "train/batch_buffers.h"
 #include "train/loss_model.h"
 #include "train/memory_plan.h"
+#include "train/rank_groups.h"
 
 namespace coat {
 
@@ -34,13 +35,14 @@ struct LossSums {
   double z_squared = 0.0;
 };
 
-/// A model, its optimizer and all their memory on one device: what a step is made of, without the loop around it.
+/// A model, its optimizer and all their memory on one device: what a step is made of, without the loop around it. Where
+/// ranks share the model, this is one rank's part, and a micro-batch is its own.
 ///
 /// The constructor measures what a step needs by running it on kMeta, binds exactly that, and allocates nothing later.
 class Engine final : public LossModel {
  public:
-  /// The memory plan of a configuration. Executes nothing and allocates no tensor.
-  static MemoryPlan Measure(const TrainConfig& config);
+  /// The memory plan of a configuration, of rank `rank` of `ranks`. Executes nothing and allocates no tensor.
+  static MemoryPlan Measure(const TrainConfig& config, int rank = 0, int ranks = 1);
 
   /// On cpu or cuda. Throws Error when the plan, and what the workspace may grow by, does not fit into memory,
   /// with the table and what to change.
@@ -73,7 +75,8 @@ class Engine final : public LossModel {
   LossSums TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                            std::int64_t sequences, const LossWeights& weights, bool first,
                            std::span<const std::int32_t> documents = {});
-  /// Norms of the gradients and coefficients for the update; see GradientClipping.
+  /// Sums the gradients over the ranks where the micro-batches have not done so, then their norms and the coefficients
+  /// for the update; see GradientClipping. Once a step.
   ClippingResult MeasureGradients(const ClippingLimits& limits);
   /// OLMo's metrics of every parameter, its gradient and its moments; before the update.
   std::vector<ParameterMetrics::Metric> MeasureParameters() { return parameter_metrics_->Measure(ctx_); }
@@ -88,7 +91,7 @@ class Engine final : public LossModel {
                                        std::int64_t sequences, std::span<const std::int32_t> documents = {}) override;
 
  private:
-  Engine(const TrainConfig& config, Context ctx, Communicator* ranks,
+  Engine(const TrainConfig& config, Context ctx, Communicator* ranks, std::unique_ptr<RankGroups> groups,
          const std::function<RunArenas(const Context&)>& make_arenas);
   void RunOnMeta();
   /// Makes the training model's operands; measures the masters' largest magnitudes where no update has left them.
@@ -99,6 +102,7 @@ class Engine final : public LossModel {
   Context ctx_;
   std::unique_ptr<Communicator> own_ranks_;  // where none were given
   Communicator* ranks_;
+  std::unique_ptr<RankGroups> groups_;
   RunArenas arenas_;
   std::unique_ptr<Olmo> model_;
   std::unique_ptr<Olmo> plain_model_;  // if an evaluator asks for it

@@ -15,7 +15,7 @@ namespace {
 
 /// What a category is, for the table.
 std::string_view Description(std::string_view category) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDescriptions = {{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kDescriptions = {{
       {"masters", "parameters, float32"},
       {"gradients", "accumulated over a step"},
       {"weights", "weights as operands, constant tables"},
@@ -24,6 +24,7 @@ std::string_view Description(std::string_view category) {
       {"saved", "activations from forward to backward"},
       {"batch", "token ids, labels, losses"},
       {"scratch", "workspace of one call"},
+      {"exchange", "layers' weights and gradients among ranks"},
   }};
   for (const auto& [name, text] : kDescriptions) {
     if (name == category) return text;
@@ -136,6 +137,8 @@ std::string PlanTable(const TrainConfig& config) {
   for (const MemoryPlan& plan : plans) table += fmt::format("{:>30}", plan.recipe);
   table += "\n" + line;
   for (const std::string& name : NamesOf(plans, &MemoryPlan::categories)) {
+    const auto has_none = [&](const MemoryPlan& plan) { return plan.Bytes(name) == 0; };
+    if (std::all_of(plans.begin(), plans.end(), has_none)) continue;
     table += fmt::format("{:44}", fmt::format("{} ({})", name, Description(name)).substr(0, 43));
     for (const MemoryPlan& plan : plans) table += cells(plan.Bytes(name));
     table += "\n";

@@ -17,7 +17,7 @@ struct MemoryPlan {
     std::int64_t bytes = 0;
   };
   std::string recipe;            // "coat_real + coat_fp8_adamw"
-  std::vector<Line> categories;  // masters, gradients, weights, moments, metadata, saved, batch, scratch
+  std::vector<Line> categories;  // masters, gradients, weights, moments, metadata, saved, batch, scratch, exchange
   std::vector<Line> saved;       // what forward leaves for backward by kind, all layers together: qkv, up_gate, ...
   std::int64_t layers = 0;
   std::int64_t tokens = 0;  // of a micro-batch

@@ -1,0 +1,185 @@
+#include "models/exchange.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+#include "ops/accumulate.h"
+#include "ops/cast.h"
+#include "ops/quantize.h"
+
+namespace coat {
+
+namespace {
+
+/// The unit to which a parameter belongs, by its name.
+std::size_t UnitOf(std::string_view name) {
+  constexpr std::string_view kBlocks = "transformer.blocks.";
+  if (name == "transformer.wte.weight") return Exchange::kEmbedding;
+  if (!name.starts_with(kBlocks)) return Exchange::kHead;
+  std::size_t layer = 0;
+  std::from_chars(name.data() + kBlocks.size(), name.data() + name.size(), layer);
+  return Exchange::Block(layer);
+}
+
+bool IsHead(const Parameter& parameter) {
+  return parameter.name == "transformer.ff_out.weight";
+}
+
+/// Elements in rows that kernels like: of 128, or all in one.
+TensorView InRows(TensorView x) {
+  constexpr std::int64_t kWidth = 128;
+  const std::int64_t count = x.elements();
+  return count % kWidth == 0 ? x.Reshaped({count / kWidth, kWidth}) : x.Reshaped({1, count});
+}
+
+}  // namespace
+
+void Exchange::LayOut(std::span<Parameter> parameters, Arena& masters, Arena& gradients, Arena& weights,
+                      Arena& exchange) {
+  for (Parameter& parameter : parameters) {
+    Shape kept = parameter.shape;
+    if (sharding_.InParts()) {
+      parameter.part =
+          PartOf(parameter.shape.elements(), sharding_.unit, sharding_.shards->rank(), sharding_.shard_count());
+      kept = {parameter.part.count};
+    }
+    parameter.value = masters.Tensor(parameter.name, kept, DType::kF32);
+    parameter.grad = gradients.Tensor(parameter.name, kept, recipe_.gradient);
+    parameter.local_grad = parameter.grad;
+  }
+  parameters_ = parameters;
+  LayOutUnits(/*with_gradients=*/true, weights, exchange);
+}
+
+void Exchange::LayOutOperands(std::span<Parameter> parameters, Arena& weights, Arena& exchange) {
+  parameters_ = parameters;
+  LayOutUnits(/*with_gradients=*/false, weights, exchange);
+}
+
+void Exchange::LayOutUnits(bool with_gradients, Arena& weights, Arena& exchange) {
+  units_.clear();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::size_t unit = UnitOf(parameters_[i].name);
+    if (units_.size() <= unit) units_.resize(unit + 1);
+    units_[unit].push_back(i);
+  }
+  BeginPass();
+  // Embedding and head are used one after the other, so they share memory, unless they share the weight.
+  outer_units_take_turns_ = std::any_of(parameters_.begin(), parameters_.end(), IsHead);
+  {
+    std::optional<Arena::Scope> until_head;
+    if (outer_units_take_turns_) until_head.emplace(exchange);
+    LayOutUnit(kEmbedding, with_gradients, weights, exchange);
+  }
+  LayOutUnit(kHead, with_gradients, weights, exchange);
+  // Two layers at a time; the first two come last and keep the memory.
+  const std::size_t layers = units_.size() - Block(0);
+  for (std::size_t pair = (layers + 1) / 2; pair-- > 0;) {
+    std::optional<Arena::Scope> until_next;
+    if (pair > 0) until_next.emplace(exchange);
+    for (std::size_t layer = 2 * pair; layer < layers && layer < 2 * pair + 2; ++layer) {
+      LayOutUnit(Block(layer), with_gradients, weights, exchange);
+    }
+  }
+}
+
+void Exchange::LayOutUnit(std::size_t unit, bool with_gradients, Arena& weights, Arena& exchange) {
+  for (const std::size_t i : units_[unit]) {
+    Parameter& parameter = parameters_[i];
+    if (sharding_.InParts()) {
+      Arena& arena = sharding_.gathers_at_use ? exchange : weights;
+      parameter.operand = arena.Quantized(parameter.name + ".gathered", parameter.shape, OperandFormat(parameter));
+    }
+    if (with_gradients && sharding_.reduces_micro_batches) {
+      parameter.local_grad = exchange.Tensor(parameter.name + ".gradient", parameter.shape, sharding_.reduction);
+    }
+  }
+}
+
+Format Exchange::OperandFormat(const Parameter& parameter) const {
+  switch (parameter.kind) {
+    case ParameterKind::kNormWeight:
+      return Format::Plain(DType::kF32);
+    case ParameterKind::kEmbedding:
+      return Format::Plain(recipe_.compute);
+    case ParameterKind::kLinearWeight:
+      break;
+  }
+  if (IsHead(parameter)) return Format::Plain(recipe_.compute);
+  return recipe_.weight.scaling == Scaling::kBlock128 ? Format::Plain(DType::kF32) : recipe_.weight;
+}
+
+void Exchange::ReduceMagnitudes(Context& ctx, TensorView magnitudes) const {
+  if (sharding_.InParts()) sharding_.shards->AllReduce(ctx, std::span(&magnitudes, 1), Reduction::kMax);
+}
+
+void Exchange::GatherForStep(Context& ctx) const {
+  if (sharding_.InParts() && !sharding_.gathers_at_use) GatherUnits(ctx, 0, units_.size());
+}
+
+void Exchange::Gather(Context& ctx, std::size_t unit) {
+  if (!sharding_.InParts() || !sharding_.gathers_at_use || gathered_[unit]) return;
+  GatherUnits(ctx, unit, unit + 1);
+  // Whose buffers these are: see LayOutUnits.
+  for (std::size_t other = 0; other < units_.size(); ++other) {
+    const bool both_outer = outer_units_take_turns_ && unit < Block(0) && other < Block(0);
+    const bool both_blocks = unit >= Block(0) && other >= Block(0) && other % 2 == unit % 2;
+    if (both_outer || both_blocks) gathered_[other] = false;
+  }
+  gathered_[unit] = true;
+}
+
+void Exchange::GatherUnits(Context& ctx, std::size_t begin, std::size_t end) const {
+  std::vector<SharedTensor> tensors;
+  for (std::size_t unit = begin; unit < end; ++unit) {
+    for (const std::size_t i : units_[unit]) {
+      MakePart(ctx, parameters_[i]);
+      tensors.push_back({parameters_[i].operand.codes, sharding_.unit});
+    }
+  }
+  sharding_.shards->AllGather(ctx, tensors);
+}
+
+void Exchange::MakePart(Context& ctx, const Parameter& parameter) const {
+  const TensorView value = InRows(parameter.value);
+  const TensorView codes = InRows(ViewOf(parameter.operand.codes, parameter.part));
+  const Format& format = parameter.operand.format;
+  if (format.scaling == Scaling::kNone) {
+    Cast(ctx, {.x = value, .y = codes});
+  } else {
+    Quantize(ctx, {.x = value, .absmax = parameter.absmax, .y = {codes, parameter.operand.scales, format}});
+  }
+}
+
+void Exchange::Reduce(Context& ctx, std::size_t unit, bool first) const {
+  if (!sharding_.reduces_micro_batches) return;
+  std::vector<SharedTensor> wholes;
+  std::vector<TensorView> parts;
+  for (const std::size_t i : units_[unit]) {
+    const Parameter& parameter = parameters_[i];
+    wholes.push_back({parameter.local_grad, sharding_.unit});
+    parts.push_back(ViewOf(parameter.local_grad, {parameter.part.first, parameter.value.elements()}));
+  }
+  if (sharding_.InParts()) sharding_.shards->ReduceScatter(ctx, wholes);
+  if (sharding_.replica_count() > 1) sharding_.replicas->AllReduce(ctx, parts, Reduction::kSum);
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    const TensorView sum = ViewOf(parameters_[units_[unit][k]].grad, {0, parts[k].elements()});
+    if (first) {
+      Cast(ctx, {.x = parts[k], .y = sum});
+    } else {
+      Accumulate(ctx, {.x = parts[k], .y = sum});
+    }
+  }
+}
+
+void Exchange::ReduceStep(Context& ctx) const {
+  if (sharding_.reduces_micro_batches || sharding_.replica_count() == 1) return;
+  std::vector<TensorView> gradients;
+  for (const Parameter& parameter : parameters_) gradients.push_back(parameter.grad);
+  sharding_.replicas->AllReduce(ctx, gradients, Reduction::kSum);
+}
+
+}  // namespace coat

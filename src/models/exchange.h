@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/context.h"
+#include "models/sharding.h"
+#include "nn/parameter.h"
+#include "recipes/recipe.h"
+
+namespace coat {
+
+/// What ranks that share a model tell one another: weights, gathered from the parts that ranks keep, and gradients,
+/// summed into them, in units of a layer.
+///
+/// A gathered weight travels in the format in which layers read it: one byte a parameter for FP8 with one scale, the
+/// compute type for plain products, embedding and head; float32 for norms and for weights in 128 x 128 blocks, whose
+/// operands are made of the whole master. Each rank makes its own part of it from its part of the master, with the
+/// scale of the whole, so all operands are those that one rank alone would have, bit for bit. Layers take turns in two
+/// sets of buffers. Owns no tensor.
+class Exchange {
+ public:
+  static constexpr std::size_t kEmbedding = 0;
+  static constexpr std::size_t kHead = 1;  // and the final norm
+  static constexpr std::size_t Block(std::size_t layer) { return 2 + layer; }
+
+  Exchange(const Sharding& sharding, const Recipe& recipe) : sharding_(sharding), recipe_(recipe) {}
+
+  /// Lays out the parameters, which must stay where they are: this rank's part of masters and of the gradients' sums,
+  /// and for the layers whole operands and gradients in `exchange`, or in `weights` where operands stay for a step.
+  void LayOut(std::span<Parameter> parameters, Arena& masters, Arena& gradients, Arena& weights, Arena& exchange);
+  /// Lays out only whole operands, for a second model of the same parameters, which are laid out.
+  void LayOutOperands(std::span<Parameter> parameters, Arena& weights, Arena& exchange);
+
+  const Sharding& sharding() const { return sharding_; }
+  /// Whether backward writes into buffers that each micro-batch starts anew.
+  bool reduces_micro_batches() const { return sharding_.reduces_micro_batches; }
+
+  /// The largest magnitudes of the parts become those of the whole parameters. [P] f32
+  void ReduceMagnitudes(Context& ctx, TensorView magnitudes) const;
+  /// Gathers the operands of all units, where they stay for a step.
+  void GatherForStep(Context& ctx) const;
+  /// To be called first in recorded work: nothing is taken for gathered.
+  void BeginPass() { gathered_.assign(units_.size(), false); }
+  /// Gathers the operands of a unit at its use, unless its buffer still holds them. Another unit may be overwritten.
+  void Gather(Context& ctx, std::size_t unit);
+  /// Sums the gradients of a unit's micro-batch over the ranks, into the sums of the step: writes them if `first`.
+  void Reduce(Context& ctx, std::size_t unit, bool first) const;
+  /// Sums all gradients over the ranks at the end of a step, where micro-batches have not been.
+  void ReduceStep(Context& ctx) const;
+
+ private:
+  Format OperandFormat(const Parameter& parameter) const;
+  void LayOutUnit(std::size_t unit, bool with_gradients, Arena& weights, Arena& exchange);
+  void LayOutUnits(bool with_gradients, Arena& weights, Arena& exchange);
+  /// This rank's part of a parameter's operand, from its part of the master.
+  void MakePart(Context& ctx, const Parameter& parameter) const;
+  void GatherUnits(Context& ctx, std::size_t begin, std::size_t end) const;
+
+  Sharding sharding_;
+  Recipe recipe_;
+  std::span<Parameter> parameters_;
+  std::vector<std::vector<std::size_t>> units_;  // of indices of parameters
+  bool outer_units_take_turns_ = false;          // embedding and head
+  std::vector<bool> gathered_;                   // whether a unit's buffer holds its operands
+};
+
+}  // namespace coat
