@@ -1,13 +1,15 @@
 #!/bin/bash
 # Installs what tests compare with into .cache/test_python: PyTorch, NumPy (Debian packages), and tests/requirements.txt
-# (transformers, TensorBoard, ...). Without a network the tests that need it are skipped with a message;
-# COAT_TEST_PYTHON names an interpreter that has these packages already, and nothing is installed then.
+# (transformers, TensorBoard, ...); and Chromium, in which they draw the page of `coat report`. Without a network the tests
+# that need it are skipped with a message; COAT_TEST_PYTHON names an interpreter that has these packages already, and
+# nothing is installed then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/debian.sh
 
 folder=.cache/test_python
 [ -z "${COAT_TEST_PYTHON:-}" ] || exit 0
+install_debian_packages chromium || echo "test_python: without Chromium the tests of the report's page are skipped" >&2
 if cmp -s tests/requirements.txt $folder/installed.txt; then exit 0; fi
 echo "Installing what tests compare with into $folder"
 rm -rf $folder

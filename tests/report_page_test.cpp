@@ -5,11 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
-
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "tests/support/coat_process.h"
+#include "tests/support/small_run.h"
 
 namespace coat {
 namespace {
@@ -80,31 +84,109 @@ TEST_F(ReportPageTest, IsNotWrittenForWhatIsNoRun) {
   EXPECT_EQ(NamesIn(folder_.path()), std::set<std::string>{"a"});
 }
 
-TEST_F(ReportPageTest, DrawsItsCurvesInChromiumWithoutErrors) {
-  const std::string chromium = FindChromium();
-  if (chromium.empty()) GTEST_SKIP() << "chromium is not installed; Debian has it as the package chromium";
+/// The page in Chromium, headless.
+class ReportPageInChromium : public ReportPageTest {
+ protected:
+  void SetUp() override {
+    chromium_ = FindChromium();
+    if (chromium_.empty()) GTEST_SKIP() << "chromium is not installed; Debian has it as the package chromium";
+  }
+
+  /// The document of the report of these runs, as its scripts leave it. Expects that they say nothing of errors.
+  std::string Drawn(const std::vector<std::string>& runs) const {
+    std::vector<std::string> arguments = {"report", "-o", page_};
+    arguments.insert(arguments.end(), runs.begin(), runs.end());
+    const Outcome outcome = RunCoat(arguments);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const std::string dom_file = folder_.File("dom.html"), log_file = folder_.File("log");
+    const std::string command = "timeout 120 " + chromium_ +
+                                " --headless --no-sandbox --disable-gpu --virtual-time-budget=3000"
+                                " --enable-logging=stderr --dump-dom --user-data-dir='" +
+                                folder_.File("profile") + "' 'file://" + page_ + "' >'" + dom_file + "' 2>'" +
+                                log_file + "'";
+    EXPECT_EQ(std::system(command.c_str()), 0) << folder_.Read(log_file);
+    EXPECT_EQ(folder_.Read(log_file).find("CONSOLE"), std::string::npos) << folder_.Read(log_file);
+    std::string dom = folder_.Read(dom_file);
+    EXPECT_NE(Between(dom, {"id=\"error\""}, ">").find("hidden"), std::string::npos) << "the page says that it failed";
+    EXPECT_EQ(Count(dom.substr(0, dom.find("<script")), "NaN"), 0u);
+    return dom;
+  }
+
+  std::string chromium_;
+};
+
+TEST_F(ReportPageInChromium, DrawsItsCurvesWithoutErrors) {
   const std::string short_run = WriteRun("short", 20, "run_name: '" + kHostile + "'\nlr: 1\n");
   const std::string long_run = WriteRun("long", 5000, "run_name: long\nlr: 2\n");
-  ASSERT_EQ(RunCoat({"report", short_run, long_run, WriteRun("none", 0, "run_name: none\n"), "-o", page_}).exit_code,
-            0);
-  const std::string dom_file = folder_.File("dom.html"), log_file = folder_.File("log");
-  const std::string command = "timeout 120 " + chromium +
-                              " --headless --no-sandbox --disable-gpu --virtual-time-budget=3000"
-                              " --enable-logging=stderr --dump-dom --user-data-dir='" +
-                              folder_.File("profile") + "' 'file://" + page_ + "' >'" + dom_file + "' 2>'" + log_file +
-                              "'";
-  ASSERT_EQ(std::system(command.c_str()), 0) << folder_.Read(log_file);
-  EXPECT_EQ(folder_.Read(log_file).find("CONSOLE"), std::string::npos) << folder_.Read(log_file);
-  const std::string dom = folder_.Read(dom_file);
-  EXPECT_NE(Between(dom, {"id=\"error\""}, ">").find("hidden"), std::string::npos) << "the page says that it failed";
+  const std::string dom = Drawn({short_run, long_run, WriteRun("none", 0, "run_name: none\n")});
   EXPECT_EQ(Count(dom, "<figure"), 3u) << "training loss, learning rate, validation loss";
   EXPECT_EQ(Count(dom, "class=\"curve\""), 6u) << "of two runs in three charts";
   EXPECT_EQ(Count(dom, "class=\"missing\""), 1u + 125u);
-  EXPECT_EQ(Count(dom.substr(0, dom.find("<script")), "NaN"), 0u);
   EXPECT_EQ(Count(dom, "<img"), 0u);
   ExpectParts(dom, {"<th scope=\"row\"><code>lr</code></th>", "Validation loss: &lt;img src=x onerror=alert(1)&gt;"});
   const std::string loss = Between(dom, {"data-metric=\"train/CrossEntropyLoss\"", "data-run=\"0\"", " d=\""}, "\"");
   EXPECT_EQ(Count(loss, "L"), 18u) << "20 steps, of which one has no number";
+}
+
+/// The numbers of a metric in metrics.jsonl.
+std::vector<double> NumbersOf(const std::string& metrics, const std::string& name) {
+  std::vector<double> numbers;
+  std::istringstream lines(metrics);
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json values = nlohmann::json::parse(line);
+    if (values.contains(name)) numbers.push_back(values[name]);
+  }
+  return numbers;
+}
+
+/// The heights in pixels, from above, of a path "M1.0 2.0L3.0 4.0".
+std::vector<double> HeightsOf(const std::string& path) {
+  std::vector<double> heights;
+  for (std::size_t at = 0; (at = path.find(' ', at)) != std::string::npos;)
+    heights.push_back(std::stod(path.substr(++at)));
+  return heights;
+}
+
+TEST_F(ReportPageInChromium, DrawsWhatATrainedRunMeasured) {
+  const std::string run = folder_.File("run");
+  const Outcome trained = TrainSmallRun(WriteSmallRun(folder_), run);
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const std::string dom = Drawn({run});
+  const std::string metrics = folder_.Read("run/metrics.jsonl");
+  for (const auto& [name, title] : std::vector<std::pair<std::string, std::string>>{
+           {"train/CrossEntropyLoss", "Training loss"},
+           {"eval/held-out/CrossEntropyLoss", "Validation loss: held-out"},
+           {"optim/learning_rate_group0", "Learning rate"},
+           {"optim/total_grad_norm", "Gradient norm"},
+           {"throughput/device/tokens_per_second", "Throughput"},
+           {"System/Peak CPU Memory (MB)", "Peak memory of the process"}}) {
+    const std::string mark = "data-metric=\"" + name + "\"";
+    ASSERT_EQ(Count(dom, mark), 1u) << name;
+    EXPECT_EQ(Between(dom, {mark, "<figcaption>"}, "<"), title);
+    const std::vector<double> numbers = NumbersOf(metrics, name);
+    const std::vector<double> heights =
+        HeightsOf(Between(dom, {mark, "class=\"curve\" data-run=\"0\"", " d=\""}, "\""));
+    ASSERT_GE(numbers.size(), 2u) << name;
+    ASSERT_EQ(heights.size(), numbers.size()) << name;
+    // The curve is the numbers, larger ones higher, and fills its chart; pixels are written with one digit.
+    const auto [least, most] = std::minmax_element(numbers.begin(), numbers.end());
+    const double bottom = heights[static_cast<std::size_t>(least - numbers.begin())];
+    const double top = heights[static_cast<std::size_t>(most - numbers.begin())];
+    if (*least < *most) {
+      EXPECT_GT(bottom - top, 100) << name;
+    }
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const double share = *least < *most ? (numbers[i] - *least) / (*most - *least) : 0.0;
+      EXPECT_NEAR(heights[i], bottom + share * (top - bottom), 0.11) << name << " at point " << i;
+    }
+  }
+  // The plan of its memory: one bar of one run, whose categories fill it.
+  const std::string bar = Between(dom, {"class=\"bar\""}, "</div></div>");
+  double percent = 0.0;
+  for (std::size_t at = 0; (at = bar.find("width: ", at)) != std::string::npos;)
+    percent += std::stod(bar.substr(at += 7));
+  EXPECT_NEAR(percent, 100.0, 0.01) << bar;
+  ExpectParts(bar, {"title=\"masters: ", "title=\"moments: ", "title=\"saved: "});
 }
 
 }  // namespace
