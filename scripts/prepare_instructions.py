@@ -35,9 +35,16 @@ class Bytes:
 
 class Library:
     def __init__(self, path):
-        import tokenizers
-
-        self.tokenizer = tokenizers.Tokenizer.from_file(path)
+        try:
+            import tokenizers
+        except ImportError:
+            fail(f"--tokenizer {path} needs the Python package tokenizers: python3 -m pip install tokenizers")
+        try:
+            self.tokenizer = tokenizers.Tokenizer.from_file(path)
+        except Exception as error:  # the library has no class for it
+            fail(f"{path}: {error}")
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
         self.size = max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     def encode(self, text):
