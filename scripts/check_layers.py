@@ -15,7 +15,7 @@ ALLOWED = {
     "config": ["base"],
     "data": ["base"],
     "tensorboard": ["base"],
-    "checkpoint": ["base", "config"],
+    "checkpoint": ["base", "comm", "config"],
     "recipes": ["base", "config"],
     "nn": ["base", "comm", "config", "numerics", "ops", "recipes"],
     "models": ["base", "comm", "config", "numerics", "ops", "recipes", "nn"],

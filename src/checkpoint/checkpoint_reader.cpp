@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "checkpoint/checksum.h"
 #include "checkpoint/directory.h"
 #include "checkpoint/quoted.h"
 
@@ -41,16 +40,7 @@ MappedFile CheckpointReader::OpenChecked(const std::string& name) const {
     throw IoError(fmt::format("{}: the checkpoint has no file {}; {} records {} others", path_, Quoted(name),
                               kTrainerStateFile, state_.files.size()));
   }
-  MappedFile file(fmt::format("{}/{}", path_, name));
-  if (file.bytes().size() != record->size_bytes) {
-    throw IoError(fmt::format("{}: {} bytes long; expected {}, as {} records", file.path(), file.bytes().size(),
-                              record->size_bytes, kTrainerStateFile));
-  }
-  if (const std::uint32_t crc32 = Crc32(file.bytes()); crc32 != record->crc32) {
-    throw IoError(fmt::format("{}: damaged: its bytes have the checksum {:08x}; expected {:08x}, as {} records",
-                              file.path(), crc32, record->crc32, kTrainerStateFile));
-  }
-  return file;
+  return OpenRecorded(path_, *record);
 }
 
 }  // namespace coat

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <span>
 #include <system_error>
@@ -9,27 +11,45 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "checkpoint/checkpoint_tensors.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/file_names.h"
 #include "checkpoint/quoted.h"
+#include "comm/solo.h"
 
 namespace coat {
 
 CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists)
-    : folder_(std::move(folder)),
+    : CheckpointWriter(std::move(folder), name, if_exists, MakeSolo()) {}
+
+CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists,
+                                   std::unique_ptr<Communicator> own_ranks)
+    : CheckpointWriter(std::move(folder), name, if_exists, *own_ranks) {
+  own_ranks_ = std::move(own_ranks);
+}
+
+CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists, Communicator& ranks)
+    : ranks_(ranks),
+      agreement_(ranks),
+      folder_(std::move(folder)),
       name_(name),
       if_exists_(if_exists),
       path_(fmt::format("{}/{}", folder_, name.text())),
       temporary_path_(fmt::format("{}{}", path_, kTemporarySuffix)) {
-  COAT_REQUIRE(name.step >= 0, "CheckpointWriter: step is {}; expected 0 or more", name.step);
+  OnRankZero([this] { MakeTemporaryFolder(); });
+  agreement_.Meet();
+}
+
+void CheckpointWriter::MakeTemporaryFolder() const {
+  COAT_REQUIRE(name_.step >= 0, "CheckpointWriter: step is {}; expected 0 or more", name_.step);
   const PathKind kind = KindOf(path_);
   if (kind != PathKind::kMissing && kind != PathKind::kFolder) {
     throw IoError(fmt::format("cannot save {}: something that is not a folder has this name", path_));
   }
-  if (kind == PathKind::kFolder && if_exists == IfExists::kRefuse && !ListFolder(path_).empty()) {
+  if (kind == PathKind::kFolder && if_exists_ == IfExists::kRefuse && !ListFolder(path_).empty()) {
     throw IoError(fmt::format("cannot save {}: it exists; set save_overwrite to replace it", path_));
   }
-  const std::string link = fmt::format("{}/{}", folder_, LatestLinkName(name.kind));
+  const std::string link = fmt::format("{}/{}", folder_, LatestLinkName(name_.kind));
   if (const PathKind link_kind = KindOf(link); link_kind != PathKind::kMissing && link_kind != PathKind::kLink) {
     throw IoError(
         fmt::format("cannot save {}: {} is not a link, so it cannot lead to the latest checkpoint", path_, link));
@@ -40,35 +60,114 @@ CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfEx
 }
 
 CheckpointWriter::~CheckpointWriter() {
-  if (has_name_) return;
+  if (has_name_ || ranks_.rank() != 0) return;
   std::error_code ignored;  // what cannot be removed now is removed at the next start
   std::filesystem::remove_all(temporary_path_, ignored);
 }
 
 void CheckpointWriter::AddFile(const std::string& name, std::string_view contents) {
-  OutputFile file(NewFilePath(name));
-  file.Write(contents);
-  files_.push_back(file.Finish());
+  OnRankZero([&] { WriteFile(name, contents); });
 }
 
 void CheckpointWriter::AddSafetensors(const std::string& name, std::vector<TensorInfo> tensors,
                                       const std::map<std::string, std::string>& metadata,
                                       const std::function<void(SafetensorsWriter&)>& fill) {
-  SafetensorsWriter writer(NewFilePath(name), std::move(tensors), metadata);
-  fill(writer);
-  files_.push_back(writer.Finish());
+  OnRankZero([&] {
+    SafetensorsWriter writer(NewFilePath(name), std::move(tensors), metadata);
+    fill(writer);
+    files_.push_back(writer.Finish());
+  });
+}
+
+void CheckpointWriter::AddTensors(const std::string& file, const std::vector<StatePart>& tensors,
+                                  const BytesOfTensor& bytes) {
+  const PartPlan plan = PlanParts(agreement_.Meet(DescribeParts(tensors)), tensors, ranks_.rank());
+  if (ranks_.size() == 1) {
+    files_.push_back(WriteOwn(file, plan, bytes));
+    return;
+  }
+  const std::vector<FileRecord> records = WriteParts(file, plan, bytes);
+  OnRankZero([&] {
+    PartIndex index = IndexOf(plan, file, ranks_.size());
+    if (name_.kind == CheckpointKind::kUnsharded) {
+      MergeParts(file, std::move(index), records);
+    } else {
+      files_.insert(files_.end(), records.begin(), records.end());
+      WriteFile(IndexFileName(file), FormatPartIndex(index));
+    }
+  });
+}
+
+FileRecord CheckpointWriter::WriteOwn(const std::string& name, const PartPlan& plan, const BytesOfTensor& bytes) const {
+  std::vector<TensorInfo> infos;
+  std::map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    TensorInfo info = plan.tensors[i].whole;
+    places[info.name] = i;
+    if (ranks_.size() > 1) {
+      if (plan.own[i].count == 0) continue;
+      info.shape = {plan.own[i].count};
+    }
+    infos.push_back(std::move(info));
+  }
+  SafetensorsWriter writer(NewFilePath(name), std::move(infos), {{"format", "pt"}});
+  for (const TensorInfo& info : writer.tensors()) {
+    const std::size_t place = places.at(info.name);
+    if (plan.own[place].count > 0) writer.Write(info.name, bytes(place, plan.own[place]));
+  }
+  return writer.Finish();
+}
+
+std::vector<FileRecord> CheckpointWriter::WriteParts(const std::string& file, const PartPlan& plan,
+                                                     const BytesOfTensor& bytes) {
+  FileRecord own;
+  agreement_.Try([&] {
+    const bool writes = std::any_of(plan.own.begin(), plan.own.end(), [](const Part& part) { return part.count > 0; });
+    if (writes) own = WriteOwn(PartFileName(file, ranks_.rank(), ranks_.size()), plan, bytes);
+    if (ranks_.rank() != 0) SyncFolder(temporary_path_);
+  });
+  std::vector<FileRecord> records;
+  for (const std::string& text : agreement_.Meet(fmt::format("{} {} {}", own.size_bytes, own.crc32, own.name))) {
+    FileRecord& record = records.emplace_back();
+    const char* const end = text.data() + text.size();
+    const char* const behind_size = std::from_chars(text.data(), end, record.size_bytes).ptr;
+    const char* const behind_crc32 = std::from_chars(behind_size + 1, end, record.crc32).ptr;
+    record.name.assign(behind_crc32 + 1, end);
+    if (record.name.empty()) records.pop_back();
+  }
+  return records;
+}
+
+void CheckpointWriter::MergeParts(const std::string& file, PartIndex index, const std::vector<FileRecord>& records) {
+  const CheckpointTensors tensors(
+      std::move(index), fmt::format("{}/{}", temporary_path_, IndexFileName(file)), [&](const std::string& name) {
+        const auto record = std::find_if(records.begin(), records.end(),
+                                         [&](const FileRecord& candidate) { return candidate.name == name; });
+        return SafetensorsReader(OpenRecorded(temporary_path_, *record));
+      });
+  files_.push_back(WriteWhole(tensors, NewFilePath(file)));
+  for (const FileRecord& record : records) RemoveTree(fmt::format("{}/{}", temporary_path_, record.name));
 }
 
 void CheckpointWriter::Commit(TrainerState state, std::string_view config_yaml) {
+  OnRankZero([&] { CommitFiles(std::move(state), config_yaml); });
+  agreement_.Meet();
+}
+
+void CheckpointWriter::OnRankZero(const std::function<void()>& work) {
+  if (ranks_.rank() == 0) agreement_.Try(work);
+}
+
+void CheckpointWriter::CommitFiles(TrainerState state, std::string_view config_yaml) {
   COAT_REQUIRE(!has_name_, "CheckpointWriter {}: committed twice", path_);
   const std::string config_name(kConfigFile);
   state.files = files_;
   state.files.push_back({.name = config_name,
                          .size_bytes = config_yaml.size(),
                          .crc32 = Crc32(std::as_bytes(std::span(config_yaml.data(), config_yaml.size())))});
-  AddFile(std::string(kTrainerStateFile), FormatTrainerState(state));
+  WriteFile(std::string(kTrainerStateFile), FormatTrainerState(state));
   SyncFolder(temporary_path_);
-  AddFile(config_name, config_yaml);
+  WriteFile(config_name, config_yaml);
   SyncFolder(temporary_path_);
 
   TakeName();
@@ -78,6 +177,12 @@ void CheckpointWriter::Commit(TrainerState state, std::string_view config_yaml) 
   // What this checkpoint replaced bears one of these names, depending on what the file system could do.
   RemoveTree(temporary_path_);
   RemoveTree(fmt::format("{}{}", path_, kReplacedSuffix));
+}
+
+void CheckpointWriter::WriteFile(const std::string& name, std::string_view contents) {
+  OutputFile file(NewFilePath(name));
+  file.Write(contents);
+  files_.push_back(file.Finish());
 }
 
 std::string CheckpointWriter::NewFilePath(const std::string& name) const {

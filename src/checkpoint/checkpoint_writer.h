@@ -1,19 +1,28 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "checkpoint/directory.h"
+#include "checkpoint/part_plan.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/trainer_state.h"
+#include "comm/agreement.h"
+#include "comm/communicator.h"
 
 namespace coat {
 
 /// What to do with a checkpoint that has the name already (OLMo's save_overwrite).
 enum class IfExists { kRefuse, kReplace };
+
+/// The bytes of some elements of the tensor `index` of a list. They may change at the next call.
+using BytesOfTensor = std::function<std::span<const std::byte>(std::size_t index, Part part)>;
 
 /// Saves one checkpoint so that a kill, a full disk or a power failure at any instant leaves the save folder's earlier
 /// checkpoints and its latest link as they were, or with this one whole.
@@ -23,11 +32,17 @@ enum class IfExists { kRefuse, kReplace };
 /// cannot exchange two names, such as NFS, leaves an instant at which the replaced one bears another name;
 /// PrepareSaveFolder gives its name back.) If the object goes away without Commit, its folder goes too. Every failure
 /// is an IoError with the path and the system's reason.
+///
+/// Several ranks save one checkpoint together: all make the same calls in the same order, in a folder that they share.
+/// Each writes what it has of the tensors; rank 0 does everything else. What fails on one rank is thrown on all of
+/// them, at the latest by Commit, which gives no name before every rank's files are on the disk.
 class CheckpointWriter {
  public:
   /// Starts the checkpoint {folder}/{name}. Throws IoError if that exists, is not an empty folder, and `if_exists`
   /// refuses it; and if the link to the latest checkpoint would replace something that is not a link.
   CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists);
+  /// One rank's share in a checkpoint of all. `ranks` must stay valid.
+  CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists, Communicator& ranks);
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
@@ -35,23 +50,45 @@ class CheckpointWriter {
   /// Where the checkpoint will be.
   const std::string& path() const { return path_; }
 
-  /// Adds a file of its own making, such as a text.
+  /// Adds a file of rank 0's making, such as a text.
   void AddFile(const std::string& name, std::string_view contents);
 
-  /// Adds a safetensors file; `fill` writes every tensor of the writer's tensors() in that order.
+  /// Adds a safetensors file of rank 0's making; `fill` writes every tensor of the writer's tensors() in that order.
   void AddSafetensors(const std::string& name, std::vector<TensorInfo> tensors,
                       const std::map<std::string, std::string>& metadata,
                       const std::function<void(SafetensorsWriter&)>& fill);
 
-  /// Adds the trainer state, with a record of every file, and the configuration; then gives the checkpoint its name and
-  /// the latest link. To be called once, last. If it throws after the checkpoint has its name (the link could not be
-  /// made, what it replaces could not be removed), the checkpoint is whole all the same.
+  /// Adds the tensors of which this rank has the given parts; `bytes` gives them. One rank writes the safetensors file
+  /// `file` ("model.safetensors"). Several write a file each (model-00001-of-00004.safetensors) with an index
+  /// (part_index.h); those of an unsharded checkpoint are then made the one file by rank 0. Ranks that have the same
+  /// part, as all do without sharding, write a share of it each. No rank needs memory for more than a tensor's part.
+  ///
+  /// Throws ArgumentError unless the ranks list the same tensors and have every element of them.
+  void AddTensors(const std::string& file, const std::vector<StatePart>& tensors, const BytesOfTensor& bytes);
+
+  /// Adds rank 0's trainer state, with a record of every file, and its configuration; then gives the checkpoint its
+  /// name and the latest link. To be called once, last. If it throws after the checkpoint has its name (the link could
+  /// not be made, what it replaces could not be removed), the checkpoint is whole all the same.
   void Commit(TrainerState state, std::string_view config_yaml);
 
  private:
+  CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists,
+                   std::unique_ptr<Communicator> own_ranks);
+  void MakeTemporaryFolder() const;
+  /// What rank 0 throws here, all throw when they meet.
+  void OnRankZero(const std::function<void()>& work);
+  FileRecord WriteOwn(const std::string& name, const PartPlan& plan, const BytesOfTensor& bytes) const;
+  /// Every rank writes its own, if it has any; the records of all.
+  std::vector<FileRecord> WriteParts(const std::string& file, const PartPlan& plan, const BytesOfTensor& bytes);
+  void MergeParts(const std::string& file, PartIndex index, const std::vector<FileRecord>& records);
+  void WriteFile(const std::string& name, std::string_view contents);
   std::string NewFilePath(const std::string& name) const;
+  void CommitFiles(TrainerState state, std::string_view config_yaml);
   void TakeName();
 
+  std::unique_ptr<Communicator> own_ranks_;  // where none were given
+  Communicator& ranks_;
+  Agreement agreement_;
   std::string folder_;
   CheckpointName name_;
   IfExists if_exists_;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checkpoint_tensors.h"
 #include "checkpoint/directory.h"
 #include "checkpoint/quoted.h"
 #include "config/load.h"
@@ -16,6 +17,26 @@
 
 namespace coat {
 
+namespace {
+
+/// The pieces of a parameter, whose files are opened and so checked.
+void AddPieces(const CheckpointTensors& tensors, ModelTensor& tensor) {
+  const PartedTensor& found = tensors.Tensor(tensor.name);
+  if (found.whole.dtype != "F32" || found.whole.shape != tensor.shape) {
+    throw IoError(fmt::format("{}: tensor {} is {} {}; expected F32 {}", tensors.path(), Quoted(tensor.name),
+                              found.whole.dtype, ShapeText(found.whole.shape), ShapeText(tensor.shape)));
+  }
+  for (const TensorPart& part : found.parts) {
+    tensors.Bytes(found, part);
+    tensor.pieces.push_back({.type = FloatType::kFloat32,
+                             .elements = part.part.count,
+                             .place = fmt::format("{}: tensor {}", tensors.path(), Quoted(tensor.name)),
+                             .bytes = [&tensors, &found, part] { return tensors.Bytes(found, part); }});
+  }
+}
+
+}  // namespace
+
 Model OpenCheckpoint(const std::string& folder) {
   const CheckpointReader reader(folder);
   Model model;
@@ -23,25 +44,21 @@ Model OpenCheckpoint(const std::string& folder) {
   model.config =
       ParseTrainConfig(reader.ReadFile(std::string(kConfigFile)), model.config_path, {}, {.check_paths = false});
   CheckModelConfig(model.config);
-  const auto file = std::make_shared<const SafetensorsReader>(reader.OpenSafetensors(kHfModelFile));
-  model.files = file;
+  const auto tensors = std::make_shared<const CheckpointTensors>(reader, kHfModelFile);
+  model.files = tensors;
   model.tensors = TensorsOf(model.config.model);
   std::set<std::string> wanted;
   for (ModelTensor& tensor : model.tensors) {
-    file->Bytes(tensor.name, "F32", tensor.shape);
     wanted.insert(tensor.name);
-    tensor.pieces.push_back({.type = FloatType::kFloat32,
-                             .elements = tensor.elements(),
-                             .place = fmt::format("{}: tensor {}", file->path(), Quoted(tensor.name)),
-                             .bytes = [file = file.get(), name = tensor.name] { return file->Bytes(name); }});
+    AddPieces(*tensors, tensor);
   }
-  for (const TensorInfo& tensor : file->tensors()) {
-    if (wanted.contains(tensor.name)) continue;
-    throw IoError(fmt::format("{}: tensor {} is no parameter of the model that {} describes", file->path(),
-                              Quoted(tensor.name), kConfigFile));
+  for (const PartedTensor& tensor : tensors->tensors()) {
+    if (wanted.contains(tensor.whole.name)) continue;
+    throw IoError(fmt::format("{}: tensor {} is no parameter of the model that {} describes", tensors->path(),
+                              Quoted(tensor.whole.name), kConfigFile));
   }
-  if (reader.Contains(kOptimizerStateFile)) {
-    model.training_files.push_back(fmt::format("{}/{}", folder, kOptimizerStateFile));
+  for (const std::string& name : {std::string(kOptimizerStateFile), IndexFileName(kOptimizerStateFile)}) {
+    if (reader.Contains(name)) model.training_files.push_back(fmt::format("{}/{}", folder, name));
   }
   return model;
 }

@@ -20,17 +20,17 @@ namespace coat {
 namespace {
 
 /// A tensor to write: rows of one of ours.
-struct Part {
+struct HfTensor {
   std::string name;
   std::vector<std::int64_t> shape;
   const ModelTensor* ours = nullptr;
   std::int64_t first = 0;  // element
   std::int64_t elements = 0;
 };
-using Shard = std::vector<Part>;
+using Shard = std::vector<HfTensor>;
 
-std::vector<Part> PartsOf(const Model& model) {
-  std::vector<Part> parts;
+std::vector<HfTensor> PartsOf(const Model& model) {
+  std::vector<HfTensor> parts;
   for (const ModelTensor& tensor : model.tensors) {
     std::int64_t first = 0;
     for (const HfPart& part : HfPartsOf(tensor.name, model.config.model)) {
@@ -45,10 +45,10 @@ std::vector<Part> PartsOf(const Model& model) {
 }
 
 /// The tensors in files of at most so many bytes, in each by name, as transformers writes them.
-std::vector<Shard> Split(const std::vector<Part>& parts, const WriteOptions& options) {
+std::vector<Shard> Split(const std::vector<HfTensor>& parts, const WriteOptions& options) {
   std::vector<Shard> shards(1);
   std::int64_t filled = 0;
-  for (const Part& part : parts) {
+  for (const HfTensor& part : parts) {
     const std::int64_t bytes = part.elements * static_cast<std::int64_t>(SizeOf(options.type));
     if (!shards.back().empty() && filled + bytes > options.shard_bytes) {
       shards.emplace_back();
@@ -57,17 +57,17 @@ std::vector<Shard> Split(const std::vector<Part>& parts, const WriteOptions& opt
     shards.back().push_back(part);
     filled += bytes;
   }
-  for (Shard& shard : shards) std::ranges::sort(shard, {}, &Part::name);
+  for (Shard& shard : shards) std::ranges::sort(shard, {}, &HfTensor::name);
   return shards;
 }
 
 void WriteShard(const Shard& shard, FloatType type, const std::string& path, Progress& progress) {
   std::vector<TensorInfo> tensors;
-  for (const Part& part : shard) {
+  for (const HfTensor& part : shard) {
     tensors.push_back({.name = part.name, .dtype = std::string(SafetensorsName(type)), .shape = part.shape});
   }
   SafetensorsWriter writer(path, std::move(tensors), {{"format", "pt"}});
-  for (const Part& part : shard) {
+  for (const HfTensor& part : shard) {
     CopyValues(*part.ours, part.first, part.elements, type,
                progress.Counted(type, [&](std::span<const std::byte> bytes) { writer.Write(part.name, bytes); }));
   }
@@ -83,7 +83,7 @@ void WriteWeights(const std::vector<Shard>& shards, FloatType type, const Output
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     WriteShard(shards[i], type, folder.FilePath(name), progress);
-    for (const Part& part : shards[i]) weight_map[part.name] = name;
+    for (const HfTensor& part : shards[i]) weight_map[part.name] = name;
   }
   const nlohmann::json metadata = {{"total_parameters", progress.total()},
                                    {"total_size", progress.total() * static_cast<std::int64_t>(SizeOf(type))}};
@@ -98,7 +98,7 @@ ConversionResult WriteHf(const Model& model, const std::string& to, const WriteO
   const std::string config = FormatHfConfig(model.config.model, options.type, model.config_path);
   Progress progress(model, options);
   OutputFolder folder(to, options.if_exists);
-  const std::vector<Part> parts = PartsOf(model);
+  const std::vector<HfTensor> parts = PartsOf(model);
   const std::vector<Shard> shards = Split(parts, options);
   WriteWeights(shards, options.type, folder, progress);
   folder.WriteText(kHfGenerationConfigFile, FormatHfGenerationConfig(model.config.model));

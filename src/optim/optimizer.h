@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/context.h"
 #include "base/tensor.h"
+#include "comm/partition.h"
 #include "config/optimizer_config.h"
 #include "config/quantize_config.h"
 #include "nn/parameter.h"
@@ -24,9 +25,12 @@ struct UpdateScalars {
 };
 
 /// One tensor of an optimizer's state under its checkpoint name: "{parameter}.exp_avg", "{parameter}.exp_avg.absmax".
+/// A rank may have only a part of it: then `tensor` is these elements, [part.count].
 struct StateTensor {
   std::string name;
   TensorView tensor;
+  Shape whole = tensor.shape();
+  Part part = {.first = 0, .count = tensor.elements()};
 };
 
 /// Updates the parameters from their gradients. States lie in two arenas: moments, and the metadata of FP8 moments.

@@ -1,12 +1,14 @@
 #include "train/run_checkpoint.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/checkpoint_tensors.h"
 #include "checkpoint/directory.h"
-#include "checkpoint/safetensors.h"
+#include "comm/agreement.h"
 #include "config/load.h"
 #include "train/architecture.h"
 
@@ -55,53 +57,55 @@ std::vector<StateTensor> OptimizerStateOf(const Engine& engine) {
   return tensors;
 }
 
+TensorInfo WholeInfo(const StateTensor& state) {
+  TensorInfo info = FileInfo(state.name, state.tensor);
+  info.shape = Extents(state.whole);
+  return info;
+}
+
 void SaveFile(const Context& ctx, std::string_view file, const std::vector<StateTensor>& tensors,
               CheckpointWriter& writer) {
-  std::vector<TensorInfo> infos;
-  std::map<std::string, TensorView> by_name;
-  for (const StateTensor& state : tensors) {
-    infos.push_back(FileInfo(state.name, state.tensor));
-    by_name[state.name] = state.tensor;
-  }
+  std::vector<StatePart> parts;
+  for (const StateTensor& state : tensors) parts.push_back({WholeInfo(state), state.part});
   std::vector<std::byte> copy;
-  writer.AddSafetensors(std::string(file), std::move(infos), {{"format", "pt"}}, [&](SafetensorsWriter& out) {
-    for (const TensorInfo& info : out.tensors()) {
-      const TensorView tensor = by_name.at(info.name);
-      const auto bytes = static_cast<std::size_t>(tensor.bytes());
-      if (tensor.device() == DeviceKind::kCpu) {
-        out.Write(info.name, {tensor.As<std::byte>(), bytes});
-        continue;
-      }
-      copy.resize(std::max(copy.size(), bytes));
-      ctx.Download(tensor, copy.data());
-      out.Write(info.name, {copy.data(), bytes});
-    }
+  writer.AddTensors(std::string(file), parts, [&](std::size_t index, Part part) -> std::span<const std::byte> {
+    const StateTensor& state = tensors[index];
+    const TensorView some = ViewOf(state.tensor, {.first = part.first - state.part.first, .count = part.count});
+    const auto bytes = static_cast<std::size_t>(some.bytes());
+    if (some.device() == DeviceKind::kCpu) return {some.As<std::byte>(), bytes};
+    copy.resize(std::max(copy.size(), bytes));
+    ctx.Download(some, copy.data());
+    return std::span(copy).first(bytes);
   });
 }
 
-/// Copies every tensor of a file; `advice` ends the message when the file holds something else.
+/// Copies this run's part of every tensor of a file; `advice` ends the message when the file holds something else.
 void LoadFile(const Context& ctx, const CheckpointReader& reader, std::string_view file,
               const std::vector<StateTensor>& tensors, std::string_view advice) {
-  const SafetensorsReader in = reader.OpenSafetensors(std::string(file));
-  std::map<std::string, bool> wanted;
-  for (const StateTensor& state : tensors) wanted[state.name] = true;
-  for (const TensorInfo& info : in.tensors()) {
-    if (wanted.contains(info.name)) continue;
-    throw IoError(fmt::format("{} holds {}, which this run has not{}", in.path(), info.name, advice));
+  const CheckpointTensors in(reader, file);
+  std::set<std::string_view> wanted;
+  for (const StateTensor& state : tensors) wanted.insert(state.name);
+  for (const PartedTensor& found : in.tensors()) {
+    if (wanted.contains(found.whole.name)) continue;
+    throw IoError(fmt::format("{} holds {}, which this run has not{}", in.path(), found.whole.name, advice));
   }
   for (const StateTensor& state : tensors) {
     if (!in.Contains(state.name)) {
       throw IoError(fmt::format("{} has no {}, which this run has{}", in.path(), state.name, advice));
     }
-    const TensorInfo& info = in.Info(state.name);
-    const std::vector<std::int64_t> extents = Extents(state.tensor.shape());
-    if (info.dtype != FileType(state.tensor.dtype()) || info.shape != extents) {
-      throw IoError(fmt::format("{}: {} is {} {}; this run wants {} {}{}", in.path(), state.name, ShapeText(info.shape),
-                                info.dtype, ShapeText(extents), FileType(state.tensor.dtype()), advice));
+    const TensorInfo& found = in.Tensor(state.name).whole;
+    const TensorInfo expected = WholeInfo(state);
+    if (found.dtype != expected.dtype || found.shape != expected.shape) {
+      throw IoError(fmt::format("{}: {} is {} {}; this run wants {} {}{}", in.path(), state.name,
+                                ShapeText(found.shape), found.dtype, ShapeText(expected.shape), expected.dtype,
+                                advice));
     }
   }
   for (const StateTensor& state : tensors) {
-    ctx.Upload(in.Bytes(state.name).data(), state.tensor);
+    in.ForEachRun(state.name, state.part, [&](Part run, std::span<const std::byte> bytes) {
+      run.first -= state.part.first;
+      ctx.Upload(bytes.data(), ViewOf(state.tensor, run));
+    });
   }
 }
 
@@ -130,7 +134,7 @@ void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Ol
 }
 
 void LoadParameters(const CheckpointReader& reader, Engine& engine) {
-  LoadParameters(reader, engine.context(), engine.model());
+  Together(engine.ranks(), [&] { LoadParameters(reader, engine.context(), engine.model()); });
   engine.ParametersReplaced();
 }
 
@@ -141,14 +145,16 @@ std::string LoadTuning(const CheckpointReader& reader, const Context& ctx) {
 }
 
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {
-  if (!reader.Contains(std::string(kOptimizerFile))) {
-    throw ConfigError(
-        fmt::format("load_path: {} has no optimizer state ({}), as a model converted from another format; accepted: "
-                    "reset_optimizer_state: true, to start the optimizer anew",
-                    reader.path(), kOptimizerFile));
-  }
-  LoadFile(engine.context(), reader, kOptimizerFile, OptimizerStateOf(engine),
-           "; set reset_optimizer_state to start the optimizer anew");
+  Together(engine.ranks(), [&] {
+    if (!CheckpointTensors::Has(reader, kOptimizerFile)) {
+      throw ConfigError(
+          fmt::format("load_path: {} has no optimizer state ({}), as a model converted from another format; accepted: "
+                      "reset_optimizer_state: true, to start the optimizer anew",
+                      reader.path(), kOptimizerFile));
+    }
+    LoadFile(engine.context(), reader, kOptimizerFile, OptimizerStateOf(engine),
+             "; set reset_optimizer_state to start the optimizer anew");
+  });
 }
 
 }  // namespace coat

@@ -11,6 +11,7 @@
 namespace coat {
 
 /// The files of a run's checkpoint: parameters and optimizer state under their names, FP8 as F8_E4M3 and F8_E5M2.
+/// Several ranks save their parts in files of their own (docs/checkpoints.md).
 inline constexpr std::string_view kModelFile = "model.safetensors";
 inline constexpr std::string_view kOptimizerFile = "optim.safetensors";
 /// On a GPU: which algorithms of matrix products were found fastest. A run that goes on takes the same, to the bit.
@@ -19,7 +20,8 @@ inline constexpr std::string_view kTuningFile = "tuning.json";
 /// How a tensor of this name is described in a safetensors file.
 TensorInfo FileInfo(const std::string& name, const ConstTensorView& tensor);
 
-/// Adds parameters, optimizer state and the device's tuning to a checkpoint that is being written.
+/// Adds this rank's parameters, optimizer state and, as rank 0, its device's tuning to a checkpoint that is being
+/// written by the engine's ranks.
 void SaveTensors(const Engine& engine, CheckpointWriter& writer);
 
 /// Compares the model of a checkpoint with the configuration's: see CompareArchitectures.
@@ -29,7 +31,7 @@ std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const 
 ///
 /// Throws IoError naming file and tensor when one is missing, left over, or of another shape or type.
 void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Olmo& model);
-/// The same into a run's own model.
+/// The same into a run's own model, of which each of its ranks reads its part: what fails on one, all throw.
 void LoadParameters(const CheckpointReader& reader, Engine& engine);
 
 /// The same for the optimizer's state; a state of another optimizer or format is refused with what to do about it, and

@@ -1,0 +1,80 @@
+#include "comm/agreement.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace coat {
+
+namespace {
+
+constexpr char kSuccess = '+';
+
+char LetterOf(const std::exception& error) {
+  if (dynamic_cast<const UsageError*>(&error) != nullptr) return 'U';
+  if (dynamic_cast<const ConfigError*>(&error) != nullptr) return 'C';
+  if (dynamic_cast<const IoError*>(&error) != nullptr) return 'I';
+  if (dynamic_cast<const ArgumentError*>(&error) != nullptr) return 'A';
+  if (dynamic_cast<const TrainingError*>(&error) != nullptr) return 'T';
+  return 'E';
+}
+
+[[noreturn]] void Throw(char letter, const std::string& message) {
+  switch (letter) {
+    case 'U':
+      throw UsageError(message);
+    case 'C':
+      throw ConfigError(message);
+    case 'I':
+      throw IoError(message);
+    case 'A':
+      throw ArgumentError(message);
+    case 'T':
+      throw TrainingError(message);
+    default:
+      throw Error(message);
+  }
+}
+
+}  // namespace
+
+void Agreement::Try(const std::function<void()>& work) {
+  if (ranks_.size() == 1) {
+    work();
+    return;
+  }
+  if (!failure_.empty()) return;
+  try {
+    work();
+  } catch (const CommError&) {
+    throw;  // there is nobody to agree with
+  } catch (const std::exception& error) {
+    failure_ = LetterOf(error) + std::string(error.what());
+  }
+}
+
+std::vector<std::string> Agreement::Meet(const std::string& text) {
+  if (ranks_.size() == 1) return {text};
+  std::vector<std::string> texts = ranks_.AllGatherText(failure_.empty() ? kSuccess + text : failure_);
+  const auto failed = [](const std::string& found) { return found.front() != kSuccess; };
+  const auto first = std::find_if(texts.begin(), texts.end(), failed);
+  if (first == texts.end()) {
+    for (std::string& found : texts) found.erase(0, 1);
+    return texts;
+  }
+  const std::string message = first->substr(1);
+  if (std::count(texts.begin(), texts.end(), *first) == ranks_.size()) Throw(first->front(), message);
+  const auto others = std::count_if(first + 1, texts.end(), failed);
+  Throw(first->front(),
+        fmt::format("rank {}: {}{}", first - texts.begin(), message,
+                    others == 0 ? "" : fmt::format(" (and {} other rank{} failed)", others, others == 1 ? "" : "s")));
+}
+
+void Together(Communicator& ranks, const std::function<void()>& work) {
+  Agreement agreement(ranks);
+  agreement.Try(work);
+  agreement.Meet();
+}
+
+}  // namespace coat

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace coat {
+
+/// How ranks fail together: what fails on one of them is kept until all meet, and then all throw the same error, so
+/// that none waits for one that has given up. With one rank errors are thrown where they arise.
+class Agreement {
+ public:
+  /// `ranks` must stay valid.
+  explicit Agreement(Communicator& ranks) : ranks_(ranks) {}
+
+  /// Runs this rank's `work`, which calls no other rank, unless an earlier one failed, and keeps what it throws.
+  void Try(const std::function<void()>& work);
+
+  /// Waits for all ranks and returns their texts, by rank.
+  ///
+  /// If anything failed on a rank, every rank throws it instead, as an error of the same class (Error for one that is
+  /// not of base/error.h): its message, after "rank 2: " of the first that failed unless it is the same on all, and how
+  /// many others failed.
+  std::vector<std::string> Meet(const std::string& text = "");
+
+ private:
+  Communicator& ranks_;
+  std::string failure_;  // "" or the class's letter and the message
+};
+
+/// Runs each rank's own `work` and waits for all: an Agreement about one thing.
+void Together(Communicator& ranks, const std::function<void()>& work);
+
+}  // namespace coat
