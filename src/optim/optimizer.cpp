@@ -34,6 +34,22 @@ AdamWSettings SettingsOf(const OptimizerConfig& config, const UpdateScalars& sca
           .step = scalars.step};
 }
 
+/// A state with an element for each of a parameter's, of which a rank has its part.
+StateTensor StateOf(const Parameter& parameter, const std::string& suffix, TensorView tensor) {
+  return {.name = parameter.name + suffix,
+          .tensor = tensor,
+          .whole = parameter.shape,
+          .part = {.first = parameter.part.first, .count = tensor.elements()}};
+}
+
+/// A state with an element for each `group` of a parameter's; parts are whole groups.
+StateTensor GroupStateOf(const Parameter& parameter, const std::string& suffix, TensorView tensor, std::int64_t group) {
+  return {.name = parameter.name + suffix,
+          .tensor = tensor,
+          .whole = {(parameter.shape.elements() + group - 1) / group},
+          .part = {.first = parameter.part.first / group, .count = tensor.elements()}};
+}
+
 /// AdamW with float32 moments.
 class PlainAdamW : public Optimizer {
  public:
@@ -67,9 +83,9 @@ class PlainAdamW : public Optimizer {
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const std::string& name = parameters_[i].parameter->name;
-      visit({name + ".exp_avg", states_[i].exp_avg});
-      visit({name + ".exp_avg_sq", states_[i].exp_avg_sq});
+      const Parameter& parameter = *parameters_[i].parameter;
+      visit(StateOf(parameter, ".exp_avg", states_[i].exp_avg));
+      visit(StateOf(parameter, ".exp_avg_sq", states_[i].exp_avg_sq));
     }
   }
 
@@ -115,7 +131,7 @@ class PlainLionW : public Optimizer {
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      visit({parameters_[i].parameter->name + ".exp_avg", moments_[i]});
+      visit(StateOf(*parameters_[i].parameter, ".exp_avg", moments_[i]));
     }
   }
 
@@ -161,15 +177,15 @@ class Fp8AdamW : public Optimizer {
   }
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
-    const auto visit_moment = [&](const std::string& name, const ExpandedMoment& moment) {
-      visit({name, moment.codes});
-      visit({name + ".absmax", moment.absmax});
-      if (moment.exponent) visit({name + ".exponent", moment.exponent});
+    const auto visit_moment = [&](const Parameter& parameter, const std::string& suffix, const ExpandedMoment& moment) {
+      const std::int64_t group = quantize_.qgroup_size;
+      visit(StateOf(parameter, suffix, moment.codes));
+      visit(GroupStateOf(parameter, suffix + ".absmax", moment.absmax, group));
+      if (moment.exponent) visit(GroupStateOf(parameter, suffix + ".exponent", moment.exponent, group));
     };
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const std::string& name = parameters_[i].parameter->name;
-      visit_moment(name + ".exp_avg", states_[i].exp_avg);
-      visit_moment(name + ".exp_avg_sq", states_[i].exp_avg_sq);
+      visit_moment(*parameters_[i].parameter, ".exp_avg", states_[i].exp_avg);
+      visit_moment(*parameters_[i].parameter, ".exp_avg_sq", states_[i].exp_avg_sq);
     }
   }
 

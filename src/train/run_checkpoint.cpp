@@ -45,7 +45,12 @@ std::vector<std::int64_t> Extents(const Shape& shape) {
 
 std::vector<StateTensor> ParametersOf(const Olmo& model) {
   std::vector<StateTensor> tensors;
-  for (const Parameter& parameter : model.parameters()) tensors.push_back({parameter.name, parameter.value});
+  for (const Parameter& parameter : model.parameters()) {
+    tensors.push_back({.name = parameter.name,
+                       .tensor = parameter.value,
+                       .whole = parameter.shape,
+                       .part = {.first = parameter.part.first, .count = parameter.value.elements()}});
+  }
   return tensors;
 }
 
