@@ -176,7 +176,12 @@ TEST(Engine, EvaluatesInTheTrainingsRecipeAsItTrains) {
     const LossSums trained = engine.TrainMicroBatch(tokens.ids, tokens.labels, 4, {}, true);
     EXPECT_EQ(sums[0], trained.cross_entropy) << NameOf(recipe);
     EXPECT_NE(sums[1], trained.cross_entropy) << NameOf(recipe);
-    EXPECT_NEAR(sums[1], trained.cross_entropy, 0.02 * trained.cross_entropy) << NameOf(recipe);
+    // E4M3 rounds by 2^-4 / sqrt(3), root mean square from above, either operand of each of eight products, each a part
+    // of about half of the stream that reaches the head; logits of one update are below 1. Over the labels' positions
+    // the errors of losses average out, but for their root, of which six are more than chance.
+    const double of_token = 0x1p-4 / std::sqrt(3.0) * std::sqrt(2.0 * 8.0) / 2.0;
+    EXPECT_NEAR(sums[1], trained.cross_entropy, 6.0 * of_token * std::sqrt(static_cast<double>(tokens.ids.size())))
+        << NameOf(recipe);
   }
 }
 

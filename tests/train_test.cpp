@@ -91,47 +91,58 @@ class CoatTraining : public testing::Test {
     static const double loss = FinalLoss(TinyConfig());
     return loss;
   }
-  static double Gap(const TrainConfig& config) { return std::abs(FinalLoss(config) / Bf16() - 1.0); }
+  /// How much further than BF16's the loss is from the best possible, as a share of BF16's distance; absolute.
+  ///
+  /// All runs see the same symbols, so chance in the data is no part of it. What COAT rounds must be small beside what
+  /// is left to learn: a tenth of it here is 0.3 % of the loss.
+  static double Gap(double loss, double bf16) { return std::abs(loss - bf16) / (bf16 - EntropyOfTheChain()); }
+  static constexpr double kMostGap = 0.1;
+  static double Gap(const TrainConfig& config) { return Gap(FinalLoss(config), Bf16()); }
+  /// A model that knows the four followers of each symbol, and not how likely they are, is at log(4), 1.25 times the
+  /// entropy. One that knows them, up to the mean over these 25,200 symbols, of which five standard deviations are 2.4
+  /// %, is at the entropy.
+  static void ExpectLearned(double loss) {
+    EXPECT_GT(loss, EntropyOfTheChain());
+    EXPECT_LT(loss, 1.05 * EntropyOfTheChain());
+  }
 };
 
 TEST_F(CoatTraining, InBf16LearnsTheChain) {
-  EXPECT_GT(Bf16(), EntropyOfTheChain());
-  EXPECT_LT(Bf16(), 1.15 * EntropyOfTheChain());
+  ExpectLearned(Bf16());
 }
 
-TEST_F(CoatTraining, OfActivationsEndsWithinOnePercent) {
+TEST_F(CoatTraining, OfActivationsEndsWhereBf16Does) {
   TrainConfig config = TinyConfig();
   UseCoatActivations(config);
-  EXPECT_LT(Gap(config), 0.01);
+  EXPECT_LT(Gap(config), kMostGap);
 }
 
-TEST_F(CoatTraining, OfTheOptimizerEndsWithinOnePercent) {
+TEST_F(CoatTraining, OfTheOptimizerEndsWhereBf16Does) {
   TrainConfig config = TinyConfig();
   UseCoatOptimizer(config);
-  EXPECT_LT(Gap(config), 0.01);
+  EXPECT_LT(Gap(config), kMostGap);
 }
 
-TEST_F(CoatTraining, OfBothEndsWithinOnePercent) {
+TEST_F(CoatTraining, OfBothEndsWhereBf16Does) {
   TrainConfig config = TinyConfig();
   UseCoatActivations(config);
   UseCoatOptimizer(config);
-  EXPECT_LT(Gap(config), 0.01);
+  EXPECT_LT(Gap(config), kMostGap);
 }
 
 TEST_F(CoatTraining, OfOlmo2InBf16AndWithBothLearnsTheChainAsWell) {
   const double bf16 = FinalLoss(TinyOlmo2Config());
-  EXPECT_GT(bf16, EntropyOfTheChain());
-  EXPECT_LT(bf16, 1.15 * EntropyOfTheChain());
+  ExpectLearned(bf16);
   TrainConfig config = TinyOlmo2Config();
   UseCoatActivations(config);
   UseCoatOptimizer(config);
-  EXPECT_NEAR(FinalLoss(config) / bf16, 1.0, 0.01);
+  EXPECT_LT(Gap(FinalLoss(config), bf16), kMostGap);
 }
 
-TEST_F(CoatTraining, PerTensorEndsWithinOnePercent) {
+TEST_F(CoatTraining, PerTensorEndsWhereBf16Does) {
   TrainConfig config = TinyConfig();
   config.quantize_model.use_quantize_model = QuantizeModel::kFp8Linear;
-  EXPECT_LT(Gap(config), 0.01);
+  EXPECT_LT(Gap(config), kMostGap);
 }
 
 }  // namespace
