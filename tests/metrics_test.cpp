@@ -4,14 +4,15 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "tests/support/python.h"
-#include "tests/support/small_run.h"
+#include "tests/support/tiny_run.h"
 
 namespace coat {
 namespace {
 
-class MetricsOfARun : public testing::Test {
+class MetricsOfARun : public TinyRun {
  protected:
   /// Expects that TensorBoard reads in the run's folder what metrics.jsonl holds.
   void ExpectSameInTensorBoard(const std::string& run) const {
@@ -21,21 +22,21 @@ class MetricsOfARun : public testing::Test {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
   }
 
-  TempDir folder_;
-  std::string config_ = WriteSmallRun(folder_);
-  std::string run_ = folder_.File("run");
+  Outcome RunWith(const std::vector<std::string>& overrides = {}) const { return RunCoat(Train("run", overrides)); }
+
+  const std::string run_ = Save("run");
 };
 
 TEST_F(MetricsOfARun, AreTheSameInTensorBoard) {
-  const Outcome outcome = TrainSmallRun(config_, run_);
+  const Outcome outcome = RunWith();
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   ExpectSameInTensorBoard(run_);
 }
 
 TEST_F(MetricsOfARun, AreTheSameInTensorBoardAfterAnInterruption) {
-  ASSERT_EQ(TrainSmallRun(config_, run_, {"--stop_at=7", "--save_num_checkpoints_to_keep=-1"}).exit_code, 0);
+  ASSERT_EQ(RunWith({"--stop_at=7", "--save_num_checkpoints_to_keep=-1"}).exit_code, 0);
   std::filesystem::remove_all(run_ + "/step7");  // as if killed in step 8: the newest checkpoint is that of step 4
-  const Outcome outcome = TrainSmallRun(config_, run_, {"--try_load_latest_save", "--eval_on_load"});
+  const Outcome outcome = RunWith({"--try_load_latest_save", "--eval_on_load"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   ExpectParts(outcome.out, {"Loaded " + run_ + "/step4"});
   EXPECT_EQ(NamesIn(run_ + "/tensorboard").size(), 2u);
@@ -43,20 +44,20 @@ TEST_F(MetricsOfARun, AreTheSameInTensorBoardAfterAnInterruption) {
 }
 
 TEST_F(MetricsOfARun, ReplaceThoseOfAnEarlierOneInTensorBoard) {
-  ASSERT_EQ(TrainSmallRun(config_, run_).exit_code, 0);
-  ASSERT_EQ(TrainSmallRun(config_, run_, {"--save_overwrite", "--max_duration=6", "--seed=2"}).exit_code, 0);
+  ASSERT_EQ(RunWith().exit_code, 0);
+  ASSERT_EQ(RunWith({"--save_overwrite", "--max_duration=6", "--seed=2"}).exit_code, 0);
   EXPECT_EQ(NamesIn(run_ + "/tensorboard").size(), 1u);
   ExpectSameInTensorBoard(run_);
 }
 
 TEST_F(MetricsOfARun, AreNotWrittenForTensorBoardWhenItIsOff) {
-  ASSERT_EQ(TrainSmallRun(config_, run_, {"--tensorboard=false"}).exit_code, 0);
+  ASSERT_EQ(RunWith({"--tensorboard=false"}).exit_code, 0);
   EXPECT_FALSE(std::filesystem::exists(run_ + "/tensorboard"));
 }
 
 TEST_F(MetricsOfARun, AreImportedToWeightsAndBiases) {
-  const Outcome outcome = TrainSmallRun(
-      config_, run_, {"--wandb={project: p, entity: null, group: g, name: n, tags: [a, b], log_interval: 2}"});
+  const Outcome outcome =
+      RunWith({"--wandb={project: p, entity: null, group: g, name: n, tags: [a, b], log_interval: 2}"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   ExpectParts(outcome.out, {"wandb: nothing is sent while training; scripts/import_to_wandb.py " + run_});
   const PythonOutcome imported = RunPython("tests/wandb_history.py", {run_, "p", "g", "n", "2"});

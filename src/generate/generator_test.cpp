@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tests/support/error_of.h"
+#include "tests/support/noisy_parameters.h"
 #include "tests/support/rounding.h"
 #include "tests/support/small_model.h"
 
@@ -35,16 +36,9 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-/// Fills the parameters with the same noise, of a size that makes logits differ.
 void Fill(const Generator& generator) {
   std::mt19937 noise(3);
-  std::normal_distribution<float> normal;
-  for (const Parameter& parameter : generator.model().parameters()) {
-    std::vector<float> values(static_cast<std::size_t>(parameter.value.elements()));
-    const bool is_norm = parameter.shape.rank() == 1;
-    for (float& value : values) value = is_norm ? 1.0f + 0.2f * normal(noise) : 0.1f * normal(noise);
-    generator.context().Upload(values.data(), parameter.value);
-  }
+  FillWithNoise(generator, noise);
 }
 
 std::vector<std::int32_t> Text(std::int64_t length, std::int64_t vocabulary) {

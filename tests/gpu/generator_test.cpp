@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/gpu/gpu.h"
+#include "tests/support/noisy_parameters.h"
 #include "tests/support/small_model.h"
 
 namespace coat {
@@ -40,13 +41,7 @@ std::vector<Case> Cases() {
 std::vector<std::vector<float>> Logits(const Case& of, Context ctx, bool cache, std::size_t first) {
   Generator generator(of.config, {.compute = of.compute, .positions = 300, .cache = cache}, std::move(ctx));
   std::mt19937 noise(3);
-  std::normal_distribution<float> normal;
-  for (const Parameter& parameter : generator.model().parameters()) {
-    std::vector<float> values(static_cast<std::size_t>(parameter.value.elements()));
-    const bool is_norm = parameter.shape.rank() == 1;
-    for (float& value : values) value = is_norm ? 1.0f + 0.2f * normal(noise) : 0.1f * normal(noise);
-    generator.context().Upload(values.data(), parameter.value);
-  }
+  FillWithNoise(generator, noise);
   std::vector<std::int32_t> text(first + 12);
   for (std::int32_t& id : text) id = static_cast<std::int32_t>(noise() % 250);
   std::vector<std::vector<float>> all;
