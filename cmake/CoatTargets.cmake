@@ -31,6 +31,29 @@ function(coat_add_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
 endfunction()
 
+# coat_add_mpi_test(name RANKS n...): runs the test binary `name` of coat_add_test under mpirun too, as name_2 with 2 ranks.
+# Where there is no MPI it adds nothing.
+function(coat_add_mpi_test name)
+  cmake_parse_arguments(ARG "" "" "RANKS" ${ARGN})
+  if(NOT COAT_WITH_MPI)
+    return()
+  endif()
+  add_dependencies(${name} coat_mpi)
+  foreach(ranks ${ARG_RANKS})
+    add_test(NAME ${name}_${ranks} COMMAND ${COAT_MPIRUN} -n ${ranks} $<TARGET_FILE:${name}>)
+    set_tests_properties(${name}_${ranks} PROPERTIES TIMEOUT 120 PROCESSORS ${ranks})
+  endforeach()
+endfunction()
+
+# coat_use_mpirun(name): the test binary starts ranks itself (tests/support/mpirun.h).
+function(coat_use_mpirun name)
+  if(COAT_WITH_MPI)
+    list(JOIN COAT_MPIRUN "' '" words)
+    target_compile_definitions(${name} PRIVATE COAT_MPIRUN="'${words}'")
+    add_dependencies(${name} coat_mpi)
+  endif()
+endfunction()
+
 # coat_add_command_test(name SOURCES ... LINKS ...): the same for tests that run the `coat` command: COAT_BINARY.
 function(coat_add_command_test name)
   coat_add_test(${name} ${ARGN})

@@ -12,6 +12,7 @@ packages=(
   build-essential cmake ninja-build git
   libyaml-cpp-dev libfmt-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libzstd-dev libopenblas-dev
   libprotobuf-dev protobuf-compiler
+  libopenmpi-dev openmpi-bin
   libgtest-dev libbenchmark-dev
   python3 python3-venv gnuplot-nox jargon-text
 )
