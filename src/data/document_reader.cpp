@@ -24,7 +24,11 @@ bool IsJsonLines(std::string_view path) {
 }  // namespace
 
 DocumentReader::DocumentReader(std::string path, bool in_pieces)
-    : input_(std::move(path)), is_json_lines_(IsJsonLines(input_.path())), in_pieces_(in_pieces), chunk_(kChunkBytes) {}
+    : input_(std::move(path)),
+      lines_(input_),
+      is_json_lines_(IsJsonLines(input_.path())),
+      in_pieces_(in_pieces),
+      chunk_(kChunkBytes) {}
 
 bool DocumentReader::Next(TextPiece& piece) {
   if (is_json_lines_) return NextLine(piece);
@@ -39,28 +43,10 @@ bool DocumentReader::ReadMore() {
 }
 
 bool DocumentReader::NextLine(TextPiece& piece) {
-  std::size_t searched = line_begin_;
-  while (!has_ended_) {
-    std::size_t end = buffer_.find('\n', searched);
-    if (end == std::string::npos) {
-      buffer_.erase(0, std::exchange(line_begin_, 0));
-      searched = buffer_.size();
-      if (searched > kMostBytes) {
-        throw IoError(fmt::format("{}:{}: the line is longer than {} bytes; is it a JSONL file, one object a line?",
-                                  input_.path(), line_number_ + 1, kMostBytes));
-      }
-      if (ReadMore()) continue;
-      has_ended_ = true;  // the last line may lack its newline
-      end = buffer_.size();
-    }
-    const std::string_view line = std::string_view(buffer_).substr(line_begin_, end - line_begin_);
-    searched = line_begin_ = end + 1;
-    ++line_number_;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    piece = {TextOfJsonLine(line, input_.path(), line_number_)};
-    return true;
-  }
-  return false;
+  std::string_view line;
+  if (!lines_.Next(line)) return false;
+  piece = {TextOfJsonLine(line, input_.path(), lines_.number())};
+  return true;
 }
 
 bool DocumentReader::NextPiece(TextPiece& piece) {

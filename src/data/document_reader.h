@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/input_file.h"
+#include "data/text_lines.h"
 
 namespace coat {
 
@@ -23,6 +24,8 @@ class DocumentReader {
   /// `in_pieces`: a file that is one document comes in pieces of a few hundred kilobytes, of any bytes. Otherwise it
   /// comes whole and must be UTF-8. Lines of JSONL always come whole. Throws IoError as InputFile does.
   DocumentReader(std::string path, bool in_pieces);
+  DocumentReader(const DocumentReader&) = delete;
+  DocumentReader& operator=(const DocumentReader&) = delete;
 
   /// The next piece; false at the end. Throws IoError naming file and line (or byte) for what is damaged, not as
   /// expected, or longer than can be held: 1 GiB.
@@ -37,13 +40,12 @@ class DocumentReader {
   bool ReadMore();
 
   InputFile input_;
+  LineReader lines_;  // of input_, if it is JSONL
   bool is_json_lines_;
   bool in_pieces_;
   bool has_ended_ = false;
   std::vector<std::byte> chunk_;
   std::string buffer_;
-  std::size_t line_begin_ = 0;  // in buffer_
-  std::int64_t line_number_ = 0;
 };
 
 }  // namespace coat
