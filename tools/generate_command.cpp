@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
 #include "config/load.h"
 #include "convert/check_model.h"
 #include "data/tokenizer.h"
-#include "data/utf8.h"
 #include "generate/generator.h"
 #include "tools/commands.h"
 #include "tools/output.h"

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/utf8.h"
 #include "config/checker.h"
 #include "config/node.h"
 #include "config/resolvers.h"
@@ -98,6 +99,9 @@ void CheckData(const TrainConfig& config, const ValidateOptions& options, Checke
   CheckSection(config.data, "data", options.needs_data, checker);
   std::set<std::string> labels;
   const auto add_label = [&](const std::string& label, const std::string& path) {
+    if (FindInvalidUtf8(label) != label.size()) {
+      checker.Fail(path, "a label that is not UTF-8, in which metrics are written; accepted: a text in UTF-8");
+    }
     if (!labels.insert(label).second) {
       checker.Fail(path, fmt::format("a second evaluation with the label {}; accepted: each label once", label));
     }

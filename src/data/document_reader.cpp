@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "data/json_text.h"
-#include "data/utf8.h"
 
 namespace coat {
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "data/library_tokenizer_script.h"
-#include "data/utf8.h"
 
 namespace coat {
 

@@ -43,7 +43,7 @@ class Tokenizer {
   TokenIds Encode(const std::string& text);
 
   /// The bytes that the ids stand for, one after the other. They need not end with a whole character: Utf8Pieces
-  /// (data/utf8.h) cuts a stream of them. Special tokens are their text, the end of bytes is nothing, and an id that
+  /// (base/utf8.h) cuts a stream of them. Special tokens are their text, the end of bytes is nothing, and an id that
   /// the tokenizer has not is U+FFFD.
   std::string Decode(std::span<const std::int32_t> ids) const;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "data/utf8.h"
+#include "base/utf8.h"
 #include "tests/support/error_of.h"
 #include "tests/support/python.h"
 

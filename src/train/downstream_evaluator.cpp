@@ -180,7 +180,7 @@ std::vector<std::string> DownstreamEvaluator::Details() const {
     line["tokens"] = request.predicted;
     line["characters"] = request.characters;
     line["bytes"] = request.bytes;
-    lines.push_back(line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace));
+    lines.push_back(line.dump());
   }
   return lines;
 }

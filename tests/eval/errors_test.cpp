@@ -38,6 +38,7 @@ TEST_F(EvalErrors, OfWhatThereIsToEvaluate) {
                 {"evaluators: there is nothing to evaluate; accepted: evaluators", "--data or --requests"});
   ExpectRefused({model_ + "/config.yaml", "--requests", "q=" + Questions()}, 2, {"load_path: required"});
   ExpectRefused({model_, "--requests", Questions()}, 2, {"--requests: found", "accepted: LABEL=FILE,FILE"});
+  ExpectRefused({model_, "--requests", "q\xff=" + Questions()}, 2, {"evaluators[0].label", "not UTF-8"});
   ExpectRefused({model_, "--data", "=a.npy"}, 2, {"--data: found =a.npy"});
   ExpectRefused({model_, "--data", "a="}, 2, {"--data: found a="});
   ExpectRefused({model_, "--data", "a=" + File("none.npy")}, 1, {"none.npy"});
