@@ -69,6 +69,23 @@ void Context::Synchronize() const {
   if (backend_) backend_->Synchronize();
 }
 
+Context::Ticket Context::Beside(std::function<void()> work) {
+  if (late_) {
+    waiting_.push_back(std::move(work));
+  } else {
+    work();
+  }
+  return {++tickets_};
+}
+
+void Context::WaitFor(Ticket ticket) {
+  while (!waiting_.empty() && tickets_ - static_cast<std::int64_t>(waiting_.size()) < ticket.number) {
+    const std::function<void()> work = std::move(waiting_.front());
+    waiting_.pop_front();
+    work();
+  }
+}
+
 void Context::Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const {
   const bool is_watched = profile_ != nullptr || observer_ != nullptr;
   if (backend_ && !is_watched) return backend_->Recorded(name, version, work);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -56,6 +57,19 @@ class Context {
   /// observer it is called every time, with the same results.
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const;
 
+  /// Work that may still be under way; a default one is done.
+  struct Ticket {
+    std::int64_t number = 0;
+  };
+  /// Starts `work`, which only calls ops, Copy and collectives and may run while what is called after it runs. It sees
+  /// all that was called before; what it writes may be read, and what it reads written, only behind WaitFor. Pieces of
+  /// such work run in the order of their calls. On kCpu it runs at once.
+  Ticket Beside(std::function<void()> work);
+  /// What is called from now on sees the work of this ticket and of all earlier ones.
+  void WaitFor(Ticket ticket);
+  /// On kCpu, to prove that nobody looks too early: the work of Beside runs only when it is waited for.
+  void set_late(bool late) { late_ = late; }
+
   /// What ProfileSpan (base/profile.h) reports to; null: nobody. It must stay valid.
   void set_profile(Profile* profile) { profile_ = profile; }
   Profile* profile() const { return profile_; }
@@ -80,6 +94,9 @@ class Context {
   std::shared_ptr<Device> backend_;
   Profile* profile_ = nullptr;
   TensorObserver* observer_ = nullptr;
+  bool late_ = false;
+  std::int64_t tickets_ = 0;                   // given out
+  std::deque<std::function<void()>> waiting_;  // work of the last tickets that has not run, when late
   std::unique_ptr<ThreadPool> pool_;
   std::vector<std::unique_ptr<std::byte, FreeWorkspace>> workspaces_;
 };

@@ -120,16 +120,46 @@ void Exchange::GatherForStep(Context& ctx) const {
   if (sharding_.InParts() && !sharding_.gathers_at_use) GatherUnits(ctx, 0, units_.size());
 }
 
-void Exchange::Gather(Context& ctx, std::size_t unit) {
-  if (!sharding_.InParts() || !sharding_.gathers_at_use || gathered_[unit]) return;
-  GatherUnits(ctx, unit, unit + 1);
-  // Whose buffers these are: see LayOutUnits.
+void Exchange::BeginPass() {
+  under_way_.assign(units_.size(), {});
+}
+
+bool Exchange::TakeTurns(std::size_t a, std::size_t b) const {
+  if (a == b) return true;
+  if (a < Block(0) || b < Block(0)) return outer_units_take_turns_ && a < Block(0) && b < Block(0);
+  return a % 2 == b % 2;
+}
+
+void Exchange::Prefetch(Context& ctx, std::size_t unit) {
+  if (!sharding_.InParts() || !sharding_.gathers_at_use || under_way_[unit].gathered) return;
   for (std::size_t other = 0; other < units_.size(); ++other) {
-    const bool both_outer = outer_units_take_turns_ && unit < Block(0) && other < Block(0);
-    const bool both_blocks = unit >= Block(0) && other >= Block(0) && other % 2 == unit % 2;
-    if (both_outer || both_blocks) gathered_[other] = false;
+    if (TakeTurns(unit, other)) under_way_[other].gathered = false;
   }
-  gathered_[unit] = true;
+  under_way_[unit].gathered = true;
+  under_way_[unit].gather = ctx.Beside([this, &ctx, unit] { GatherUnits(ctx, unit, unit + 1); });
+}
+
+void Exchange::Gather(Context& ctx, std::size_t unit) {
+  Prefetch(ctx, unit);
+  ctx.WaitFor(under_way_[unit].gather);
+}
+
+void Exchange::BeginBackward(Context& ctx, std::size_t unit) {
+  for (std::size_t other = 0; other < units_.size(); ++other) {
+    if (TakeTurns(unit, other)) ctx.WaitFor(under_way_[other].reduce);
+  }
+}
+
+void Exchange::Reduce(Context& ctx, std::size_t unit, bool first) {
+  if (!sharding_.reduces_micro_batches) return;
+  under_way_[unit].reduce = ctx.Beside([this, &ctx, unit, first] { ReduceUnit(ctx, unit, first); });
+}
+
+void Exchange::EndPass(Context& ctx) {
+  for (const UnderWay& of_unit : under_way_) {
+    ctx.WaitFor(of_unit.gather);
+    ctx.WaitFor(of_unit.reduce);
+  }
 }
 
 void Exchange::GatherUnits(Context& ctx, std::size_t begin, std::size_t end) const {
@@ -154,8 +184,7 @@ void Exchange::MakePart(Context& ctx, const Parameter& parameter) const {
   }
 }
 
-void Exchange::Reduce(Context& ctx, std::size_t unit, bool first) const {
-  if (!sharding_.reduces_micro_batches) return;
+void Exchange::ReduceUnit(Context& ctx, std::size_t unit, bool first) const {
   std::vector<SharedTensor> wholes;
   std::vector<TensorView> parts;
   for (const std::size_t i : units_[unit]) {

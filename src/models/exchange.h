@@ -43,12 +43,24 @@ class Exchange {
   void ReduceMagnitudes(Context& ctx, TensorView magnitudes) const;
   /// Gathers the operands of all units, where they stay for a step.
   void GatherForStep(Context& ctx) const;
-  /// To be called first in recorded work: nothing is taken for gathered.
-  void BeginPass() { gathered_.assign(units_.size(), false); }
-  /// Gathers the operands of a unit at its use, unless its buffer still holds them. Another unit may be overwritten.
+
+  // A pass: what a micro-batch or an evaluation batch does. What ranks tell one another goes on beside the layers'
+  // work.
+
+  /// To be called first: nothing is taken for gathered.
+  void BeginPass();
+  /// Starts to gather the operands of a unit for its use soon, unless its buffer holds them or they stay for a step.
+  /// The unit that had the buffer must not be used any more, or be gathered again.
+  void Prefetch(Context& ctx, std::size_t unit);
+  /// The same, and waits: to be called before a unit is used.
   void Gather(Context& ctx, std::size_t unit);
-  /// Sums the gradients of a unit's micro-batch over the ranks, into the sums of the step: writes them if `first`.
-  void Reduce(Context& ctx, std::size_t unit, bool first) const;
+  /// Waits until the gradients' buffer of a unit is free: to be called before backward writes there.
+  void BeginBackward(Context& ctx, std::size_t unit);
+  /// Starts to sum the gradients of a unit over the ranks, into the sums of the step: it writes them if `first`.
+  void Reduce(Context& ctx, std::size_t unit, bool first);
+  /// Waits for all of it.
+  void EndPass(Context& ctx);
+
   /// Sums all gradients over the ranks at the end of a step, where micro-batches have not been.
   void ReduceStep(Context& ctx) const;
 
@@ -59,13 +71,21 @@ class Exchange {
   /// This rank's part of a parameter's operand, from its part of the master.
   void MakePart(Context& ctx, const Parameter& parameter) const;
   void GatherUnits(Context& ctx, std::size_t begin, std::size_t end) const;
+  void ReduceUnit(Context& ctx, std::size_t unit, bool first) const;
+  /// Whether two units take turns in the same buffers: see LayOutUnits.
+  bool TakeTurns(std::size_t a, std::size_t b) const;
 
   Sharding sharding_;
   Recipe recipe_;
   std::span<Parameter> parameters_;
   std::vector<std::vector<std::size_t>> units_;  // of indices of parameters
   bool outer_units_take_turns_ = false;          // embedding and head
-  std::vector<bool> gathered_;                   // whether a unit's buffer holds its operands
+  /// What of this pass is under way for a unit.
+  struct UnderWay {
+    bool gathered = false;  // or being gathered: the buffer is this unit's
+    Context::Ticket gather, reduce;
+  };
+  std::vector<UnderWay> under_way_;  // by unit
 };
 
 }  // namespace coat

@@ -175,17 +175,26 @@ void Olmo::BeginPass() {
   if (exchange_) exchange_->BeginPass();
 }
 
-void Olmo::Gather(Context& ctx, std::size_t unit) {
-  if (exchange_) exchange_->Gather(ctx, unit);
+void Olmo::Use(Context& ctx, std::size_t unit, std::size_t next) {
+  if (!exchange_) return;
+  exchange_->Gather(ctx, unit);
+  if (next != unit) exchange_->Prefetch(ctx, next);
 }
 
-void Olmo::GatherHead(Context& ctx) {
-  Gather(ctx, Exchange::kHead);
-  if (config_.weight_tying) Gather(ctx, Exchange::kEmbedding);
+void Olmo::BeginBackward(Context& ctx, std::size_t unit) {
+  if (exchange_) exchange_->BeginBackward(ctx, unit);
 }
 
 void Olmo::Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch) {
   if (exchange_) exchange_->Reduce(ctx, unit, !batch.accumulate_gradients);
+}
+
+void Olmo::EndPass(Context& ctx) {
+  if (exchange_) exchange_->EndPass(ctx);
+}
+
+std::size_t Olmo::Above(std::size_t layer) const {
+  return layer + 1 < blocks_.size() ? Exchange::Block(layer + 1) : Exchange::kHead;
 }
 
 void Olmo::ReduceGradients(Context& ctx) {
@@ -237,7 +246,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     {
       const Arena::Scope forward(scratch);
       const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", shape, recipe_.compute);
-      Gather(ctx, Exchange::kEmbedding);
+      Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
       EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = batch.ids, .x = x});
       ShowPart(ctx, "transformer.wte", saved, saved.entries().size(), {Named("output", x)});
       ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
@@ -248,16 +257,17 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
         const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, shape, batch.sequences, saved));
         const Arena::Scope until_recomputed(saved);
         const Block::Saved all = block.input ? LayOutAll(layer, shape, batch.sequences, saved) : block.all;
-        Gather(ctx, Exchange::Block(layer));
+        Use(ctx, Exchange::Block(layer), Above(layer));
         blocks_[layer].Forward(ctx, stream, positions, all, scratch, block.input);
         ShowPart(ctx, fmt::format("transformer.blocks.{}", layer), saved, first, TensorsOf(stream));
       }
-      GatherHead(ctx);
+      Use(ctx, Exchange::kHead, HeadWeight());
       final_norm_.Forward(ctx, stream, final_norm.y, final_norm.rstd, scratch);
       ShowPart(ctx, "transformer.ln_f", saved, saved.entries().size(), {Named("output", final_norm.y)});
     }
     const ProfileSpan span(ctx, "head and loss");
     const TensorView d_normed = scratch.Tensor("d_ln_f", shape, recipe_.compute);
+    Use(ctx, HeadWeight(), Exchange::Block(blocks_.size() - 1));
     head_.ForwardBackward(ctx, final_norm.y, batch.terms, d_normed, scratch);
     ShowPart(ctx, "loss", saved, saved.entries().size(), {Named("cross_entropy", batch.terms.loss)});
     final_norm_.Backward(ctx, final_norm, d_normed, d_x);
@@ -266,16 +276,18 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     const ProfileSpan span(ctx, "backward of block", static_cast<std::int64_t>(layer));
     Block::Saved all = kept[layer].all;
-    Gather(ctx, Exchange::Block(layer));
+    Use(ctx, Exchange::Block(layer), Below(layer));
     if (kept[layer].input) {
       all = LayOutAll(layer, shape, batch.sequences, saved);
       blocks_[layer].Recompute(ctx, kept[layer].input, positions, all, scratch);
     }
+    BeginBackward(ctx, Exchange::Block(layer));
     blocks_[layer].Backward(ctx, all, positions, d_x, scratch);
     parts.pop_back();
     Reduce(ctx, Exchange::Block(layer), batch);
   }
   const ProfileSpan span(ctx, "backward of the embedding");
+  if (!config_.weight_tying) BeginBackward(ctx, Exchange::kEmbedding);
   // With weight tying the head has started the embedding's gradient.
   if (!accumulate && !config_.weight_tying) {
     Fill(ctx, {.x = parameters_.front().local_grad, .value = 0.0f});
@@ -285,6 +297,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
                           .d_weight = parameters_.front().local_grad,
                           .order = scratch.Tensor("embedding.order", {shape[0]}, DType::kI32)});
   Reduce(ctx, Exchange::kEmbedding, batch);
+  EndPass(ctx);
 }
 
 TokenPositions Olmo::PositionsOf(std::int64_t length, ConstTensorView documents) const {
@@ -298,17 +311,18 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
   const std::int64_t length = shape[0] / sequences;
   const TensorView x = scratch.Tensor("x", shape, recipe_.compute);
   BeginPass();
-  Gather(ctx, Exchange::kEmbedding);
+  Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
   EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = ids, .x = x});
   ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Arena::Scope of_layer(saved);
     const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, shape[1], saved);
-    Gather(ctx, Exchange::Block(layer));
+    Use(ctx, Exchange::Block(layer), Above(layer));
     if (caches != nullptr) positions.cache.rows = caches->layers[layer];
     blocks_[layer].Forward(ctx, stream, positions, kept, scratch);
   }
-  GatherHead(ctx);
+  Use(ctx, Exchange::kHead, HeadWeight());
+  Use(ctx, HeadWeight(), HeadWeight());
   final_norm_.Forward(ctx, stream, normed, scratch.Tensor("ln_f.rstd", {shape[0]}, DType::kF32), scratch);
 }
 

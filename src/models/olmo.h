@@ -116,11 +116,20 @@ class Olmo {
   };
 
   void BindParameters(Context& ctx, Arena& weights);
-  /// Before a unit of the model is used (Exchange), and after its gradients are complete; nothing where nobody shares.
-  void Gather(Context& ctx, std::size_t unit);
-  void GatherHead(Context& ctx);
-  void Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch);
+  // What of the model's exchange (models/exchange.h) is due; nothing where nobody shares the model.
+
   void BeginPass();
+  /// Before a unit is used: waits for its weights, and starts to gather those of the unit that comes next.
+  void Use(Context& ctx, std::size_t unit, std::size_t next);
+  /// Before backward writes a unit's gradients, and when they are complete.
+  void BeginBackward(Context& ctx, std::size_t unit);
+  void Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch);
+  void EndPass(Context& ctx);
+  /// The units after the layer, on the way up and on the way down.
+  std::size_t Above(std::size_t layer) const;
+  static std::size_t Below(std::size_t layer) { return Exchange::Block(layer == 0 ? 0 : layer - 1); }
+  /// The unit that has the head's weight.
+  std::size_t HeadWeight() const { return config_.weight_tying ? Exchange::kEmbedding : Exchange::kHead; }
   /// Finds parameters by what follows `prefix` in their names.
   FindParameter Find(std::string prefix) const;
   Shape StreamShape(ConstTensorView ids) const { return {ids.shape()[0], config_.d_model}; }
