@@ -239,6 +239,56 @@ TEST(DocumentMasking, GoesThroughTheEngineInTrainingAndEvaluationAsPlanned) {
   }
 }
 
+/// The losses of 8 documents of 16 tokens, `in_a_sequence` of them in each sequence, as training computes them.
+std::vector<float> LossesInTheTrainingsRecipe(TrainConfig config, std::int64_t in_a_sequence, bool masked) {
+  constexpr std::int64_t kDocuments = 8;
+  constexpr std::int64_t kLength = 16;
+  const std::int64_t sequences = kDocuments / in_a_sequence;
+  config.model.max_sequence_length = in_a_sequence * kLength;
+  config.device_train_microbatch_size = config.global_train_batch_size = config.device_eval_batch_size = sequences;
+  config.data.generate_doc_lengths = true;
+  config.evaluators.emplace_back().recipe = EvaluationRecipe::kTraining;
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> labels;
+  for (std::int32_t i = 0; i < kDocuments * kLength; ++i)
+    ids.push_back(i % kLength == kLength - 1 ? 5 : 6 + i * i % 53);
+  for (std::size_t i = 0; i < ids.size(); ++i) labels.push_back(ids[i] == 5 ? -100 : ids[i + 1]);
+  std::vector<std::int32_t> documents(masked ? ids.size() : 0);
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    documents[i] = static_cast<std::int32_t>(i / kLength * kLength) % (in_a_sequence * kLength);
+  }
+  Engine engine(config, Context(DeviceKind::kCpu, 2));
+  engine.InitializeParameters(7);
+  engine.PrepareEvaluation(EvaluationRecipe::kTraining);
+  const std::span<const float> losses = engine.EvaluateBatch(ids, labels, sequences, documents);
+  return {losses.begin(), losses.end()};
+}
+
+double RootMeanSquareOfDifferences(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += std::pow(static_cast<double>(a[i]) - b[i], 2);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+/// A scale belongs to a tensor of all tokens, which are the same here. What differs is the rounding of rotations, 2^-9,
+/// as positions count from the start of the sequence: it changes a code of E4M3, by 2^-3, once in 64 times, which is
+/// 2^-6 in the root mean square of the six products behind the first rotation, each half of the stream; logits spread
+/// by about 8.
+TEST(DocumentMasking, EvaluatesInTheTrainingsRecipeWhatEachIsAlone) {
+  const double rounding = 8 * 0x1p-6 / std::sqrt(3.0) * std::sqrt(6.0) / 2;
+  for (const QuantizeModel recipe : {QuantizeModel::kCoatReal, QuantizeModel::kFp8Linear}) {
+    TrainConfig config = TinyConfig();
+    config.precision = Precision::kAmpBf16;
+    config.quantize_model.use_quantize_model = recipe;
+    const std::vector<float> alone = LossesInTheTrainingsRecipe(config, 1, false);
+    EXPECT_EQ(LossesInTheTrainingsRecipe(config, 1, true), alone);
+    const double within = RootMeanSquareOfDifferences(LossesInTheTrainingsRecipe(config, 4, true), alone);
+    const double across = RootMeanSquareOfDifferences(LossesInTheTrainingsRecipe(config, 4, false), alone);
+    EXPECT_LT(within, rounding);
+    EXPECT_GT(across, 8 * rounding) << "documents make no difference here";
+  }
+}
+
 TEST(DocumentMasking, IsRefusedByAnEngineThatHasNoRoomForDocuments) {
   TrainConfig config = TinyConfig();
   config.device_train_microbatch_size = 2;

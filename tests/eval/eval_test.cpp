@@ -211,7 +211,10 @@ TEST_F(Eval, ComparesWithTheUnconditionalRequests) {
 
 TEST_F(Eval, SaysOfACheckpointWhatTheRunSaid) {
   std::string tokens;
-  for (int i = 0; i < 40 * 64; ++i) tokens += {static_cast<char>(i * i % 251), '\0'};
+  for (int i = 0; i < 40 * 64; ++i) {
+    const int token = i % 23 == 7 ? 256 : i * i % 251;
+    tokens += {static_cast<char>(token), static_cast<char>(token >> 8)};
+  }
   const std::string data = folder_.Write("data.npy", tokens);
   folder_.Write(
       "run.yaml",
@@ -234,6 +237,9 @@ TEST_F(Eval, SaysOfACheckpointWhatTheRunSaid) {
           "- {label: fp8, recipe: training, data: {paths: [" +
           data +
           "]}, subset_num_batches: 2}\n"
+          "- {label: documents, recipe: training, data: {generate_doc_lengths: true, paths: [" +
+          data +
+          "]}}\n"
           "- {label: piqa, type: downstream, requests: [" +
           Questions() +
           "]}\n"
@@ -270,6 +276,7 @@ TEST_F(Eval, SaysOfACheckpointWhatTheRunSaid) {
   }
   EXPECT_EQ(names, (std::vector<std::string>{"eval/a/CrossEntropyLoss", "eval/a/Perplexity", "eval/b/CrossEntropyLoss",
                                              "eval/b/Perplexity", "eval/fp8/CrossEntropyLoss", "eval/fp8/Perplexity",
+                                             "eval/documents/CrossEntropyLoss", "eval/documents/Perplexity",
                                              "eval/downstream/piqa_len_norm", "eval/downstream/quiz_acc",
                                              "eval/downstream_bpb/quiz_bpb"}));
   // The configuration, with the checkpoint that it would go on from, says the same.
