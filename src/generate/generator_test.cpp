@@ -161,6 +161,36 @@ TEST_P(GeneratorTest, ASecondTextKnowsNothingOfTheFirst) {
   EXPECT_EQ(after(true), after(false));
 }
 
+// With the cache a token costs as much as one token: what was read is not read again, so that other embeddings of it
+// change nothing. Without it they do.
+TEST_P(GeneratorTest, ReadsNoTokenAgainWithTheCache) {
+  const ModelConfig& config = GetParam().config;
+  const std::vector<std::int32_t> text = {3, 17, 4, 99, 120, 31, 64, 65, 1, 208};
+  const std::vector<std::int32_t> more = {7, 11, 5};
+  for (const bool cache : {true, false}) {
+    const auto after = [&](float factor) {
+      Generator generator(config, {.positions = 20, .cache = cache}, Context(DeviceKind::kCpu, 2));
+      Fill(generator);
+      generator.Start(text);
+      const TensorView embedding = generator.model().parameters().front().value;
+      for (const std::int32_t id : text) {
+        float* const row = embedding.As<float>() + id * config.d_model;
+        for (std::int64_t column = 0; column < config.d_model; ++column) row[column] *= factor;
+      }
+      std::vector<float> logits;
+      for (const std::int32_t id : more) {
+        const std::span<const float> of_id = generator.Append(id);
+        logits.insert(logits.end(), of_id.begin(), of_id.end());
+      }
+      return logits;
+    };
+    const std::vector<float> as_read = after(1.0f);
+    const std::vector<float> negated = after(-1.0f);
+    const bool is_same = as_read == negated;
+    EXPECT_EQ(is_same, cache) << LargestDifference(as_read, negated);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, GeneratorTest, testing::ValuesIn(Cases()),
                          [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
