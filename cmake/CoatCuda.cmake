@@ -1,7 +1,7 @@
 # The CUDA backend: COAT_WITH_CUDA says whether it is built.
 #
-# Programs link the CUDA runtime statically and load cuBLASLt and cuDNN when they need them, so that one binary runs on
-# machines with and without a GPU.
+# Programs link the CUDA runtime statically and load cuBLASLt, cuDNN and NCCL when they need them, so that one binary runs
+# on machines with and without a GPU.
 find_program(COAT_NVCC nvcc HINTS ENV CUDACXX PATHS /usr/local/cuda/bin)
 if(COAT_CUDA STREQUAL "AUTO")
   string(COMPARE NOTEQUAL "${COAT_NVCC}" "COAT_NVCC-NOTFOUND" COAT_WITH_CUDA)
@@ -37,10 +37,15 @@ if(COAT_CCACHE)
 endif()
 
 find_path(COAT_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_path(COAT_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
 find_path(COAT_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h
   HINTS ${PROJECT_SOURCE_DIR}/.cache/cudnn_frontend/include ENV COAT_CUDNN_FRONTEND_INCLUDE)
 if(NOT COAT_CUDNN_INCLUDE)
   message(FATAL_ERROR "The CUDA backend needs cuDNN's headers (cudnn.h); install cuDNN 9, or configure with -DCOAT_CUDA=OFF")
+endif()
+if(NOT COAT_NCCL_INCLUDE)
+  message(FATAL_ERROR "The CUDA backend needs NCCL's header (nccl.h); install NCCL 2 for CUDA 13 (libnccl-dev, or the "
+    "Python package nvidia-nccl-cu13), set COAT_NCCL_INCLUDE to the folder of nccl.h, or configure with -DCOAT_CUDA=OFF")
 endif()
 if(NOT COAT_CUDNN_FRONTEND_INCLUDE)
   message(FATAL_ERROR "The CUDA backend needs cudnn-frontend's headers: run scripts/install_packages.sh, which takes them "

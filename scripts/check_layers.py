@@ -39,12 +39,12 @@ ONLY_IN = {
     r"cblas\.h": r"src/cpu/blas\.cpp",
     r"mpi\.h": r"src/comm/mpi_transport\.cpp",
     r"iostream$|regex$": r"",
-    r"cuda\w*\.h$|cublas|cudnn\.h$": r"src/cuda/.*|src/numerics/fp8_test\.cpp",
+    r"cuda\w*\.h$|cublas|cudnn\.h$|nccl\.h$": r"src/cuda/.*|src/numerics/fp8_test\.cpp",
     r"cudnn_frontend": r"src/cuda/attention_cudnn\.cpp",
     r"cub/": r"src/cuda/sort\.cu",
 }
 # The only headers of cuda/ that other folders may include: they include no CUDA header.
-CUDA_FRONT = {"cuda/open_device.h"}
+CUDA_FRONT = {"cuda/open_device.h", "cuda/open_nccl.h"}
 
 root = pathlib.Path(__file__).resolve().parent.parent
 files = [f for top in ("src", "tools", "tests", "bench") for f in sorted((root / top).rglob("*")) if f.suffix in (".h", ".cpp", ".cu", ".cuh")]

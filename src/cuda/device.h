@@ -58,6 +58,8 @@ class CudaDevice final : public Device {
   /// it. If it grows, it moves: work that was recorded is recorded anew when it is next asked for. Throws Error while
   /// recording, and when there is not enough memory.
   std::byte* GrowWorkspace(std::int64_t bytes);
+  /// Waits for all work and forgets what was recorded: it is recorded anew when it is next asked for.
+  void DropRecordings() noexcept;
   int multiprocessors() const { return multiprocessors_; }
   /// 10 * major + minor: 90 for Hopper.
   int compute_capability() const { return compute_capability_; }
@@ -81,8 +83,6 @@ class CudaDevice final : public Device {
   };
 
   void Record(Recording& recording, const std::function<void()>& work);
-  /// Waits for all work and forgets what was recorded.
-  void DropRecordings() noexcept;
 
   CudaOptions options_;
   std::string name_;

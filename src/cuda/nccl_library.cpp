@@ -1,0 +1,82 @@
+#include "cuda/nccl_library.h"
+
+#include <dlfcn.h>
+#include <fmt/core.h>
+
+#include "base/error.h"
+
+namespace coat::cuda {
+
+namespace {
+
+constexpr const char* kName = "libnccl.so.2";
+constexpr const char* kWhatToDo =
+    "install NCCL 2 for CUDA 13 (Debian's or NVIDIA's libnccl2, or the Python package nvidia-nccl-cu13) and put the "
+    "folder of this file on LD_LIBRARY_PATH, or run with one rank";
+
+struct Library {
+  Nccl functions;
+  std::string problem;
+};
+
+template <class Function>
+void Find(void* library, const char* name, Function& function, std::string& problem) {
+  function = reinterpret_cast<Function>(dlsym(library, name));
+  if (function == nullptr && problem.empty()) problem = fmt::format("{} has no {}: {}", kName, name, kWhatToDo);
+}
+
+Library Load() {
+  Library result;
+  // Where the toolkit may have it, for systems whose loader does not look there.
+  void* library = nullptr;
+  for (const char* path : {kName, "/usr/local/cuda/lib64/libnccl.so.2", "/usr/local/cuda/lib/libnccl.so.2"}) {
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library != nullptr) break;
+    if (result.problem.empty()) {
+      result.problem = fmt::format("NCCL, which connects the GPUs of several ranks, cannot be loaded ({}): {}",
+                                   dlerror(), kWhatToDo);
+    }
+  }
+  if (library == nullptr) return result;
+  result.problem.clear();
+#define COAT_FIND(name) Find(library, "nccl" #name, result.functions.name, result.problem)
+  COAT_FIND(GetVersion);
+  COAT_FIND(GetUniqueId);
+  COAT_FIND(CommInitRank);
+  COAT_FIND(CommDestroy);
+  COAT_FIND(CommAbort);
+  COAT_FIND(CommGetAsyncError);
+  COAT_FIND(GetErrorString);
+  COAT_FIND(GetLastError);
+  COAT_FIND(GroupStart);
+  COAT_FIND(GroupEnd);
+  COAT_FIND(AllGather);
+  COAT_FIND(ReduceScatter);
+  COAT_FIND(AllReduce);
+  COAT_FIND(Broadcast);
+  COAT_FIND(Reduce);
+#undef COAT_FIND
+  return result;
+}
+
+}  // namespace
+
+const Nccl& LoadNccl() {
+  static const Library library = Load();
+  if (!library.problem.empty()) throw CommError(library.problem);
+  return library.functions;
+}
+
+std::string NcclWords(ncclResult_t result, ncclComm_t comm) {
+  const Nccl& nccl = LoadNccl();
+  const char* last = nccl.GetLastError(comm);
+  const bool has_more = last != nullptr && *last != '\0';
+  return fmt::format("NCCL: {}{}{}", nccl.GetErrorString(result), has_more ? ": " : "", has_more ? last : "");
+}
+
+ncclDataType_t NcclTypeOf(DType dtype) {
+  COAT_REQUIRE(IsPlain(dtype), "the sum of {} over ranks; expected f32 or bf16", NameOf(dtype));
+  return dtype == DType::kF32 ? ncclFloat32 : ncclBfloat16;
+}
+
+}  // namespace coat::cuda
