@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "convert/consolidate.h"
 #include "convert/convert.h"
 #include "tools/commands.h"
 #include "tools/output.h"
@@ -51,8 +52,9 @@ ModelKind TargetOf(const ConvertArguments& arguments, ModelKind source) {
   }
   for (const auto& [name, kind] : kKinds) {
     if (name != arguments.to) continue;
-    if (kind == ModelKind::kCheckpoint && source == kind) {
-      throw UsageError(fmt::format("--to: {} is of the kind {} already; accepted: hf, olmo", arguments.from, name));
+    if (kind == ModelKind::kCheckpoint && source == kind && !IsInParts(arguments.from)) {
+      throw UsageError(
+          fmt::format("--to: {} is of the kind {} already, and of one rank; accepted: hf, olmo", arguments.from, name));
     }
     return kind;
   }
@@ -85,6 +87,11 @@ std::string ProgressText(std::int64_t done, std::int64_t total) {
                      static_cast<double>(total) / 1e6);
 }
 
+void PrintResult(const ConversionResult& result, const std::string& folder) {
+  Print(fmt::format("{} parameters in {} tensors, {} file{} in {}\n", result.parameters, result.tensors, result.files,
+                    result.files == 1 ? "" : "s", folder));
+}
+
 }  // namespace
 
 int RunConvertCommand(const ConvertArguments& arguments) {
@@ -98,11 +105,16 @@ int RunConvertCommand(const ConvertArguments& arguments) {
   // Results go to standard output, so progress is shown where errors are.
   Console console(DetectConsole(STDERR_FILENO));
   options.progress = [&](std::int64_t done, std::int64_t total) { console.ShowProgress(ProgressText(done, total)); };
+  if (source == target && source == ModelKind::kCheckpoint) {
+    const ConversionResult result = Consolidate(arguments.from, arguments.to_folder, options, arguments.weights_only);
+    console.ClearProgress();
+    PrintResult(result, arguments.to_folder);
+    return kExitSuccess;
+  }
   const Model model = OpenModel(arguments.from, arguments.weights_only);
   const ConversionResult result = WriteModel(model, target, arguments.to_folder, options);
   console.ClearProgress();
-  Print(fmt::format("{} parameters in {} tensors, {} file{} in {}\n", result.parameters, result.tensors, result.files,
-                    result.files == 1 ? "" : "s", arguments.to_folder));
+  PrintResult(result, arguments.to_folder);
   const bool takes_training = target == ModelKind::kCheckpoint && !arguments.weights_only;
   for (const std::string& file : model.training_files) {
     Print(fmt::format("{}: {}\n", takes_training ? "taken over" : "not taken over", file));

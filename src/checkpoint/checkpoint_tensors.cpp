@@ -111,13 +111,17 @@ const SafetensorsReader& CheckpointTensors::FileOf(std::size_t number) const {
   return *file;
 }
 
-FileRecord WriteWhole(const CheckpointTensors& tensors, const std::string& path) {
+FileRecord WriteWhole(const CheckpointTensors& tensors, const std::string& path,
+                      const std::function<void(std::int64_t)>& written) {
   std::vector<TensorInfo> infos;
   for (const PartedTensor& tensor : tensors.tensors()) infos.push_back(tensor.whole);
   SafetensorsWriter writer(path, std::move(infos), {{"format", "pt"}});
   for (const TensorInfo& info : writer.tensors()) {
     const PartedTensor& tensor = tensors.Tensor(info.name);
-    for (const TensorPart& part : tensor.parts) writer.Write(info.name, tensors.Bytes(tensor, part));
+    for (const TensorPart& part : tensor.parts) {
+      writer.Write(info.name, tensors.Bytes(tensor, part));
+      written(part.part.count);
+    }
   }
   return writer.Finish();
 }

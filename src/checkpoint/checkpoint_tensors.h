@@ -62,7 +62,9 @@ class CheckpointTensors {
 };
 
 /// Writes the tensors, each whole, as one new safetensors file, a part at a time: byte for byte what a run of one rank
-/// saves.
-FileRecord WriteWhole(const CheckpointTensors& tensors, const std::string& path);
+/// saves. `written` is told the elements of each.
+FileRecord WriteWhole(
+    const CheckpointTensors& tensors, const std::string& path,
+    const std::function<void(std::int64_t elements)>& written = [](std::int64_t) {});
 
 }  // namespace coat

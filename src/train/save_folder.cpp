@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/directory.h"
+#include "comm/agreement.h"
 #include "config/dump.h"
 #include "train/run_checkpoint.h"
 
@@ -87,24 +88,37 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
   std::vector<std::string>& list = kind == SaveKind::kSharded     ? state.checkpoints
                                    : kind == SaveKind::kUnsharded ? state.unsharded_checkpoints
                                                                   : state.ephemeral_checkpoints;
-  CheckpointWriter writer(config_.save_folder, name, config_.save_overwrite ? IfExists::kReplace : IfExists::kRefuse);
+  Communicator& ranks = engine.ranks();
+  CheckpointWriter writer(config_.save_folder, name, config_.save_overwrite ? IfExists::kReplace : IfExists::kRefuse,
+                          ranks);
   SaveTensors(engine, writer);
   std::erase(list, name.text());
   list.push_back(name.text());
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
+  Together(ranks, [&] { Retain(kind, ranks.rank() == 0, state); });
+}
+
+void SaveFolder::Retain(SaveKind kind, bool removes, TrainerState& state) const {
+  const auto retain = [&](std::vector<std::string>& names, std::int64_t keep) {
+    if (removes) {
+      ApplyRetention(config_.save_folder, names, keep);
+    } else if (keep >= 0 && names.size() > static_cast<std::size_t>(keep)) {
+      names.erase(names.begin(), names.end() - keep);
+    }
+  };
   // 0 is about those of the intervals: what is saved for another reason stays.
   const auto limit = [](std::int64_t keep) { return keep == 0 ? -1 : keep; };
   switch (kind) {
     case SaveKind::kSharded:
-      ApplyRetention(config_.save_folder, list, limit(config_.save_num_checkpoints_to_keep));
-      ApplyRetention(config_.save_folder, state.ephemeral_checkpoints, 0);
+      retain(state.checkpoints, limit(config_.save_num_checkpoints_to_keep));
+      retain(state.ephemeral_checkpoints, 0);
       break;
     case SaveKind::kUnsharded:
-      ApplyRetention(config_.save_folder, list, limit(config_.save_num_unsharded_checkpoints_to_keep));
+      retain(state.unsharded_checkpoints, limit(config_.save_num_unsharded_checkpoints_to_keep));
       break;
     case SaveKind::kEphemeral:
-      ApplyRetention(config_.save_folder, list, 1);
+      retain(state.ephemeral_checkpoints, 1);
       break;
   }
 }

@@ -33,10 +33,13 @@ class SaveFolder {
 
   /// Writes config.yaml, or writes over it.
   void WriteConfig() const;
-  /// Saves a checkpoint, adds it to the state's lists and removes those that are kept no longer.
+  /// Saves a checkpoint of the engine's ranks, adds it to the state's lists and removes those that are kept no longer.
   void Save(SaveKind kind, const Engine& engine, TrainerState& state) const;
 
  private:
+  /// Shortens the state's lists after a save and, on the rank that `removes`, removes what leaves them.
+  void Retain(SaveKind kind, bool removes, TrainerState& state) const;
+
   TrainConfig config_;
   Console& console_;
   std::optional<std::string> checkpoint_to_load_;
