@@ -16,10 +16,15 @@ else()
   message(STATUS "MPI: none, so runs have one rank (COAT_MPI is ${COAT_MPI})")
 endif()
 
-# The command that starts ranks in tests: as root and in containers too, with more ranks than cores, bound to none.
+# The command that starts ranks in tests: as root and in containers too, with more ranks than cores, bound to none. What
+# MPI itself does not give back is no leak of ours.
 if(COAT_WITH_MPI)
   set(COAT_MPIRUN ${CMAKE_COMMAND} -E env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
     OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
-    COAT_MPI_MODULE=$<TARGET_FILE:coat_mpi> ${MPIEXEC_EXECUTABLE})
+    COAT_MPI_MODULE=$<TARGET_FILE:coat_mpi>)
+  if(COAT_SANITIZE)
+    list(APPEND COAT_MPIRUN ASAN_OPTIONS=detect_leaks=0)
+  endif()
+  list(APPEND COAT_MPIRUN ${MPIEXEC_EXECUTABLE})
 endif()

@@ -3,10 +3,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -93,7 +93,7 @@ class ThreadTransport final : public Transport {
     }
     for (const Incoming& message : receives) {
       const std::string bytes = mailbox_.Take({group_, Thread(message.peer), Thread(rank_)}, message.bytes);
-      std::memcpy(message.data, bytes.data(), bytes.size());
+      std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), message.data);
     }
   }
 
