@@ -13,6 +13,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "comm/communicator.h"
+#include "comm/launch.h"
 #include "numerics/bfloat16.h"
 #include "tests/support/error_of.h"
 #include "tests/support/join_ranks_main.h"
@@ -100,6 +101,12 @@ struct Size {
 // Nothing at all, less than a unit, fewer units than ranks, ends within a unit, a part that is empty.
 constexpr Size kSizes[] = {{0, 1},     {1, 1},      {3, 1},      {5, 128},    {128, 128},  {129, 128},
                            {385, 128}, {1000, 384}, {1025, 128}, {70001, 16}, {131073, 1}, {262144, 128}};
+
+TEST(Communicator, HasTheRankOfTheLauncher) {
+  if (!JoinedRanks()) GTEST_SKIP() << "no launcher has started this";
+  EXPECT_EQ(LaunchedRank(), JoinedRanks()->rank());
+  EXPECT_EQ(LocalRank(), JoinedRanks()->rank());  // all are on this machine
+}
 
 template <class T>
 void TestGather(Communicator& ranks) {
