@@ -119,6 +119,9 @@ int RunConvertCommand(const ConvertArguments& arguments) {
   for (const std::string& file : model.training_files) {
     Print(fmt::format("{}: {}\n", takes_training ? "taken over" : "not taken over", file));
   }
+  if (target == ModelKind::kOlmo) {
+    Print("written without optim.pt and train.pt: start OLMo with --reset_optimizer_state --reset_trainer_state\n");
+  }
   return kExitSuccess;
 }
 
