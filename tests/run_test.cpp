@@ -139,6 +139,10 @@ TEST_F(Run, StartsFromAConvertedModelAndIsConvertedBack) {
     ExpectParts(outcome.out, {" parameters in ", Save(to)});
   };
   convert("run/latest", "hf");
+  const Outcome olmo = RunCoat({"convert", Save("run/latest"), Save("olmo"), "--to", "olmo"});
+  EXPECT_EQ(olmo.exit_code, 0) << olmo.err;
+  ExpectParts(olmo.out,
+              {"not taken over: ", "optim.safetensors", "without optim.pt and train.pt", "reset_trainer_state"});
   convert("hf", "model");
   EXPECT_EQ(folder_.Read("run/step4/model.safetensors"), folder_.Read("model/model.safetensors"));
   EXPECT_EQ(RunCoat({"config", Save("model/config.yaml")}).exit_code, 0);

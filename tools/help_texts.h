@@ -27,6 +27,7 @@ Examples:
 inline constexpr const char* kEvalFooter =
     R"(FROM is a checkpoint (runs/first/latest), whose configuration is in it, or a configuration that says which checkpoint
 (load_path). Evaluates its evaluators, or those of --data and --requests. Keys of the configuration are set as for train.
+Metrics of tasks: acc, len_norm, pmi_dc, f1, ce_loss, bpb, soft, soft_log. More in docs/evaluation.md.
 
 Examples:
   coat eval runs/first/latest
@@ -63,6 +64,7 @@ inline constexpr const char* kConvertFooter =
   hf    a Hugging Face directory of an OlmoForCausalLM or Olmo2ForCausalLM: config.json and safetensors, sharded or not
   olmo  an unsharded checkpoint of OLMo, or of COAT's fork of it: config.yaml and model.pt or model.safetensors
 OUT is a folder to make. A checkpoint made so is at step 0 and has no optimizer state, unless IN is OLMo's and has them.
+--to olmo writes the model alone, without optim.pt and train.pt.
 More in docs/convert.md.
 
 Examples:

@@ -111,8 +111,7 @@ struct DeviceArguments {
         ->type_name("N");
     AddChoice(app, "--gemm", device.cuda.gemm,
               {{"auto", cuda::GemmMode::kAuto}, {"fp8", cuda::GemmMode::kFp8}, {"bf16", cuda::GemmMode::kBf16}},
-              "on cuda: products of FP8 operands by FP8 tensor cores (fp8), in bf16 on decoded operands (bf16), or as "
-              "the GPU can");
+              "on cuda, FP8 products: auto (default: as the GPU can), fp8 (on FP8 tensor cores) or bf16 (decoded)");
     app.add_flag("--no_cuda_graphs", no_graphs, "on cuda: start every kernel by itself; the results are the same");
     if (!trains) return;
     app.add_flag("--fast_attention", fast_attention,
