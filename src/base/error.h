@@ -12,6 +12,10 @@ namespace coat {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+
+  /// Whether all ranks of the run throw it, with the same words, at the same place (comm/agreement.h): then one of them
+  /// reports it for all.
+  bool is_of_all_ranks = false;
 };
 
 /// A command line that makes no sense: unknown command, missing argument. Exit code 2.

@@ -20,20 +20,27 @@ char LetterOf(const std::exception& error) {
   return 'E';
 }
 
+template <class Thrown>
+[[noreturn]] void ThrowAs(const std::string& message) {
+  Thrown error(message);
+  error.is_of_all_ranks = true;
+  throw error;
+}
+
 [[noreturn]] void Throw(char letter, const std::string& message) {
   switch (letter) {
     case 'U':
-      throw UsageError(message);
+      ThrowAs<UsageError>(message);
     case 'C':
-      throw ConfigError(message);
+      ThrowAs<ConfigError>(message);
     case 'I':
-      throw IoError(message);
+      ThrowAs<IoError>(message);
     case 'A':
-      throw ArgumentError(message);
+      ThrowAs<ArgumentError>(message);
     case 'T':
-      throw TrainingError(message);
+      ThrowAs<TrainingError>(message);
     default:
-      throw Error(message);
+      ThrowAs<Error>(message);
   }
 }
 

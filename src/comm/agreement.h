@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -21,8 +23,8 @@ class Agreement {
   /// Waits for all ranks and returns their texts, by rank.
   ///
   /// If anything failed on a rank, every rank throws it instead, as an error of the same class (Error for one that is
-  /// not of base/error.h): its message, after "rank 2: " of the first that failed unless it is the same on all, and how
-  /// many others failed.
+  /// not of base/error.h) with is_of_all_ranks: its message, after "rank 2: " of the first that failed unless it is the
+  /// same on all, and how many others failed.
   std::vector<std::string> Meet(const std::string& text = "");
 
  private:
@@ -32,5 +34,13 @@ class Agreement {
 
 /// Runs each rank's own `work` and waits for all: an Agreement about one thing.
 void Together(Communicator& ranks, const std::function<void()>& work);
+
+/// The same for work that makes something.
+template <class Make>
+auto MadeTogether(Communicator& ranks, const Make& make) {
+  std::optional<decltype(make())> made;
+  Together(ranks, [&] { made.emplace(make()); });
+  return std::move(*made);
+}
 
 }  // namespace coat

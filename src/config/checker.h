@@ -47,5 +47,6 @@ void CheckSchedule(const TrainConfig& config, Checker& checker);
 void CheckTrainer(const TrainConfig& config, Checker& checker);
 void CheckData(const TrainConfig& config, const ValidateOptions& options, Checker& checker);
 void CheckRecipe(const TrainConfig& config, Checker& checker);
+void CheckRanks(const TrainConfig& config, int ranks, Checker& checker);
 
 }  // namespace coat

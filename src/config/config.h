@@ -156,10 +156,12 @@ struct TrainConfig {
     visit("console_log_interval", self.console_log_interval, Honored("steps between lines on the console"));
     visit("gen1_gc_interval", self.gen1_gc_interval, NoEffect("steps between Python's garbage collections"));
     visit("compile", self.compile, NoEffect("torch.compile"));
-    visit("distributed_strategy", self.distributed_strategy, NoEffect("with one rank all are the same"));
-    visit("fsdp", self.fsdp,
-          NoEffect("how FSDP shards; one rank holds everything, with float32 masters and gradients"));
-    visit("ddp", self.ddp, NoEffect("how DDP synchronizes; one rank has nobody to wait for"));
+    visit(
+        "distributed_strategy", self.distributed_strategy,
+        Honored("how several ranks train one model: each keeps all of it (ddp), or they share it (fsdp); with one rank "
+                "all are the same"));
+    visit("fsdp", self.fsdp, Honored("what ranks share with distributed_strategy: fsdp; null: the defaults"));
+    visit("ddp", self.ddp, Honored("when ranks sum gradients with distributed_strategy: ddp; null: the defaults"));
     visit("single", self.single, Honored("training on one device"));
     visit("softmax_auxiliary_loss", self.softmax_auxiliary_loss, Honored("add the z-loss"));
     visit("auxiliary_loss_multiplier", self.auxiliary_loss_multiplier, Honored("weight of the z-loss"));

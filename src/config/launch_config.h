@@ -69,11 +69,17 @@ struct FsdpConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("use_orig_params", self.use_orig_params, NoEffect("of torch's FSDP"));
-    visit("sharding_strategy", self.sharding_strategy, NoEffect("of torch's FSDP"));
-    visit("wrapping_strategy", self.wrapping_strategy, NoEffect("of torch's FSDP"));
-    visit("precision", self.precision, NoEffect("type of FSDP's parameters and reductions"));
-    visit("hybrid_sharding_num_model_replicas", self.hybrid_sharding_num_model_replicas, NoEffect("of torch's FSDP"));
+    visit("use_orig_params", self.use_orig_params, NoEffect("of torch's FSDP: parameters keep their shapes here"));
+    visit(
+        "sharding_strategy", self.sharding_strategy,
+        Honored("what ranks share: FULL_SHARD everything; SHARD_GRAD_OP gradients and the optimizer's state; NO_SHARD "
+                "nothing; HYBRID_SHARD and _HYBRID_SHARD_ZERO2 the same as the first two within each replica"));
+    visit("wrapping_strategy", self.wrapping_strategy,
+          NoEffect("of torch's FSDP: weights are gathered where they are used"));
+    visit("precision", self.precision,
+          Honored("type in which gradients are summed over ranks: pure, that of `precision`; mixed or null, float32"));
+    visit("hybrid_sharding_num_model_replicas", self.hybrid_sharding_num_model_replicas,
+          Honored("copies of the model that the hybrid strategies keep; divides the ranks; null: one a machine"));
   }
 };
 
@@ -83,8 +89,9 @@ struct DdpConfig {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("grad_sync_mode", self.grad_sync_mode, NoEffect("of torch's DDP"));
-    visit("find_unused_params", self.find_unused_params, NoEffect("of torch's DDP"));
+    visit("grad_sync_mode", self.grad_sync_mode,
+          Honored("sum gradients over ranks once a step, or after each micro-batch"));
+    visit("find_unused_params", self.find_unused_params, NoEffect("of torch's DDP: every parameter has a gradient"));
   }
 };
 

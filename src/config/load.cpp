@@ -53,11 +53,17 @@ void RewriteOldKeys(Node& root) {
   }
 }
 
+/// Multiples of `ranks` on either side of a batch that is none.
+std::string NearestBatches(std::int64_t batch, int ranks) {
+  const std::int64_t below = batch / ranks * ranks;
+  return below > 0 ? fmt::format("{} or {}", below, below + ranks) : fmt::format("{}", ranks);
+}
+
 void FillComputed(TrainConfig& config, int world_size) {
   if (config.global_train_batch_size % world_size != 0) {
-    throw ConfigError(fmt::format("{}: {} sequences; accepted: a multiple of the {} ranks",
+    throw ConfigError(fmt::format("{}: found {}; accepted with {} ranks: a multiple of {}, such as {}",
                                   config.sources.Where("global_train_batch_size"), config.global_train_batch_size,
-                                  world_size));
+                                  world_size, world_size, NearestBatches(config.global_train_batch_size, world_size)));
   }
   config.device_train_batch_size = config.global_train_batch_size / world_size;
   config.device_train_grad_accum.reset();

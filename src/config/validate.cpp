@@ -14,6 +14,7 @@ ValidationReport Validate(const TrainConfig& config, const ValidateOptions& opti
   CheckSchedule(config, checker);
   CheckData(config, options, checker);
   CheckRecipe(config, checker);
+  CheckRanks(config, options.ranks, checker);
   return report;
 }
 

@@ -13,6 +13,8 @@ struct ValidateOptions {
   bool needs_data = true;
   /// Whether the evaluators must say where their data are, even if the training's need not be given.
   bool needs_evaluation_data = needs_data;
+  /// Ranks of the run.
+  int ranks = 1;
 };
 
 /// What Validate has to say about a configuration that can run.

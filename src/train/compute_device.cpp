@@ -1,7 +1,10 @@
 #include "train/compute_device.h"
 
 #include "base/error.h"
+#include "comm/agreement.h"
+#include "comm/launch.h"
 #include "ops/dispatch.h"
+#include "train/core_share.h"
 #include "train/device_limits.h"
 
 namespace coat {
@@ -25,6 +28,17 @@ ComputeDevice OpenCpu(const DeviceOptions& options, const std::string& reason) {
   Context context(DeviceKind::kCpu, options.threads);
   std::string description = fmt::format("cpu with {} threads{}", context.threads(), reason);
   return {std::move(context), std::move(description)};
+}
+
+/// For one of several ranks.
+void RequireCpu(const DeviceOptions& options) {
+  bool on_gpu = options.device == DeviceChoice::kCuda;
+  if constexpr (kWithCuda) {
+    if (options.device == DeviceChoice::kAuto) on_gpu = cuda::CheckCudaDevice(LocalRank()).present;
+  }
+  if (on_gpu) {
+    throw ConfigError("--device: several ranks train on CPUs only in this build; accepted: --device=cpu, or one rank");
+  }
 }
 
 void RequireNoThreads(const DeviceOptions& options) {
@@ -58,10 +72,20 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
   }
 }
 
-ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options) {
-  ComputeDevice device = OpenComputeDevice(ForConfig(options, config));
-  RequireFp8Tokens(config, device.context);
-  return device;
+ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options, Communicator& ranks) {
+  DeviceOptions own = ForConfig(options, config);
+  const bool is_alone = ranks.size() == 1;
+  const int share = is_alone ? 0 : CoreShare(ranks);
+  return MadeTogether(ranks, [&] {
+    if (!is_alone) {
+      RequireCpu(own);
+      own.device = DeviceChoice::kCpu;
+      if (own.threads == 0) own.threads = share;
+    }
+    ComputeDevice device = OpenComputeDevice(own);
+    RequireFp8Tokens(config, device.context);
+    return device;
+  });
 }
 
 std::string DescribeCudaDevice() {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/context.h"
+#include "comm/communicator.h"
 #include "config/config.h"
 #include "cuda/open_device.h"
 
@@ -33,7 +34,10 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options);
 
 /// The same for a run of this configuration, whose `single.device` counts where the options leave the device open. A
 /// GPU that cannot train it is refused as RequireFp8Tokens does.
-ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options);
+///
+/// One of several ranks takes the GPU of its number on its machine, or its share of the cores that it has in common
+/// with others. What fails on one rank is thrown on all. Throws ConfigError for several ranks on GPUs.
+ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options, Communicator& ranks);
 
 /// One line on the GPU of this machine, for `coat info`: its name, or why there is none.
 std::string DescribeCudaDevice();

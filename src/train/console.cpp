@@ -92,6 +92,7 @@ Console::~Console() {
 }
 
 void Console::Log(LogLevel level, std::string_view logger, std::string_view message) {
+  if (options_.is_silent) return;
   const std::string_view erase = progress_.empty() ? "" : kEraseLine;
   Write(fmt::format("{}{}\n{}", erase, Line(level, logger, message), DrawnProgress()));
 }

@@ -15,6 +15,7 @@ struct ConsoleOptions {
   int descriptor = 1;
   bool is_terminal = false;  // short lines for people, and a progress line
   bool has_color = false;
+  bool is_silent = false;  // nothing is written
 };
 
 /// A terminal gets short lines and progress unless TERM is "dumb", and colors unless NO_COLOR is set (to anything but

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "config/task_labels.h"
 #include "train/labels.h"
+#include "train/shared_batches.h"
 #include "train/task_metrics.h"
 
 namespace coat {
@@ -127,18 +128,24 @@ std::int64_t DownstreamEvaluator::LengthOf(std::int64_t tokens) const {
   return std::min((tokens + step - 1) / step * step, longest_);
 }
 
-Metrics DownstreamEvaluator::Run(LossModel& model, const std::function<void(std::int64_t)>& progress) {
+Metrics DownstreamEvaluator::Run(LossModel& model, Communicator& ranks,
+                                 const std::function<void(std::int64_t)>& progress) {
+  std::vector<double> log_likelihoods(jobs_.size());  // of the jobs; 0 for those of other ranks
   model.PrepareEvaluation(recipe());
-  const auto size = static_cast<std::size_t>(batch_size_);
-  std::int64_t done = 0;
-  for (std::size_t first = 0; first < jobs_.size(); first += size) {
-    RunBatch(model, first, std::min(first + size, jobs_.size()));
-    progress(++done);
-  }
+  const auto evaluate = [&](std::int64_t batch, bool counts) {
+    const auto first = static_cast<std::size_t>(batch * batch_size_);
+    const std::size_t end = std::min(first + static_cast<std::size_t>(batch_size_), jobs_.size());
+    const std::span<const double> found = RunBatch(model, first, end);
+    if (counts) std::copy(found.begin(), found.end(), log_likelihoods.begin() + static_cast<std::ptrdiff_t>(first));
+  };
+  ShareBatches(ranks, batch_count(), evaluate, progress);
+  // A value of one rank and zeros of the others: the sum is the value, to the bit.
+  ranks.AllReduce(log_likelihoods, Reduction::kSum);
+  Keep(log_likelihoods);
   return ScoreTask(label(), {&requests_, log_likelihoods_, unconditional_}, metrics_);
 }
 
-void DownstreamEvaluator::RunBatch(LossModel& model, std::size_t first, std::size_t end) {
+std::span<const double> DownstreamEvaluator::RunBatch(LossModel& model, std::size_t first, std::size_t end) {
   const auto length = static_cast<std::size_t>(LengthOf(std::ssize(jobs_[first].request->tokens) - 1));
   ids_.assign((end - first) * length, padding_);
   labels_.assign(ids_.size(), kNoLabel);
@@ -152,16 +159,20 @@ void DownstreamEvaluator::RunBatch(LossModel& model, std::size_t first, std::siz
     }
   }
   const std::span<const float> loss = model.EvaluateBatch(ids_, labels_, static_cast<std::int64_t>(end - first));
-  for (std::size_t job = first; job < end; ++job) {
+  batch_log_likelihoods_.assign(end - first, 0.0);
+  for (std::size_t i = 0; i < ids_.size(); ++i) batch_log_likelihoods_[i / length] -= loss[i];
+  return batch_log_likelihoods_;
+}
+
+void DownstreamEvaluator::Keep(std::span<const double> log_likelihoods) {
+  for (std::size_t job = 0; job < jobs_.size(); ++job) {
     const Request& request = *jobs_[job].request;
-    double sum = 0.0;
-    for (std::size_t i = (job - first) * length; i < (job - first + 1) * length; ++i) sum -= loss[i];
-    if (!std::isfinite(sum)) {
+    if (!std::isfinite(log_likelihoods[job])) {
       const RequestDocument& document = requests_.documents[static_cast<std::size_t>(request.document)];
       throw TrainingError(fmt::format("{}: {}: the log-likelihood of doc_id {}, idx {} is {}", label(), document.place,
-                                      document.doc_id, request.idx, sum));
+                                      document.doc_id, request.idx, log_likelihoods[job]));
     }
-    *jobs_[job].log_likelihood = sum;
+    *jobs_[job].log_likelihood = log_likelihoods[job];
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ class DownstreamEvaluator final : public Evaluator {
 
   const RequestSet& requests() const { return requests_; }
   std::int64_t batch_count() const override;
-  Metrics Run(LossModel& model, const std::function<void(std::int64_t)>& progress) override;
+  Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) override;
   /// {"task", "doc_id", "idx", "label", "log_likelihood", "tokens", "characters", "bytes"} for each request computed.
   std::vector<std::string> Details() const override;
 
@@ -43,7 +44,9 @@ class DownstreamEvaluator final : public Evaluator {
   void CheckMetrics(const std::string& key) const;
   void ChooseRequests(std::int64_t subset_num_batches, const std::string& key);
   std::int64_t LengthOf(std::int64_t tokens) const;
-  void RunBatch(LossModel& model, std::size_t first, std::size_t end);
+  /// The log-likelihoods of a batch of jobs; valid until the next call.
+  std::span<const double> RunBatch(LossModel& model, std::size_t first, std::size_t end);
+  void Keep(std::span<const double> log_likelihoods);
 
   std::vector<TaskMetric> metrics_;
   RequestSet requests_;
@@ -54,7 +57,8 @@ class DownstreamEvaluator final : public Evaluator {
   std::int64_t longest_;   // the model's context window
   std::int64_t multiple_;  // of which a batch's length is, if the window allows
   std::int32_t padding_;
-  std::vector<std::int32_t> ids_, labels_;  // of a batch
+  std::vector<std::int32_t> ids_, labels_;     // of a batch
+  std::vector<double> batch_log_likelihoods_;  // likewise
 };
 
 }  // namespace coat

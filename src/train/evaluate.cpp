@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "comm/solo.h"
 #include "train/device_limits.h"
 #include "train/evaluation_engine.h"
 #include "train/memory_plan.h"
@@ -43,13 +44,14 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
                                       reason));
   }
   EvaluationReport report = {.checkpoint = checkpoint, .step = reader.state().step, .evaluations = {}, .details = {}};
+  const std::unique_ptr<Communicator> alone = MakeSolo();
   for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
     const EvaluatorConfig& evaluator = config.evaluators[i];
     report.evaluations.push_back({.label = evaluator.label,
                                   .type = evaluator.type,
                                   .recipe = evaluator.recipe,
                                   .precision = engine.ModelIn(evaluator.recipe).recipe().name,
-                                  .metrics = evaluation.RunOne(i, engine, console)});
+                                  .metrics = evaluation.RunOne(i, engine, *alone, console)});
     for (std::string& line : evaluation.DetailsOf(i)) report.details.push_back(std::move(line));
   }
   return report;

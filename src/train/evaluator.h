@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "config/config.h"
 #include "train/loss_model.h"
 #include "train/metrics.h"
@@ -21,8 +22,9 @@ class Evaluator {
   EvaluationRecipe recipe() const { return recipe_; }
 
   virtual std::int64_t batch_count() const = 0;
-  /// One pass; `progress(i)` after batch i of batch_count(). Throws TrainingError for a loss that is not finite.
-  virtual Metrics Run(LossModel& model, const std::function<void(std::int64_t)>& progress) = 0;
+  /// One pass, which the ranks share by whole batches, so that all have the numbers that one rank has, to the bit.
+  /// `progress(i)` after batch i of batch_count(). Throws TrainingError for a loss that is not finite.
+  virtual Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) = 0;
   /// What the last pass found piece by piece, one object of JSON each; nothing where there are no pieces.
   virtual std::vector<std::string> Details() const { return {}; }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "train/data_options.h"
 #include "train/labels.h"
+#include "train/shared_batches.h"
 
 namespace coat {
 
@@ -19,35 +20,52 @@ LmEvaluator::LmEvaluator(const TrainConfig& config, const EvaluatorConfig& evalu
   loader_ = std::make_unique<EvaluationLoader>(*dataset_, options);
 }
 
-Metrics LmEvaluator::Run(LossModel& model, const std::function<void(std::int64_t)>& progress) {
+Metrics LmEvaluator::Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) {
+  Findings findings(static_cast<std::size_t>(loader_->sequence_count()));
+  model.PrepareEvaluation(recipe());
+  ShareBatches(
+      ranks, loader_->batch_count(),
+      [&](std::int64_t batch, bool counts) { EvaluateBatch(model, batch, counts ? &findings : nullptr); }, progress);
+  // A value of one rank and zeros of the others: the sum is the value, to the bit.
+  ranks.AllReduce(findings.values, Reduction::kSum);
+  return MetricsOf(findings);
+}
+
+/// Evaluates a batch; keeps what it finds unless `findings` is null.
+void LmEvaluator::EvaluateBatch(LossModel& model, std::int64_t index, Findings* findings) {
+  const Batch& batch = loader_->Read(index);
+  const std::int64_t length = batch.sequence_length;
+  labels_.resize(batch.input_ids.size());
+  MakeLabels(batch, 0, batch.sequence_count(), labels_);
+  const std::span<const float> loss =
+      model.EvaluateBatch(batch.input_ids, labels_, batch.sequence_count(), batch.documents);
+  if (findings == nullptr) return;
+  for (std::int64_t sequence = 0; sequence < batch.sequence_count(); ++sequence) {
+    double total = 0.0;
+    std::int64_t predicted = 0;
+    for (std::int64_t t = sequence * length; t < (sequence + 1) * length; ++t) {
+      if (labels_[static_cast<std::size_t>(t)] == kNoLabel) continue;
+      total += loss[static_cast<std::size_t>(t)];
+      ++predicted;
+    }
+    if (predicted == 0) continue;
+    const auto place = static_cast<std::size_t>(index * loader_->batch_size() + sequence);
+    findings->loss(place) = total / static_cast<double>(predicted);
+    findings->label(place) = batch.labels[static_cast<std::size_t>(sequence)] + 1;
+  }
+}
+
+Metrics LmEvaluator::MetricsOf(Findings& findings) const {
   struct Sum {
     double loss = 0.0;
     std::int64_t sequences = 0;
   };
   std::vector<Sum> sums(dataset_->labels().size());
-  std::vector<std::int32_t> labels;
-  model.PrepareEvaluation(recipe());
-  std::int64_t done = 0;
-  for (const Batch* batch = loader_->Next(); batch != nullptr; batch = loader_->Next()) {
-    const std::int64_t length = batch->sequence_length;
-    labels.resize(batch->input_ids.size());
-    MakeLabels(*batch, 0, batch->sequence_count(), labels);
-    const std::span<const float> loss =
-        model.EvaluateBatch(batch->input_ids, labels, batch->sequence_count(), batch->documents);
-    for (std::int64_t sequence = 0; sequence < batch->sequence_count(); ++sequence) {
-      double total = 0.0;
-      std::int64_t predicted = 0;
-      for (std::int64_t t = sequence * length; t < (sequence + 1) * length; ++t) {
-        if (labels[static_cast<std::size_t>(t)] == kNoLabel) continue;
-        total += loss[static_cast<std::size_t>(t)];
-        ++predicted;
-      }
-      if (predicted == 0) continue;
-      Sum& sum = sums[static_cast<std::size_t>(batch->labels[static_cast<std::size_t>(sequence)])];
-      sum.loss += total / static_cast<double>(predicted);
-      ++sum.sequences;
-    }
-    progress(++done);
+  for (std::size_t sequence = 0; sequence < findings.values.size() / 2; ++sequence) {
+    const auto label = static_cast<std::size_t>(findings.label(sequence));
+    if (label == 0) continue;
+    sums[label - 1].loss += findings.loss(sequence);
+    ++sums[label - 1].sequences;
   }
   Metrics metrics;
   for (std::size_t i = 0; i < sums.size(); ++i) {

@@ -28,11 +28,23 @@ class LmEvaluator final : public Evaluator {
   LmEvaluator(const TrainConfig& config, const EvaluatorConfig& evaluator, const std::string& key);
 
   std::int64_t batch_count() const override { return loader_->batch_count(); }
-  Metrics Run(LossModel& model, const std::function<void(std::int64_t)>& progress) override;
+  Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) override;
 
  private:
+  /// What a pass finds of each sequence: its loss, and its label's number plus 1; 0 and 0 for one that does not count,
+  /// or is another rank's.
+  struct Findings {
+    explicit Findings(std::size_t sequences) : values(2 * sequences) {}
+    double& loss(std::size_t sequence) { return values[sequence]; }
+    double& label(std::size_t sequence) { return values[values.size() / 2 + sequence]; }
+    std::vector<double> values;
+  };
+  void EvaluateBatch(LossModel& model, std::int64_t index, Findings* findings);
+  Metrics MetricsOf(Findings& findings) const;
+
   std::unique_ptr<MemMapDataset> dataset_;
   std::unique_ptr<EvaluationLoader> loader_;
+  std::vector<std::int32_t> labels_;  // of a batch's tokens
 };
 
 }  // namespace coat

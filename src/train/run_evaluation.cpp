@@ -11,16 +11,16 @@ RunEvaluation::RunEvaluation(const TrainConfig& config, std::string_view logger)
   }
 }
 
-Metrics RunEvaluation::Run(LossModel& model, Console& console) {
+Metrics RunEvaluation::Run(LossModel& model, Communicator& ranks, Console& console) {
   Metrics metrics;
-  for (std::size_t i = 0; i < evaluators_.size(); ++i) metrics.Merge(RunOne(i, model, console));
+  for (std::size_t i = 0; i < evaluators_.size(); ++i) metrics.Merge(RunOne(i, model, ranks, console));
   return metrics;
 }
 
-Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Console& console) {
+Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Communicator& ranks, Console& console) {
   Evaluator& evaluator = *evaluators_.at(index);
   console.Info(logger_, fmt::format("Running evaluation for '{}'...", evaluator.label()));
-  const Metrics metrics = evaluator.Run(model, [&](std::int64_t done) {
+  const Metrics metrics = evaluator.Run(model, ranks, [&](std::int64_t done) {
     console.ShowProgress(fmt::format("eval {}  batch {}/{}", evaluator.label(), done, evaluator.batch_count()));
     if (done % log_interval_ == 0 || done == evaluator.batch_count()) {
       console.Info(logger_, fmt::format("[eval_step={}/{}]", done, evaluator.batch_count()));

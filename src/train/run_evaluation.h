@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "config/config.h"
 #include "train/console.h"
 #include "train/evaluator.h"
@@ -21,11 +22,11 @@ class RunEvaluation {
   explicit RunEvaluation(const TrainConfig& config, std::string_view logger = "coat.train");
 
   bool empty() const { return evaluators_.empty(); }
-  /// Runs all of them and returns their metrics. Says so on the console as OLMo does: a line when one begins, every
-  /// console_log_interval batches of it and after the last, and its metrics.
-  Metrics Run(LossModel& model, Console& console);
+  /// Runs all of them, shared among the ranks, and returns their metrics. Says so on the console as OLMo does: a line
+  /// when one begins, every console_log_interval batches of it and after the last, and its metrics.
+  Metrics Run(LossModel& model, Communicator& ranks, Console& console);
   /// Runs the one at `index` of the configuration's evaluators.
-  Metrics RunOne(std::size_t index, LossModel& model, Console& console);
+  Metrics RunOne(std::size_t index, LossModel& model, Communicator& ranks, Console& console);
   /// Evaluator::Details of it.
   std::vector<std::string> DetailsOf(std::size_t index) const { return evaluators_.at(index)->Details(); }
 

@@ -1,26 +1,46 @@
 #include "train/run_records.h"
 
+#include <fmt/core.h>
+
 #include <chrono>
+#include <filesystem>
 #include <string>
 
 namespace coat {
 
 namespace {
 
+std::string DataIndexPath(const std::string& save_folder, int rank) {
+  return fmt::format("{}/data-indices/rank{}.tsv.gz", save_folder, rank);
+}
+
 double SecondsSince1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+/// What ranks beyond those of this run recorded in the folder when the run had more of them.
+void CutFormerRanks(const TrainConfig& config, std::int64_t steps_done, bool overwrite, int ranks) {
+  for (int rank = ranks;; ++rank) {
+    const std::string path = DataIndexPath(config.save_folder, rank);
+    if (!std::filesystem::exists(path)) return;
+    DataIndexLog(path, steps_done, overwrite).Flush();
+    if (steps_done == 0) std::filesystem::remove(path);
+  }
+}
+
 }  // namespace
 
-RunRecords::RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite)
-    : metrics_(config.save_folder + "/" + std::string(kMetricsFileName), steps_done, overwrite) {
-  if (config.tensorboard) {
-    events_.emplace(config.save_folder + "/" + std::string(kTensorBoardFolder), steps_done, overwrite,
-                    SecondsSince1970());
+RunRecords::RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks) {
+  if (ranks.rank() == 0) {
+    metrics_.emplace(config.save_folder + "/" + std::string(kMetricsFileName), steps_done, overwrite);
+    if (config.tensorboard) {
+      events_.emplace(config.save_folder + "/" + std::string(kTensorBoardFolder), steps_done, overwrite,
+                      SecondsSince1970());
+    }
+    if (config.save_data_indices) CutFormerRanks(config, steps_done, overwrite, ranks.size());
   }
   if (config.save_data_indices) {
-    indices_.emplace(config.save_folder + "/data-indices/rank0.tsv.gz", steps_done, overwrite);
+    indices_.emplace(DataIndexPath(config.save_folder, ranks.rank()), steps_done, overwrite);
   }
 }
 
@@ -29,13 +49,13 @@ void RunRecords::AddBatch(std::int64_t step, const Batch& batch) {
 }
 
 void RunRecords::AddMetrics(std::int64_t step, const Metrics& metrics) {
-  if (metrics.empty()) return;
-  metrics_.Write(step, metrics);
+  if (!metrics_ || metrics.empty()) return;
+  metrics_->Write(step, metrics);
   if (events_) events_->Write(step, SecondsSince1970(), metrics.items());
 }
 
 void RunRecords::Flush() {
-  metrics_.Flush();
+  if (metrics_) metrics_->Flush();
   if (events_) events_->Flush();
   if (indices_) indices_->Flush();
 }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "comm/communicator.h"
 #include "config/config.h"
 #include "data/batch.h"
 #include "data/indices_log.h"
@@ -17,20 +18,21 @@ namespace coat {
 inline constexpr std::string_view kTensorBoardFolder = "tensorboard";
 
 /// The records that a run keeps in its folder: metrics.jsonl, with tensorboard the same in tensorboard/, and with
-/// save_data_indices data-indices/.
+/// save_data_indices data-indices/. Rank 0 writes the metrics, each rank the indices of its own sequences.
 class RunRecords {
  public:
-  /// `steps_done` by the run in this folder so far; `overwrite` as MetricsFile, EventFile and DataIndexLog.
-  RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite);
+  /// `steps_done` by the run in this folder so far; `overwrite` as MetricsFile, EventFile and DataIndexLog. Rank 0 cuts
+  /// the indices of ranks that are no more off in the same way.
+  RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks);
 
   void AddBatch(std::int64_t step, const Batch& batch);
-  /// Writes metrics of a step, if there are any.
+  /// On rank 0, writes metrics of a step, if there are any.
   void AddMetrics(std::int64_t step, const Metrics& metrics);
   /// Waits until everything is on the disk.
   void Flush();
 
  private:
-  MetricsFile metrics_;
+  std::optional<MetricsFile> metrics_;
   std::optional<EventFile> events_;
   std::optional<DataIndexLog> indices_;
 };

@@ -24,10 +24,13 @@ void LoadTensors(const CheckpointReader& reader, const std::string& path, const 
   // A run that does not go on where the checkpoint's stopped has nobody to agree with in the last bits.
   const bool goes_on =
       take_over.optimizer_state && take_over.trainer_state && take_over.data_position && take_over.batches_to_skip == 0;
-  if (const std::string reason = LoadTuning(reader, engine.context()); goes_on && !reason.empty()) {
+  const std::vector<std::string> reasons = engine.ranks().AllGatherText(LoadTuning(reader, engine.context()));
+  for (std::size_t rank = 0; goes_on && rank < reasons.size(); ++rank) {
+    if (reasons[rank].empty()) continue;
+    const std::string where = reasons.size() == 1 ? path : fmt::format("{}, on rank {}", path, rank);
     console.Warn(kLogger, fmt::format("{}: the choice of matrix products is not taken over: {}; losses may differ in "
                                       "the last bits from those of a run without a stop",
-                                      path, reason));
+                                      where, reasons[rank]));
   }
   if (take_over.optimizer_state) LoadOptimizerState(reader, engine);
 }

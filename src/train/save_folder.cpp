@@ -1,5 +1,6 @@
 #include "train/save_folder.h"
 
+#include <array>
 #include <filesystem>
 #include <system_error>
 
@@ -42,17 +43,32 @@ bool IsOlderThanLatest(const std::string& path, const std::string& folder) {
   return latest.path && step_of(*latest.path) > step_of(path);
 }
 
+bool TouchesFolder(const TrainConfig& config) {
+  return !config.dry_run || config.force_save_unsharded;
+}
+
 }  // namespace
 
-SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(config), console_(console) {
+SaveFolder::SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks)
+    : config_(config), console_(console), ranks_(ranks) {
+  Together(ranks, [this] {
+    if (ranks_.rank() == 0) Prepare();
+  });
+  if (ranks.size() == 1) return;
+  ShareDecisions();
+  if (TouchesFolder(config)) RequireShared();
+}
+
+void SaveFolder::Prepare() {
+  const TrainConfig& config = config_;
   const std::string& folder = config.save_folder;
-  if (!config.dry_run || config.force_save_unsharded) {
-    for (const std::string& line : PrepareSaveFolder(folder)) console.Info(kLogger, line);
+  if (TouchesFolder(config)) {
+    for (const std::string& line : PrepareSaveFolder(folder)) console_.Info(kLogger, line);
   }
   if (config.try_load_latest_save) {
     const LatestCheckpoint latest = FindLatestCheckpoint(folder);
     for (const std::string& path : latest.incomplete) {
-      console.Warn(kLogger, fmt::format("{} is not a whole checkpoint and is passed over", path));
+      console_.Warn(kLogger, fmt::format("{} is not a whole checkpoint and is passed over", path));
     }
     checkpoint_to_load_ = latest.path;
     continues_latest_save_ = latest.path.has_value();
@@ -75,7 +91,45 @@ SaveFolder::SaveFolder(const TrainConfig& config, Console& console) : config_(co
   }
 }
 
+void SaveFolder::ShareDecisions() {
+  const auto flag = [](bool value) { return value ? '1' : '0'; };
+  std::string own = {flag(continues_latest_save_), flag(resumes_here_), flag(may_overwrite_),
+                     flag(checkpoint_to_load_.has_value())};
+  own += checkpoint_to_load_.value_or("");
+  const std::string decided = ranks_.AllGatherText(own).front();
+  continues_latest_save_ = decided[0] == '1';
+  resumes_here_ = decided[1] == '1';
+  may_overwrite_ = decided[2] == '1';
+  checkpoint_to_load_ = decided[3] == '1' ? std::optional(decided.substr(4)) : std::nullopt;
+}
+
+void SaveFolder::RequireShared() const {
+  std::optional<AtomicFile> made;  // and gone at the end
+  std::string name;
+  Agreement agreement(ranks_);
+  agreement.Try([&] {
+    if (ranks_.rank() != 0) return;
+    made.emplace(ConfigPath(config_.save_folder), /*overwrite=*/true);
+    name = fs::path(made->partial_path()).filename().string();
+  });
+  const fs::path found = fs::path(config_.save_folder) / agreement.Meet(name).front();
+  Together(ranks_, [&] {
+    if (fs::exists(found)) return;
+    throw ConfigError(
+        fmt::format("save_folder: {} has not what rank 0 has just written into its own; accepted: a "
+                    "folder that all ranks share",
+                    fs::absolute(config_.save_folder).string()));
+  });
+}
+
+bool SaveFolder::HasCheckpoint(const std::string& path) const {
+  std::array<double, 1> found = {ranks_.rank() == 0 && IsWholeCheckpoint(path) ? 1.0 : 0.0};
+  ranks_.AllReduce(found, Reduction::kMax);
+  return found[0] != 0.0;
+}
+
 void SaveFolder::WriteConfig() const {
+  if (ranks_.rank() != 0) return;
   const std::string text = Dump(config_);
   AtomicFile file(ConfigPath(config_.save_folder), /*overwrite=*/true);
   file.Write(std::as_bytes(std::span(text)));

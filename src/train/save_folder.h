@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checkpoint/trainer_state.h"
+#include "comm/communicator.h"
 #include "config/config.h"
 #include "train/console.h"
 #include "train/engine.h"
@@ -13,13 +14,16 @@ namespace coat {
 /// Why a checkpoint is saved: it decides its name and how long it is kept.
 enum class SaveKind { kSharded, kUnsharded, kEphemeral };
 
-/// The folder of a run: its configuration and its checkpoints.
+/// The folder of a run: its configuration and its checkpoints. The ranks share it: rank 0 writes, and finds out for
+/// all.
 class SaveFolder {
  public:
   /// Makes the folder, clears away what a killed run left, and finds the checkpoint to start from. A dry run touches
-  /// nothing, unless it has force_save_unsharded. Throws IoError when the folder cannot be written; ConfigError when it
-  /// holds a run, this one does not resume it and save_overwrite is off.
-  SaveFolder(const TrainConfig& config, Console& console);
+  /// nothing, unless it has force_save_unsharded. `ranks` must stay valid.
+  ///
+  /// Throws IoError when the folder cannot be written; ConfigError when it holds a run, this one does not resume it and
+  /// save_overwrite is off, and when a rank does not see what rank 0 has made.
+  SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks);
 
   /// The checkpoint to load: with try_load_latest_save the newest here, else load_path; nothing for a new run.
   const std::optional<std::string>& checkpoint_to_load() const { return checkpoint_to_load_; }
@@ -31,17 +35,27 @@ class SaveFolder {
   /// try_load_latest_save when an earlier attempt was killed before its first checkpoint.
   bool may_overwrite() const { return may_overwrite_; }
 
+  /// Whether `path` is a whole checkpoint, as rank 0 sees it.
+  bool HasCheckpoint(const std::string& path) const;
+
   /// Writes config.yaml, or writes over it.
   void WriteConfig() const;
   /// Saves a checkpoint of the engine's ranks, adds it to the state's lists and removes those that are kept no longer.
   void Save(SaveKind kind, const Engine& engine, TrainerState& state) const;
 
  private:
+  /// On rank 0: makes the folder and decides where the run starts.
+  void Prepare();
+  /// Gives all ranks what rank 0 has decided.
+  void ShareDecisions();
+  /// Throws ConfigError on all ranks unless they see a file that rank 0 makes for a moment.
+  void RequireShared() const;
   /// Shortens the state's lists after a save and, on the rank that `removes`, removes what leaves them.
   void Retain(SaveKind kind, bool removes, TrainerState& state) const;
 
   TrainConfig config_;
   Console& console_;
+  Communicator& ranks_;
   std::optional<std::string> checkpoint_to_load_;
   bool continues_latest_save_ = false;
   bool resumes_here_ = false;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 namespace coat {
 
@@ -62,11 +63,14 @@ Metrics UpdateMetricsOf(const TrainConfig& config, std::int64_t step, double lea
 Metrics SystemMetricsOf(std::int64_t step, const Engine& engine) {
   Metrics metrics;
   if (step >= 3 && step % 10 != 0) return metrics;
-  metrics.Set("System/Peak CPU Memory (MB)", PeakMemoryMegabytes());
+  std::vector<double> megabytes = {PeakMemoryMegabytes()};
   if (engine.context().backend()) {
     const std::int64_t bytes = engine.Used().Total() + engine.context().workspace_bytes();
-    metrics.Set("System/Peak GPU Memory (MB)", static_cast<double>(bytes) / 1e6);
+    megabytes.push_back(static_cast<double>(bytes) / 1e6);
   }
+  engine.ranks().AllReduce(megabytes, Reduction::kMax);
+  metrics.Set("System/Peak CPU Memory (MB)", megabytes[0]);
+  if (megabytes.size() > 1) metrics.Set("System/Peak GPU Memory (MB)", megabytes[1]);
   return metrics;
 }
 

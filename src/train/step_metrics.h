@@ -29,7 +29,8 @@ Metrics ParameterMetricsOf(const TrainConfig& config, std::int64_t step, const C
 Metrics UpdateMetricsOf(const TrainConfig& config, std::int64_t step, double learning_rate, std::int64_t update,
                         Engine& engine);
 
-/// Peak memory of the process and, on a GPU, of the tensors: at steps 1 and 2 and every tenth, as OLMo; else nothing.
+/// Peak memory of the process and, on a GPU, of the tensors, the largest of any rank: at steps 1 and 2 and every tenth,
+/// as OLMo; else nothing.
 Metrics SystemMetricsOf(std::int64_t step, const Engine& engine);
 
 }  // namespace coat

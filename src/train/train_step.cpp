@@ -1,6 +1,7 @@
 #include "train/train_step.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -25,14 +26,16 @@ TrainStep::TrainStep(const TrainConfig& config, bool overwrite, Engine& engine, 
 StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state) {
   labels_.resize(batch.input_ids.size());
   const std::int64_t predicted = MakeLabels(batch, 0, batch.sequence_count(), labels_);
+  const BatchCounts counts = CountsOfAllRanks(batch, predicted);
   const double learning_rate = schedule.LearningRate(state);
-  if (predicted == 0) {
+  if (counts.predicted == 0.0) {
     SkipUpdate("no token of it has a label", "data.label_mask_paths or data.instance_filter leave nothing to learn",
                state);
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-    return {.step = MetricsOf(batch, {.cross_entropy = kNone, .z = kNone}, {}, learning_rate, state), .parameters = {}};
+    return {.step = MetricsOf(counts, {.cross_entropy = kNone, .z = kNone}, {}, learning_rate, state),
+            .parameters = {}};
   }
-  const StepLosses losses = ForwardBackward(batch, predicted, state.step);
+  const StepLosses losses = ForwardBackward(batch, counts.predicted, state.step);
   const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
   Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
   if (std::isfinite(losses.cross_entropy) && gradients.first_non_finite.empty()) {
@@ -50,32 +53,37 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
                                           : fmt::format("the gradient of {} is not finite", tensor)),
                "A lower learning rate, a longer warm-up or max_grad_norm may help", state);
   }
-  return {.step = MetricsOf(batch, losses, gradients, learning_rate, state), .parameters = std::move(of_parameters)};
+  return {.step = MetricsOf(counts, losses, gradients, learning_rate, state), .parameters = std::move(of_parameters)};
 }
 
-Metrics TrainStep::MetricsOf(const Batch& batch, const StepLosses& losses, const ClippingResult& gradients,
+TrainStep::BatchCounts TrainStep::CountsOfAllRanks(const Batch& batch, std::int64_t predicted) const {
+  const std::int64_t masked = std::count(batch.instance_mask.begin(), batch.instance_mask.end(), std::uint8_t{0});
+  std::array<double, 2> counts = {static_cast<double>(predicted), static_cast<double>(masked)};
+  engine_.ranks().AllReduce(counts, Reduction::kSum);
+  return {.predicted = counts[0], .masked = counts[1]};
+}
+
+Metrics TrainStep::MetricsOf(const BatchCounts& counts, const StepLosses& losses, const ClippingResult& gradients,
                              double learning_rate, const TrainerState& state) const {
   Metrics metrics = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.at(kSkipped));
-  if (!batch.instance_mask.empty()) {
-    const std::int64_t masked = std::count(batch.instance_mask.begin(), batch.instance_mask.end(), std::uint8_t{0});
-    metrics.Set("train/masked_instances_local_rank", static_cast<double>(masked));
-  }
+  if (config_.data.instance_filter) metrics.Set("train/masked_instances_local_rank", counts.masked);
   return metrics;
 }
 
 std::unique_ptr<ModuleOutputs> TrainStep::WatchModules(std::int64_t step) {
   const auto& steps = config_.module_outputs_save_steps;
   if (!steps || std::find(steps->begin(), steps->end(), step) == steps->end()) return nullptr;
+  if (engine_.ranks().rank() != 0) return nullptr;
   auto outputs = std::make_unique<ModuleOutputs>(config_.save_folder, step, overwrite_);
   console_.Info(kLogger, fmt::format("Writing the outputs of all modules to {}", outputs->folder()));
   return outputs;
 }
 
-StepLosses TrainStep::ForwardBackward(const Batch& batch, std::int64_t predicted, std::int64_t step) {
+StepLosses TrainStep::ForwardBackward(const Batch& batch, double predicted, std::int64_t step) {
   const std::unique_ptr<ModuleOutputs> outputs = WatchModules(step);
   const std::int64_t sequences = batch.sequence_count();
   const std::int64_t length = batch.sequence_length;
-  const double of_each = 1.0 / static_cast<double>(predicted);
+  const double of_each = 1.0 / predicted;
   const double z_multiplier = config_.softmax_auxiliary_loss ? config_.auxiliary_loss_multiplier.value_or(0.0) : 0.0;
   const LossWeights weights = {.loss = of_each, .z = z_multiplier * of_each};
   LossSums sums;
@@ -92,7 +100,9 @@ StepLosses TrainStep::ForwardBackward(const Batch& batch, std::int64_t predicted
     sums.z_squared += of_micro_batch.z_squared;
   }
   engine_.SetObserver(nullptr);
-  return {.cross_entropy = sums.cross_entropy * of_each, .z = sums.z_squared * weights.z};
+  std::array<double, 2> of_all_ranks = {sums.cross_entropy, sums.z_squared};
+  engine_.ranks().AllReduce(of_all_ranks, Reduction::kSum);
+  return {.cross_entropy = of_all_ranks[0] * of_each, .z = of_all_ranks[1] * weights.z};
 }
 
 void TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state) {
@@ -102,7 +112,9 @@ void TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, Trai
       fmt::format("step {} is skipped, {} in a row: {}", state.step, static_cast<std::int64_t>(in_a_row), cause);
   console_.Warn(kLogger, message);
   if (in_a_row >= static_cast<double>(config_.max_skipped_steps)) {
-    throw TrainingError(fmt::format("{}; max_skipped_steps is reached. {}", message, advice));
+    TrainingError error(fmt::format("{}; max_skipped_steps is reached. {}", message, advice));
+    error.is_of_all_ranks = true;
+    throw error;
   }
 }
 

@@ -31,18 +31,25 @@ class TrainStep {
   /// References must stay valid. `overwrite`: the traces of module_outputs_save_steps that an earlier run left.
   TrainStep(const TrainConfig& config, bool overwrite, Engine& engine, Console& console);
 
-  /// Trains on a batch that `state` counts already; keeps its losses and counts of updates.
+  /// Trains on this rank's part of a batch that `state` counts already; keeps its losses and counts of updates. Losses
+  /// are means over the positions of all ranks, and what the step does is the same on all of them.
   ///
   /// A step whose loss or gradients are not finite, or whose batch has no label at all, changes nothing and is counted;
   /// max_skipped_steps of them in a row are a TrainingError.
   StepReport Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
 
  private:
-  StepLosses ForwardBackward(const Batch& batch, std::int64_t predicted, std::int64_t step);
-  /// Writes what the next micro-batch computes, if `step` is one of module_outputs_save_steps.
+  /// Of the batches of all ranks: positions with a label, and sequences that the instance filter masks.
+  struct BatchCounts {
+    double predicted = 0.0;
+    double masked = 0.0;
+  };
+  BatchCounts CountsOfAllRanks(const Batch& batch, std::int64_t predicted) const;
+  StepLosses ForwardBackward(const Batch& batch, double predicted, std::int64_t step);
+  /// On rank 0, writes what the next micro-batch computes, if `step` is one of module_outputs_save_steps.
   std::unique_ptr<ModuleOutputs> WatchModules(std::int64_t step);
-  Metrics MetricsOf(const Batch& batch, const StepLosses& losses, const ClippingResult& gradients, double learning_rate,
-                    const TrainerState& state) const;
+  Metrics MetricsOf(const BatchCounts& counts, const StepLosses& losses, const ClippingResult& gradients,
+                    double learning_rate, const TrainerState& state) const;
   void SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state);
 
   const TrainConfig& config_;

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
+#include "comm/agreement.h"
 #include "data/loader.h"
 #include "train/benchmark.h"
 #include "train/cancellation.h"
@@ -24,6 +26,7 @@
 #include "train/run_records.h"
 #include "train/run_schedule.h"
 #include "train/run_start.h"
+#include "train/same_run.h"
 #include "train/save_folder.h"
 #include "train/save_schedule.h"
 #include "train/speed_monitor.h"
@@ -37,20 +40,41 @@ namespace {
 
 constexpr std::string_view kLogger = "coat.train";
 
+/// Rank 0 speaks for all.
+ConsoleOptions ConsoleOf(const Communicator& ranks) {
+  return ranks.rank() == 0 ? DetectConsole(1) : ConsoleOptions{.is_silent = true};
+}
+
+/// What the environment of any rank asks for.
+std::optional<Benchmark> AgreedBenchmark(Communicator& ranks) {
+  const std::optional<Benchmark> own =
+      MadeTogether(ranks, [] { return BenchmarkOf([](const char* name) { return std::getenv(name); }); });
+  std::array<double, 2> wanted = {own == Benchmark::kMemory ? 1.0 : 0.0, own == Benchmark::kSpeed ? 1.0 : 0.0};
+  ranks.AllReduce(wanted, Reduction::kMax);
+  if (wanted[0] != 0.0) return Benchmark::kMemory;
+  if (wanted[1] != 0.0) return Benchmark::kSpeed;
+  return std::nullopt;
+}
+
 /// The loop of a run, in OLMo's order: batch, step, metrics, evaluation, checkpoints.
+///
+/// What is decided here is decided alike on all ranks: by the state, which is the same on all of them, or by a
+/// collective.
 class Trainer {
  public:
-  Trainer(const TrainConfig& config, const TrainOptions& options)
+  Trainer(const TrainConfig& config, const TrainOptions& options, Communicator& ranks)
       : config_(config),
-        console_(DetectConsole(1)),
-        dataset_(DatasetOptionsOf(config.model, config.data, "data")),
-        device_(OpenDeviceOf(config_, options.device)),
-        folder_(config_, console_),
-        engine_(config_, std::move(device_.context)),
+        ranks_(ranks),
+        console_(ConsoleOf(ranks)),
+        dataset_(
+            MadeTogether(ranks, [&] { return MemMapDataset(DatasetOptionsOf(config.model, config.data, "data")); })),
+        device_(OpenDeviceOf(config_, options.device, ranks)),
+        folder_(config_, console_, ranks),
+        engine_(config_, std::move(device_.context), ranks),
         step_(config_, folder_.may_overwrite(), engine_, console_),
         speed_(config.speed_monitor.window_size, TrainingFlopsPerToken(config.model)),
-        evaluation_(config_),
-        benchmark_(BenchmarkOf([](const char* name) { return std::getenv(name); })) {}
+        evaluation_(MadeTogether(ranks, [&] { return RunEvaluation(config_); })),
+        benchmark_(AgreedBenchmark(ranks)) {}
 
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
@@ -61,8 +85,8 @@ class Trainer {
     schedule_.emplace(config_, loader_->batches_per_epoch(), take_over.warm_up_again, state_);
     if (config_.dry_run) return DryRun();
     folder_.WriteConfig();
-    records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite());
-    profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
+    records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_);
+    if (ranks_.rank() == 0) profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
     if (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0) {
@@ -82,7 +106,7 @@ class Trainer {
 
   void SaveUnshardedUnlessThere() {
     const CheckpointName name = {.step = state_.step, .kind = CheckpointKind::kUnsharded};
-    const bool on_disk = folder_.resumes_here() && IsWholeCheckpoint(config_.save_folder + "/" + name.text());
+    const bool on_disk = folder_.resumes_here() && folder_.HasCheckpoint(config_.save_folder + "/" + name.text());
     if (!on_disk && last_saves_.unsharded != state_.step) Save(SaveKind::kUnsharded);
   }
 
@@ -94,6 +118,8 @@ class Trainer {
     LoaderOptions options;
     options.seed = static_cast<std::uint64_t>(config_.data.seed.value_or(config_.seed));
     options.global_batch_size = config_.global_train_batch_size;
+    options.rank = ranks_.rank();
+    options.world_size = ranks_.size();
     options.drop_last = config_.data.drop_last;
     options.fast_forward_batches = batches_to_skip;
     loader_ =
@@ -103,13 +129,13 @@ class Trainer {
   TrainOutcome Fit() {
     const auto start = std::chrono::steady_clock::now();
     if (benchmark_) console_.Warn(kLogger, Announce(*benchmark_));
-    while (state_.step < schedule_->last_step() && !stop_.requested() && !benchmark_is_over_) {
+    while (state_.step < schedule_->last_step() && !StopRequested() && !benchmark_is_over_) {
       StepAndWhatFollows(start);
-      profiler_->StepEnded(state_.step);
+      if (profiler_) profiler_->StepEnded(state_.step);
     }
-    profiler_->RunEnded(state_.step);
+    if (profiler_) profiler_->RunEnded(state_.step);
     if (!canceled_ && !benchmark_is_over_) {
-      Save(SavesAtTheEnd(config_, state_.step, last_saves_, stop_.requested()));
+      Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
     }
     records_->Flush();
     console_.ClearProgress();
@@ -128,7 +154,7 @@ class Trainer {
     if (!canceled_ && state_.step % config_.canceled_check_interval == 0) canceled_ = CheckCanceled(start);
     Metrics logged = log ? metrics : Metrics();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
-    if (evaluate && !canceled_ && !stop_.requested()) logged.Merge(Evaluate());
+    if (evaluate && !canceled_ && !StopRequested()) logged.Merge(Evaluate());
     records_->AddMetrics(state_.step, logged);
     if (!canceled_) Save(SavesDue(config_, state_.step));
   }
@@ -143,7 +169,7 @@ class Trainer {
   }
 
   TrainOutcome Finish() {
-    if (stop_.requested()) {
+    if (StopRequested()) {
       console_.Info(kLogger, fmt::format("Stopped by a signal after step {}; --try_load_latest_save goes on from there",
                                          state_.step));
       return TrainOutcome::kStoppedBySignal;
@@ -151,6 +177,15 @@ class Trainer {
     console_.Info(kLogger,
                   fmt::format("Finished at step {}: {} tokens", state_.step, WithSeparators(state_.tokens_seen)));
     return TrainOutcome::kFinished;
+  }
+
+  /// Whether a signal has asked any rank to stop. All ranks ask together.
+  bool StopRequested() {
+    if (stop_is_agreed_) return true;
+    std::array<double, 1> requested = {stop_.requested() ? 1.0 : 0.0};
+    ranks_.AllReduce(requested, Reduction::kMax);
+    stop_is_agreed_ = requested[0] != 0.0;
+    return stop_is_agreed_;
   }
 
   bool IsLastStep() const { return state_.step == schedule_->last_step(); }
@@ -189,9 +224,10 @@ class Trainer {
 
   /// Whether the run ends early: then a checkpoint is saved now, and no later one.
   bool CheckCanceled(std::chrono::steady_clock::time_point start) {
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    std::array<double, 1> seconds = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+    ranks_.AllReduce(seconds, Reduction::kMax);
     const std::optional<Cancellation> cancellation =
-        CheckCancellation(config_, state_, schedule_->Position(state_), seconds);
+        CheckCancellation(config_, state_, schedule_->Position(state_), seconds[0]);
     if (!cancellation) return false;
     console_.Warn(kLogger,
                   fmt::format("{}: saving, then {} more steps", cancellation->reason, cancellation->extra_steps));
@@ -203,7 +239,7 @@ class Trainer {
   Metrics Evaluate() {
     if (evaluation_.empty()) return {};
     const ProfileSpan span(engine_.context(), "evaluation");
-    Metrics metrics = evaluation_.Run(engine_, console_);
+    Metrics metrics = evaluation_.Run(engine_, ranks_, console_);
     speed_.Clear();
     return metrics;
   }
@@ -232,6 +268,7 @@ class Trainer {
 
   StopSignal stop_;
   TrainConfig config_;
+  Communicator& ranks_;
   Console console_;
   MemMapDataset dataset_;
   ComputeDevice device_;  // its context is the engine's
@@ -245,17 +282,19 @@ class Trainer {
   std::unique_ptr<DataLoader> loader_;
   std::optional<RunSchedule> schedule_;
   std::optional<RunRecords> records_;
-  std::optional<RunProfiler> profiler_;
+  std::optional<RunProfiler> profiler_;  // on rank 0
   LastSaves last_saves_;
   bool canceled_ = false;  // by a time limit or early stopping: no checkpoints and evaluations any more
+  bool stop_is_agreed_ = false;
   bool benchmark_is_over_ = false;
   bool described_device_ = false;
 };
 
 }  // namespace
 
-TrainOutcome RunTraining(const TrainConfig& config, const TrainOptions& options) {
-  return Trainer(config, options).Run();
+TrainOutcome RunTraining(const TrainConfig& config, const TrainOptions& options, Communicator& ranks) {
+  RequireSameRun(config, ranks);
+  return Trainer(config, options, ranks).Run();
 }
 
 }  // namespace coat
