@@ -10,17 +10,19 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "comm/launch.h"
 #include "config/text.h"
 #include "tools/arguments.h"
 #include "tools/build_information.h"
 #include "tools/commands.h"
 #include "tools/cpu_features.h"
+#include "tools/failure.h"
 #include "tools/help_texts.h"
+#include "tools/rank_command.h"
 #include "train/stop_signal.h"
 
 namespace coat {
@@ -31,6 +33,7 @@ struct Command {
   CLI::App* app = nullptr;
   bool takes_overrides = false;
   std::function<int(std::vector<std::string> overrides)> run;
+  bool takes_ranks = false;  // a launcher may start several processes of it
 };
 
 /// CLI11's help with a first line of our own, because the parser does not know of keys and what becomes of extra words.
@@ -134,9 +137,11 @@ Command AddTrain(CLI::App& coat) {
   const auto state = std::make_shared<State>();
   CLI::App* const app = AddConfigApp(coat, "train", "Train a model", kTrainFooter, state->file);
   state->device.AddTo(*app, /*trains=*/true);
-  return {app, true, [state](std::vector<std::string> overrides) {
+  return {app, true,
+          [state](std::vector<std::string> overrides) {
             return RunTrainCommand({RequireConfig("train", state->file, std::move(overrides)), state->device.Read()});
-          }};
+          },
+          /*takes_ranks=*/true};
 }
 
 Command AddEval(CLI::App& coat) {
@@ -338,6 +343,7 @@ int Run(int argc, char** argv) {
   }
   for (const Command& command : commands) {
     if (!command.app->parsed()) continue;
+    if (!command.takes_ranks) RequireOneRank(command.app->get_name());
     std::vector<std::string> rest = command.app->remaining();
     const std::vector<std::string> options = OptionNames(*command.app);
     if (command.takes_overrides) {
@@ -359,25 +365,19 @@ void RequireCpuFeatures() {
                   Joined(cpu.missing, ", ")));
 }
 
-int Fail(int exit_code, const char* message) {
-  std::fflush(stdout);
-  fmt::print(stderr, "coat: error: {}\n", message);
-  return exit_code;
-}
-
 int Main(int argc, char** argv) {
   try {
     IgnoreWriteSignals();
     RequireCpuFeatures();
     return Run(argc, argv);
-  } catch (const UsageError& error) {
-    return Fail(kExitUsage, error.what());
-  } catch (const ConfigError& error) {
-    return Fail(kExitUsage, error.what());
-  } catch (const std::bad_alloc&) {
-    return Fail(kExitFailure, "out of memory; `coat plan FILE` prints what a run needs");
   } catch (const std::exception& error) {
-    return Fail(kExitFailure, error.what());
+    const Failure failure = FailureOf(error);
+    if (LaunchedRanks() == 1) {
+      PrintFailure(failure.message);
+    } else {
+      PrintFailureOfRank(LaunchedRank(), failure.message);
+    }
+    return failure.exit_code;
   }
 }
 

@@ -25,6 +25,14 @@ Launch ReadThisLaunch() {
   return ReadLaunch([](const char* name) { return std::getenv(name); });
 }
 
+Launch LaunchOrNone() {
+  try {
+    return ReadThisLaunch();
+  } catch (const CommError&) {
+    return {};
+  }
+}
+
 /// The folder of this program, with a slash.
 std::string FolderOfProgram() {
   char path[PATH_MAX];
@@ -82,12 +90,12 @@ std::unique_ptr<Communicator> JoinRanks() {
   return MakeRanks(std::move(transport));
 }
 
+int LaunchedRanks() {
+  return LaunchOrNone().ranks;
+}
+
 int LaunchedRank() {
-  try {
-    return ReadThisLaunch().rank;
-  } catch (const CommError&) {
-    return 0;
-  }
+  return LaunchOrNone().rank;
 }
 
 int LocalRank() {

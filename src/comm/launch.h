@@ -18,6 +18,10 @@ namespace coat {
 /// install or how to build; when the launcher and MPI count the ranks differently; when called a second time.
 std::unique_ptr<Communicator> JoinRanks();
 
+/// How many ranks a launcher has started; 1 without one, and where what it says makes no sense, which JoinRanks
+/// reports.
+int LaunchedRanks();
+
 /// The rank that the launcher gave this process, for messages of before it has joined; 0 without a launcher, and where
 /// what it says makes no sense, which JoinRanks reports.
 int LaunchedRank();

@@ -4,8 +4,8 @@
 #include "comm/agreement.h"
 #include "comm/launch.h"
 #include "ops/dispatch.h"
-#include "train/core_share.h"
 #include "train/device_limits.h"
+#include "train/rank_machines.h"
 
 namespace coat {
 

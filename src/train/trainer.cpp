@@ -19,6 +19,7 @@
 #include "train/data_options.h"
 #include "train/engine.h"
 #include "train/progress.h"
+#include "train/rank_machines.h"
 #include "train/run_checkpoint.h"
 #include "train/run_description.h"
 #include "train/run_evaluation.h"
@@ -39,6 +40,17 @@ namespace coat {
 namespace {
 
 constexpr std::string_view kLogger = "coat.train";
+
+/// With a copy of the model on each machine where a hybrid strategy is not told how many: as OLMo.
+TrainConfig WithReplicas(TrainConfig config, Communicator& ranks) {
+  if (config.fsdp && ranks.size() > 1 && !config.fsdp->hybrid_sharding_num_model_replicas) {
+    const ShardingStrategy strategy = config.fsdp->sharding_strategy;
+    const bool is_hybrid =
+        strategy == ShardingStrategy::kHybridShard || strategy == ShardingStrategy::kHybridShardZero2;
+    if (is_hybrid) config.fsdp->hybrid_sharding_num_model_replicas = MachineCount(ranks);
+  }
+  return config;
+}
 
 /// Rank 0 speaks for all.
 ConsoleOptions ConsoleOf(const Communicator& ranks) {
@@ -294,7 +306,7 @@ class Trainer {
 
 TrainOutcome RunTraining(const TrainConfig& config, const TrainOptions& options, Communicator& ranks) {
   RequireSameRun(config, ranks);
-  return Trainer(config, options, ranks).Run();
+  return Trainer(WithReplicas(config, ranks), options, ranks).Run();
 }
 
 }  // namespace coat

@@ -4,8 +4,13 @@
 
 namespace coat {
 
+// Each is a call of all ranks together.
+
+/// The number of machines that the ranks run on, by their host names.
+int MachineCount(Communicator& ranks);
+
 /// The threads with which this rank computes on a CPU unless it is told: the cores that it may use, divided among the
-/// ranks of its machine that may use the same ones; at least 1. All ranks call it together.
+/// ranks of its machine that may use the same ones; at least 1.
 int CoreShare(Communicator& ranks);
 
 }  // namespace coat
