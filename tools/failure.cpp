@@ -18,24 +18,26 @@ constexpr std::chrono::milliseconds kTurnOfRankZero(1500);
 
 }  // namespace
 
-Failure FailureOf(const std::exception& error) {
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    return {kExitFailure, "out of memory; `coat plan FILE` prints what a run needs"};
+Failure FailureOf(const std::exception& exception) {
+  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr) {
+    return {.exit_code = kExitFailure, .message = "out of memory; `coat plan FILE` prints what a run needs"};
   }
+  const auto* const error = dynamic_cast<const Error*>(&exception);
   const bool is_usage =
-      dynamic_cast<const UsageError*>(&error) != nullptr || dynamic_cast<const ConfigError*>(&error) != nullptr;
-  return {is_usage ? kExitUsage : kExitFailure, error.what()};
+      dynamic_cast<const UsageError*>(error) != nullptr || dynamic_cast<const ConfigError*>(error) != nullptr;
+  return {.exit_code = is_usage ? kExitUsage : kExitFailure,
+          .message = exception.what(),
+          .is_of_all_ranks = error != nullptr && error->is_of_all_ranks};
 }
 
-void PrintFailure(const std::string& message) {
-  std::fflush(stdout);
-  fmt::print(stderr, "coat: error: {}\n", message);
-}
-
-void PrintFailureOfRank(int rank, const std::string& message) {
+void PrintFailure(const Failure& failure, int rank, int ranks) {
   if (rank != 0) std::this_thread::sleep_for(kTurnOfRankZero);
-  // Errors of what connects the ranks begin with the rank already.
-  PrintFailure(message.starts_with("rank ") ? message : fmt::format("rank {}: {}", rank, message));
+  if (rank != 0 && failure.is_of_all_ranks) return;
+  // What connects the ranks says itself which one it is.
+  const bool has_rank = ranks == 1 || failure.is_of_all_ranks || failure.message.starts_with("rank ");
+  std::fflush(stdout);
+  fmt::print(stderr, "coat: error: {}{}\n", has_rank ? "" : fmt::format("rank {} of {}: ", rank, ranks),
+             failure.message);
 }
 
 }  // namespace coat

@@ -188,9 +188,12 @@ Command AddPlan(CLI::App& coat) {
   const auto state = std::make_shared<State>();
   CLI::App* const app = AddConfigApp(coat, "plan", "Print the memory that training needs", kPlanFooter, state->file);
   app->add_flag("--json", state->json, "print one line of JSON");
-  return {app, true, [state](std::vector<std::string> overrides) {
+  return {app, true,
+          [state](std::vector<std::string> overrides) {
+            if (LaunchedRank() > 0) return kExitSuccess;  // rank 0 prints it
             return RunPlanCommand({RequireConfig("plan", state->file, std::move(overrides)), state->json});
-          }};
+          },
+          /*takes_ranks=*/true};
 }
 
 Command AddConfig(CLI::App& coat) {
@@ -372,11 +375,7 @@ int Main(int argc, char** argv) {
     return Run(argc, argv);
   } catch (const std::exception& error) {
     const Failure failure = FailureOf(error);
-    if (LaunchedRanks() == 1) {
-      PrintFailure(failure.message);
-    } else {
-      PrintFailureOfRank(LaunchedRank(), failure.message);
-    }
+    PrintFailure(failure, LaunchedRank(), LaunchedRanks());
     return failure.exit_code;
   }
 }

@@ -1,22 +1,12 @@
 #include "tools/rank_command.h"
 
 #include <memory>
-#include <optional>
 
 #include "base/error.h"
 #include "comm/launch.h"
 #include "tools/failure.h"
 
 namespace coat {
-
-namespace {
-
-bool IsOfAllRanks(const std::exception& exception) {
-  const auto* const error = dynamic_cast<const Error*>(&exception);
-  return error != nullptr && error->is_of_all_ranks;
-}
-
-}  // namespace
 
 int RunOnRanks(const std::function<int(Communicator& ranks)>& command) {
   const std::unique_ptr<Communicator> ranks = JoinRanks();
@@ -26,12 +16,9 @@ int RunOnRanks(const std::function<int(Communicator& ranks)>& command) {
     return command(*ranks);
   } catch (const std::exception& error) {
     failure = FailureOf(error);
-    if (!IsOfAllRanks(error)) {
-      PrintFailureOfRank(ranks->rank(), failure.message);
-      ranks->Abort(failure.exit_code);
-    }
   }
-  if (ranks->rank() == 0) PrintFailure(failure.message);
+  if (!failure.is_of_all_ranks || ranks->rank() == 0) PrintFailure(failure, ranks->rank(), ranks->size());
+  if (!failure.is_of_all_ranks) ranks->Abort(failure.exit_code);
   ranks->Barrier();  // a launcher may end all ranks as soon as one has left with an error
   return failure.exit_code;
 }
@@ -39,8 +26,10 @@ int RunOnRanks(const std::function<int(Communicator& ranks)>& command) {
 void RequireOneRank(const std::string& command) {
   const int ranks = LaunchedRanks();
   if (ranks == 1) return;
-  throw UsageError(
+  UsageError error(
       fmt::format("{}: started on {} ranks; accepted: one process, or `coat train` on several", command, ranks));
+  error.is_of_all_ranks = true;
+  throw error;
 }
 
 }  // namespace coat

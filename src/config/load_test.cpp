@@ -240,7 +240,9 @@ TEST(ParseTrainConfig, FillsInWhatIsComputed) {
   EXPECT_EQ(three.device_train_batch_size, 16);
   EXPECT_EQ(three.device_train_grad_accum, 4);
   EXPECT_EQ(ConfigErrorOf([&] { ParseTrainConfig(text, "x.yaml", {}, {.world_size = 5}); }),
-            "x.yaml:2: global_train_batch_size: 48 sequences; accepted: a multiple of the 5 ranks");
+            "x.yaml:2: global_train_batch_size: found 48; accepted with 5 ranks: a multiple of 5, such as 45 or 50");
+  EXPECT_EQ(ConfigErrorOf([&] { ParseTrainConfig(text, "x.yaml", {}, {.world_size = 64}); }),
+            "x.yaml:2: global_train_batch_size: found 48; accepted with 64 ranks: a multiple of 64, such as 64");
   EXPECT_EQ(Parse("device_train_microbatch_size: 0\n").device_train_grad_accum, std::nullopt);
 }
 

@@ -87,30 +87,29 @@ TEST(Validate, NamesTheFileAndTheLine) {
 TEST(Validate, ReportsOnceWhatHasNoEffect) {
   const ValidationReport report = Checked(
       {},
-      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, log_artifacts: true}\nfsdp: {precision: "
-      "mixed}\n"
+      "gen1_gc_interval: 1\ncompile: {mode: default}\nwandb: {project: p, log_artifacts: true}\n"
+      "fsdp: {precision: mixed, use_orig_params: true}\n"
       "sharded_checkpointer: olmo_core\nhf_datasets_cache_dir: null\nddp: null\ndevice_train_batch_size: 4\n"
       "evaluators: [{label: a, data: {paths: [a], num_workers: 2}}, {label: b, data: {paths: [a], num_workers: 2}}]\n");
   EXPECT_TRUE(report.warnings.empty());
-  EXPECT_EQ(report.without_effect,
-            (std::vector<std::string>{
-                "data.num_workers: loader processes; one thread reads ahead here",
-                "sharded_checkpointer: there is one format of checkpoint",
-                "device_train_batch_size: computed: global_train_batch_size / ranks",
-                "wandb.log_artifacts: not read by OLMo either",
-                "gen1_gc_interval: steps between Python's garbage collections",
-                "compile: torch.compile",
-                "fsdp: how FSDP shards; one rank holds everything, with float32 masters and gradients",
-            }));
+  EXPECT_EQ(report.without_effect, (std::vector<std::string>{
+                                       "data.num_workers: loader processes; one thread reads ahead here",
+                                       "sharded_checkpointer: there is one format of checkpoint",
+                                       "device_train_batch_size: computed: global_train_batch_size / ranks",
+                                       "wandb.log_artifacts: not read by OLMo either",
+                                       "gen1_gc_interval: steps between Python's garbage collections",
+                                       "compile: torch.compile",
+                                       "fsdp.use_orig_params: of torch's FSDP: parameters keep their shapes here",
+                                   }));
 }
 
 TEST(Validate, EveryIdleKeyIsAcceptedAndReported) {
   for (const char* argument :
        {"--data.pin_memory", "--data.prefetch_factor=16", "--data.persistent_workers", "--data.timeout=3",
         "--fused_loss", "--model.flash_attention", "--model.init_device=meta", "--ddp.find_unused_params",
-        "--ddp.grad_sync_mode=batch", "--fsdp.wrapping_strategy=by_block", "--fsdp.use_orig_params=false",
-        "--hf_datasets_cache_dir=x", "--new_style_checkpoints", "--speed_monitor.gpu_flops_available=1e15",
-        "--distributed_strategy=ddp", "--quantize_model.Ubit=100", "--quantize_optimizer.pad_block"}) {
+        "--fsdp.wrapping_strategy=by_block", "--fsdp.use_orig_params=false", "--hf_datasets_cache_dir=x",
+        "--new_style_checkpoints", "--speed_monitor.gpu_flops_available=1e15", "--quantize_model.Ubit=100",
+        "--quantize_optimizer.pad_block"}) {
     EXPECT_EQ(Checked({argument}).without_effect.size(), 1u) << argument;
   }
 }
@@ -300,6 +299,28 @@ TEST(Validate, ChecksTheData) {
             "evaluators[1].label: a second evaluation with the label a; accepted: each label once");
   EXPECT_EQ(ErrorWith({"--evaluators=[{label: a, data: {datasets: {x: [b]}}}, {label: x, data: {paths: [b]}}]"}),
             "evaluators[1].label: a second evaluation with the label x; accepted: each label once");
+}
+
+TEST(Validate, ChecksHowRanksShareAModel) {
+  const auto error = [](const std::vector<std::string>& overrides, int ranks) {
+    return ConfigErrorOf([&] { Validate(Parse(kSmallConfig, overrides), {.ranks = ranks}); });
+  };
+  const std::string replicas = "fsdp.hybrid_sharding_num_model_replicas";
+  for (const char* strategy : {"HYBRID_SHARD", "_HYBRID_SHARD_ZERO2"}) {
+    const std::string hybrid = std::string("--fsdp.sharding_strategy=") + strategy;
+    EXPECT_EQ(error({hybrid, "--" + replicas + "=4"}, 6),
+              "on the command line: --" + replicas + ": found 4; accepted with 6 ranks: 1, 2, 3, 6");
+    EXPECT_EQ(error({hybrid, "--" + replicas + "=0"}, 2),
+              "on the command line: --" + replicas + ": found 0; accepted with 2 ranks: 1, 2");
+    EXPECT_EQ(error({hybrid, "--" + replicas + "=3"}, 6), "no error");
+    EXPECT_EQ(error({hybrid, "--" + replicas + "=3"}, 1), "no error");
+    EXPECT_EQ(error({hybrid}, 6), "no error") << "one a machine";
+    EXPECT_EQ(error({hybrid, "--" + replicas + "=4", "--distributed_strategy=ddp"}, 6), "no error");
+  }
+  EXPECT_EQ(error({"--" + replicas + "=4"}, 6), "no error") << "FULL_SHARD has no replicas";
+  EXPECT_EQ(error({"--distributed_strategy=single"}, 2),
+            "on the command line: --distributed_strategy: found single; accepted with 2 ranks: ddp, fsdp");
+  EXPECT_EQ(error({"--distributed_strategy=single"}, 1), "no error");
 }
 
 TEST(Validate, NeedsNoDataForAPlan) {
