@@ -23,8 +23,9 @@ ALLOWED = {
     "optim": ["base", "comm", "config", "numerics", "ops", "recipes", "nn"],
     "generate": ["base", "comm", "config", "numerics", "recipes", "nn", "models"],
     "train": ["base", "comm", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "tensorboard", "cuda"],
+    "plan": ["base", "comm", "config", "recipes", "nn", "models", "train"],
     "report": ["base", "config", "train"],
-    "tools": ["base", "comm", "config", "data", "checkpoint", "convert", "generate", "train", "report", "cpu", "cuda"],
+    "tools": ["base", "comm", "config", "data", "checkpoint", "convert", "generate", "train", "plan", "report", "cpu", "cuda"],
     "tests": None,  # anything
     "bench": None,
 }

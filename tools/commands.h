@@ -48,8 +48,12 @@ int RunEvalCommand(const EvalArguments& arguments);
 struct PlanArguments {
   ConfigArguments config;
   bool json = false;
+  int ranks = 1;
+  std::string gpu;           // "h100"; "": no prediction. The others are of the prediction.
+  std::string interconnect;  // "ib400", "450,50"; "": as the GPU's maker connects it
+  std::optional<int> gpus_per_node;
 };
-/// Prints the memory that the configuration needs.
+/// Prints the memory that the configuration needs and, for a GPU, a prediction of its speed.
 int RunPlanCommand(const PlanArguments& arguments);
 
 /// Prints the effective configuration, and fails if this build cannot honor it.

@@ -36,11 +36,13 @@ Examples:
 
 inline constexpr const char* kPlanFooter =
     R"(Bytes by category and the saved activations by kind: for the recipe of the file, for BF16, and for COAT as published.
-Reads no data and allocates nothing of the size of the model.
+Reads no data and allocates nothing of the size of the model. With --ranks it is the memory of each rank, and the speed
+that --gpu asks for is an estimate: docs/scaling.md says how it is made and what of it was measured.
 
 Examples:
   coat plan configs/coat/OLMo-7B-COAT-Both.yaml
-  coat plan run.yaml --device_train_microbatch_size=4 --json)";
+  coat plan run.yaml --device_train_microbatch_size=4 --json
+  coat plan configs/coat/OLMo-7B-COAT-Both.yaml --ranks 64 --gpu h100 --interconnect ib400)";
 
 inline constexpr const char* kConfigFooter = R"(Examples:
   coat config run.yaml --optimizer.learning_rate=1e-4

@@ -39,10 +39,11 @@ TrainConfig WithoutFp8(TrainConfig config) {
   return config;
 }
 
-/// This configuration, BF16, and COAT as published where it knows the architecture: it refuses norm_after.
-std::vector<MemoryPlan> PlansToCompare(const TrainConfig& config) {
-  std::vector<MemoryPlan> plans = {Engine::Measure(config), Engine::Measure(WithoutFp8(config))};
-  if (!config.model.norm_after) plans.push_back(PublishedCoatPlan(config));
+/// This configuration, BF16, and COAT as published where it knows the architecture: it refuses norm_after. The latter
+/// is of one rank.
+std::vector<MemoryPlan> PlansToCompare(const TrainConfig& config, int ranks) {
+  std::vector<MemoryPlan> plans = {Engine::Measure(config, 0, ranks), Engine::Measure(WithoutFp8(config), 0, ranks)};
+  if (ranks == 1 && !config.model.norm_after) plans.push_back(PublishedCoatPlan(config));
   return plans;
 }
 
@@ -124,14 +125,22 @@ std::string InBinaryUnits(std::int64_t bytes) {
   return fmt::format("{:.2f} {}", value, kUnits[unit]);
 }
 
-std::string PlanTable(const TrainConfig& config) {
-  const std::vector<MemoryPlan> plans = PlansToCompare(config);
+std::string SharingName(const TrainConfig& config) {
+  if (config.distributed_strategy != DistributedStrategy::kFsdp)
+    return std::string(NameOf(config.distributed_strategy));
+  return std::string(NameOf(config.fsdp.value_or(FsdpConfig()).sharding_strategy));
+}
+
+std::string PlanTable(const TrainConfig& config, int ranks) {
+  const std::vector<MemoryPlan> plans = PlansToCompare(config, ranks);
   const std::string line = std::string(44 + 30 * plans.size(), '-') + "\n";
   const auto cells = [](std::int64_t bytes) {
     return fmt::format("{:>18} {:>11}", WithSeparators(bytes), InBinaryUnits(bytes));
   };
-  std::string table = fmt::format("Memory for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
-                                  WithSeparators(plans[0].tokens), config.device_train_microbatch_size,
+  const std::string of_rank =
+      ranks == 1 ? "" : fmt::format(" of each of {} ranks ({}; the first, which has most)", ranks, SharingName(config));
+  std::string table = fmt::format("Memory{} for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
+                                  of_rank, WithSeparators(plans[0].tokens), config.device_train_microbatch_size,
                                   config.model.max_sequence_length, plans[0].layers);
   table += fmt::format("{:44}", "");
   for (const MemoryPlan& plan : plans) table += fmt::format("{:>30}", plan.recipe);
@@ -160,9 +169,9 @@ std::string PlanTable(const TrainConfig& config) {
   return table;
 }
 
-std::string PlanJson(const TrainConfig& config) {
+std::string PlanJson(const TrainConfig& config, int ranks) {
   nlohmann::ordered_json plans = nlohmann::ordered_json::array();
-  for (const MemoryPlan& plan : PlansToCompare(config)) {
+  for (const MemoryPlan& plan : PlansToCompare(config, ranks)) {
     nlohmann::ordered_json categories;
     for (const MemoryPlan::Line& line : plan.categories) categories[line.name] = line.bytes;
     nlohmann::ordered_json saved;
@@ -174,7 +183,13 @@ std::string PlanJson(const TrainConfig& config) {
                      {"saved", saved},
                      {"total", plan.Total()}});
   }
-  return nlohmann::ordered_json({{"plans", plans}}).dump();
+  nlohmann::ordered_json json;
+  if (ranks > 1) {
+    json["ranks"] = ranks;
+    json["strategy"] = SharingName(config);
+  }
+  json["plans"] = plans;
+  return json.dump();
 }
 
 }  // namespace coat

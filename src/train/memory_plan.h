@@ -38,11 +38,16 @@ MemoryPlan PlanOf(const TrainConfig& config, const RunArenas& arenas, const std:
 /// Source: NVlabs/COAT 80ec99f.
 MemoryPlan PublishedCoatPlan(const TrainConfig& config);
 
-/// The plan of this configuration beside those of BF16 with AdamW and, for OLMo 1, of COAT as published, as a table to
-/// print.
-std::string PlanTable(const TrainConfig& config);
-/// The same as one line of JSON: {"plans": [{"name": ..., "categories": {...}, "saved": {...}, "total": ...}, ...]}.
-std::string PlanJson(const TrainConfig& config);
+/// How the configuration shares a model among several ranks: "FULL_SHARD", "ddp", ...
+std::string SharingName(const TrainConfig& config);
+
+/// The plan of this configuration beside those of BF16 with AdamW and, for OLMo 1 on one rank, of COAT as published, as
+/// a table to print. Of `ranks` ranks it is the first one's, which has the largest parts. Throws ConfigError if the
+/// ranks cannot share the model as the configuration says.
+std::string PlanTable(const TrainConfig& config, int ranks = 1);
+/// The same as one line of JSON: {"plans": [{"recipe": ..., "categories": {...}, "saved": {...}, "total": ...}, ...]}.
+/// With several ranks {"ranks": ..., "strategy": ..., "plans": ...}.
+std::string PlanJson(const TrainConfig& config, int ranks = 1);
 
 /// "1,234,567,890" and "1.15 GiB".
 std::string WithSeparators(std::int64_t value);
