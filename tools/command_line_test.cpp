@@ -135,6 +135,38 @@ TEST(CommandLine, PlanPrintsATableOrJson) {
   EXPECT_EQ(json.out.find('\n'), json.out.size() - 1);
 }
 
+TEST(CommandLine, PlanOfSeveralRanksAndTheirSpeed) {
+  const Outcome table = RunCoat({"plan", kTinyConfig, "--ranks", "4"});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  ExpectParts(table.out, {"of each of 4 ranks", "FULL_SHARD", "exchange"});
+  EXPECT_EQ(table.out.find("COAT as published"), std::string::npos);
+  const Outcome json = RunCoat({"plan", kTinyConfig, "--ranks", "4", "--json"});
+  EXPECT_TRUE(json.out.starts_with("{\"ranks\":4,\"strategy\":\"FULL_SHARD\",\"plans\":[{")) << json.out;
+  const Outcome speed = RunCoat({"plan", kTinyConfig, "--ranks", "4", "--gpu", "h100", "--interconnect", "450,50"});
+  EXPECT_EQ(speed.exit_code, 0) << speed.err;
+  ExpectParts(speed.out, {"of each of 4 ranks", "an estimate", "tokens/s of all", "Bound by"});
+  const Outcome both = RunCoat({"plan", kTinyConfig, "--ranks", "4", "--gpu", "h100", "--json"});
+  ExpectParts(both.out, {"\"plans\":[{", "\"prediction\":{"});
+  EXPECT_EQ(both.out.find('\n'), both.out.size() - 1);
+}
+
+TEST(CommandLine, PlanRefusesRanksAndGpusThatCannotBe) {
+  ExpectError(RunCoat({"plan", kTinyConfig, "--ranks", "0"}), 2, {"--ranks", "0"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--ranks", "3"}), 2, {"global_train_batch_size", "3 ranks"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--ranks", "4", "--distributed_strategy=single"}), 2, {"found single"});
+  const std::string hybrid = "--fsdp.sharding_strategy=HYBRID_SHARD";
+  const std::string replicas = "fsdp.hybrid_sharding_num_model_replicas";
+  ExpectError(RunCoat({"plan", kTinyConfig, "--ranks", "4", hybrid}), 2, {replicas, "missing"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--ranks", "4", hybrid, "--" + replicas + "=3"}), 2, {replicas, "found 3"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--gpu", "b200"}), 2, {"b200; accepted: a100, h100, h200"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--interconnect", "ib400"}), 2, {"accepted with --gpu"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--gpu", "h100", "--interconnect", "450"}), 2, {"450; accepted: nvlink"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--gpu", "h100", "--gpus_per_node", "0"}), 2, {"--gpus_per_node"});
+  ExpectError(RunCoat({"plan", kTinyConfig, "--ranks", "4", "--gpu", "h100", "--gpus_per_node", "2", "--interconnect",
+                       "nvlink"}),
+              2, {"2 GPUs of one node"});
+}
+
 TEST(CommandLine, InfoNamesVersionProcessorGpuAndLibraries) {
   const Outcome outcome = RunCoat({"info"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -1,3 +1,6 @@
+#include <fmt/core.h>
+
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -15,31 +18,38 @@ namespace {
 
 constexpr int kGpusPerNode = 8;  // of the maker's systems
 
-std::string Memory(const TrainConfig& config, const PlanArguments& arguments) {
-  return arguments.json ? PlanJson(config, arguments.ranks) + "\n" : PlanTable(config, arguments.ranks);
+std::string Text(const TrainConfig& config, const std::optional<Cluster>& cluster, const PlanArguments& arguments) {
+  const int ranks = arguments.ranks;
+  if (arguments.json) return (cluster ? PredictionJson(config, *cluster) : PlanJson(config, ranks)) + "\n";
+  return PlanTable(config, ranks) + (cluster ? PredictionTable(config, *cluster) : "");
 }
 
-std::string MemoryAndSpeed(const TrainConfig& config, const PlanArguments& arguments) {
+std::optional<Cluster> ClusterOf(const PlanArguments& arguments) {
+  if (arguments.gpu.empty()) {
+    if (arguments.interconnect.empty() && !arguments.gpus_per_node) return std::nullopt;
+    throw UsageError("plan: --interconnect and --gpus_per_node are of a prediction; accepted with --gpu");
+  }
   const Gpu& gpu = FindGpu(arguments.gpu);
-  const Cluster cluster = {
+  return Cluster{
       .ranks = arguments.ranks,
       .gpu = gpu,
       .interconnect = FindInterconnect(arguments.interconnect, gpu, arguments.gpus_per_node.value_or(kGpusPerNode))};
-  if (arguments.json) return PredictionJson(config, cluster) + "\n";
-  const std::string prediction = PredictionTable(config, cluster);
-  return PlanTable(config, arguments.ranks) + prediction;
 }
 
 }  // namespace
 
 int RunPlanCommand(const PlanArguments& arguments) {
-  if (arguments.gpu.empty() && (!arguments.interconnect.empty() || arguments.gpus_per_node)) {
-    throw UsageError("plan: --interconnect and --gpus_per_node are of a prediction; accepted with --gpu");
-  }
+  const std::optional<Cluster> cluster = ClusterOf(arguments);
   const TrainConfig config = LoadTrainConfig(arguments.config.file, arguments.config.overrides,
                                              {.world_size = arguments.ranks, .check_paths = false});
-  PrintValidation(Validate(config, {.needs_data = false}));
-  Print(arguments.gpu.empty() ? Memory(config, arguments) : MemoryAndSpeed(config, arguments));
+  if (arguments.ranks > 1 && config.distributed_strategy == DistributedStrategy::kSingle) {
+    throw ConfigError(
+        fmt::format("distributed_strategy: found single; accepted with {} ranks: ddp, fsdp", arguments.ranks));
+  }
+  const ValidationReport report = Validate(config, {.needs_data = false});
+  const std::string text = Text(config, cluster, arguments);
+  PrintValidation(report);
+  Print(text);
   return kExitSuccess;
 }
 

@@ -46,6 +46,8 @@ TEST(ShippedConfigs, AreAllThere) {
                        "fp8linear/OLMo-7B-COAT-PerTensor",
                        "olmo2/OLMo2-1B",
                        "olmo2/OLMo2-1B-COAT-Both",
+                       "olmo2/OLMo2-32B",
+                       "olmo2/OLMo2-32B-COAT-Both",
                        "olmo2/OLMo2-7B",
                        "olmo2/OLMo2-7B-COAT-Both",
                        "reproduce/OLMo-1B-reproduce",
@@ -122,6 +124,7 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
         Size{"coat/OLMo-7B-COAT-Both-MemBench", 32, 2}, Size{"coat/OLMo-7B-COAT-Both-SpeedBench", 256, 4},
         Size{"fp8linear/OLMo-1B-COAT-DeepSeek", 256, 8}, Size{"fp8linear/OLMo-7B-COAT-PerTensor", 256, 2},
         Size{"olmo2/OLMo2-1B", 512, 4}, Size{"olmo2/OLMo2-7B-COAT-Both", 1024, 2},
+        Size{"olmo2/OLMo2-32B", 2048, 1}, Size{"olmo2/OLMo2-32B-COAT-Both", 2048, 1},
         Size{"reproduce/OLMo-1B-reproduce", 2048, 8}, Size{"reproduce/OLMo-7B-reproduce-SpeedBench", 256, 2}}) {
     SCOPED_TRACE(size.name);
     EXPECT_EQ(configs.at(size.name).global_train_batch_size, size.batch);
@@ -139,7 +142,10 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
     EXPECT_EQ(m.norm_after, name.find("lmo2") != std::string::npos || name.find("LMo2") != std::string::npos);
     if (name.find("olmo2/") == 0) {
       // The numbers of parameters of the published models.
-      EXPECT_EQ(parameters, name.find("1B") != std::string::npos ? 1'484'916'736 : 7'298'617'344);
+      const std::int64_t published = name.find("32B") != std::string::npos  ? 32'234'279'936
+                                     : name.find("1B") != std::string::npos ? 1'484'916'736
+                                                                            : 7'298'617'344;
+      EXPECT_EQ(parameters, published);
       EXPECT_EQ(m.rope_theta, 500'000);
       EXPECT_EQ(config.data.memmap_dtype, TokenType::kUint32);
       EXPECT_EQ(config.evaluators.at(0).data.memmap_dtype, TokenType::kUint32);

@@ -1,0 +1,72 @@
+#include "plan/network.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "tests/support/error_of.h"
+
+namespace coat {
+namespace {
+
+/// Round numbers: 100 GB/s within nodes of four, 10 GB/s between them, all of it reached; steps of 1 and 5 us.
+Interconnect Simple() {
+  return {.name = "simple", .gpus_per_node = 4, .inside = {100e9, 1.0, 1e-6}, .between = Link{10e9, 1.0, 5e-6}};
+}
+
+constexpr double kStart = 10e-6;  // of any collective
+
+TEST(Network, OneRankTellsNobodyAnything) {
+  EXPECT_EQ(GatherSeconds(1e9, {1, 1}, Simple()), 0.0);
+  EXPECT_EQ(AllReduceSeconds(1e9, {1, 1}, Simple()), 0.0);
+}
+
+TEST(Network, WithinANodeARingIsBoundByItsLinks) {
+  // 3/4 of 4 GB at 100 GB/s, three steps.
+  EXPECT_NEAR(GatherSeconds(4e9, {4, 1}, Simple()), 0.030 + 3e-6 + kStart, 1e-9);
+  EXPECT_NEAR(AllReduceSeconds(4e9, {4, 1}, Simple()), 2 * (0.030 + 3e-6) + kStart, 1e-9);
+}
+
+TEST(Network, BetweenNodesEachGpuBringsItsCard) {
+  // Two nodes of four: 40 GB/s of cards, 7/8 of the bytes, six steps within nodes and one between.
+  EXPECT_NEAR(GatherSeconds(8e9, {8, 1}, Simple()), 7e9 / 40e9 + 6e-6 + 5e-6 + kStart, 1e-9);
+  // Ranks four apart: one of each node, one card.
+  EXPECT_NEAR(GatherSeconds(8e9, {8, 4}, Simple()), 7e9 / 10e9 + 7 * 5e-6 + kStart, 1e-9);
+  // Ranks two apart: two of each node.
+  EXPECT_NEAR(GatherSeconds(8e9, {8, 2}, Simple()), 7e9 / 20e9 + 4e-6 + 3 * 5e-6 + kStart, 1e-9);
+  // A second node with two ranks only has two cards.
+  EXPECT_NEAR(GatherSeconds(6e9, {6, 1}, Simple()), 5e9 / 20e9 + 4e-6 + 5e-6 + kStart, 1e-9);
+}
+
+TEST(Network, AFasterCardHelpsUntilLinksBound) {
+  Interconnect interconnect = Simple();
+  double last = 1e9;
+  for (const double bytes : {1e9, 10e9, 25e9}) {
+    interconnect.between->bytes = bytes;
+    const double seconds = GatherSeconds(8e9, {8, 1}, interconnect);
+    EXPECT_LT(seconds, last);
+    last = seconds;
+  }
+  interconnect.between->bytes = 1e12;
+  EXPECT_EQ(GatherSeconds(8e9, {8, 1}, interconnect), last);
+}
+
+TEST(Network, IsFoundByItsWordOrByNumbers) {
+  const Gpu& h100 = FindGpu("h100");
+  EXPECT_EQ(FindInterconnect("", h100, 8).name, "ib400");
+  EXPECT_EQ(FindInterconnect("", FindGpu("a100"), 8).between->bytes, 25e9);
+  EXPECT_EQ(FindInterconnect("ib400", h100, 8).inside.bytes, 450e9);
+  EXPECT_EQ(FindInterconnect("ib400", h100, 8).between->bytes, 50e9);
+  EXPECT_EQ(FindInterconnect("ib200", h100, 4).gpus_per_node, 4);
+  EXPECT_FALSE(FindInterconnect("nvlink", h100, 8).between);
+  EXPECT_EQ(FindInterconnect("pcie", h100, 8).inside.bytes, 64e9);
+  EXPECT_EQ(FindInterconnect("300,12.5", h100, 8).inside.bytes, 300e9);
+  EXPECT_EQ(FindInterconnect("300,12.5", h100, 8).between->bytes, 12.5e9);
+  for (const char* wrong : {"ib", "450", "450,", ",50", "450,50,1", "450,-1", "0,50", "450,nan", "450,inf", "4 5,5"}) {
+    SCOPED_TRACE(wrong);
+    EXPECT_THROW(FindInterconnect(wrong, h100, 8), UsageError);
+  }
+  EXPECT_THROW(FindGpu("b200"), UsageError);
+}
+
+}  // namespace
+}  // namespace coat
