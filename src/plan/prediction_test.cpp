@@ -47,7 +47,9 @@ std::vector<Measured> MeasuredPoints() {
   return {
       {"coat/OLMo-1B-COAT-Both", With(kLeastMemory, four), 107'750, 0.1},
       {"coat/OLMo-1B-COAT-Both", With(kLeastMemory, one), 104'000, 0.1},
-      {"reproduce/OLMo-1B-reproduce", four, 76'700, 1.9},
+      {"coat/OLMo-1B-COAT-Both", With(With(kLeastMemory, four), {"--quantize_model.fast_accumulation=all"}), 109'600,
+       0.7},
+      {"reproduce/OLMo-1B-reproduce", four, 76'700, 1.8},
       {"reproduce/OLMo-1B-reproduce", With(narrow, four), 76'950, 2.0},
       {"coat/OLMo-7B-COAT-Both",
        {"--gradient_precision=bf16", "--quantize_model.group_size=128", "--global_train_batch_size=32"},
@@ -70,7 +72,7 @@ TEST(Prediction, IsWithinTheStatedErrorOfWhatWasMeasured) {
 
 TEST(Prediction, OfMemoryIsNearWhatDriversReported) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  const std::vector<double> reported = {21.03, 0, 35.84, 33.65, 61.3, 24.47, 39.93};
+  const std::vector<double> reported = {21.03, 0, 21.03, 35.84, 33.65, 61.3, 24.47, 39.93};
   for (std::size_t i = 0; i < reported.size(); ++i) {
     if (reported[i] == 0) continue;
     const Measured point = MeasuredPoints()[i];
