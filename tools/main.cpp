@@ -187,17 +187,14 @@ Command AddPlan(CLI::App& coat) {
   };
   const auto state = std::make_shared<State>();
   PlanArguments& arguments = state->arguments;
-  CLI::App* const app = AddConfigApp(coat, "plan", "Print the memory that training needs, and predict its speed",
+  CLI::App* const app = AddConfigApp(coat, "plan", "Print the memory that training needs and predict its speed",
                                      kPlanFooter, state->file);
-  app->add_option("--ranks", arguments.ranks, "of each of so many ranks that share the model; default: 1")
+  app->add_option("--ranks", arguments.ranks, "ranks that share the model; default: 1")
       ->check(CLI::Range(1, 1 << 20).description(""))
       ->type_name("N");
-  app->add_option("--gpu", arguments.gpu, "predict the speed on GPUs of this kind: a100, h100 or h200")
-      ->type_name("WORD");
+  app->add_option("--gpu", arguments.gpu, "predict the speed on a100, h100 or h200")->type_name("WORD");
   app->add_option("--interconnect", arguments.interconnect,
-                  "what joins them: nvlink or pcie in one node; ib400 or ib200 (NVLink in nodes, InfiniBand of 400 or "
-                  "200 Gb/s a GPU between them); or GB/s a GPU within and between nodes: 450,50. Default: as NVIDIA's "
-                  "own systems of these GPUs")
+                  "nvlink, pcie, ib400, ib200, or GB/s a GPU within and between nodes: 450,50; default: as in DGX")
       ->type_name("WORD");
   app->add_option("--gpus_per_node", arguments.gpus_per_node, "default: 8")
       ->check(CLI::Range(1, 1 << 20).description(""))

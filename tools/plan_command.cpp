@@ -1,5 +1,3 @@
-#include <fmt/core.h>
-
 #include <optional>
 #include <string>
 
@@ -42,11 +40,7 @@ int RunPlanCommand(const PlanArguments& arguments) {
   const std::optional<Cluster> cluster = ClusterOf(arguments);
   const TrainConfig config = LoadTrainConfig(arguments.config.file, arguments.config.overrides,
                                              {.world_size = arguments.ranks, .check_paths = false});
-  if (arguments.ranks > 1 && config.distributed_strategy == DistributedStrategy::kSingle) {
-    throw ConfigError(
-        fmt::format("distributed_strategy: found single; accepted with {} ranks: ddp, fsdp", arguments.ranks));
-  }
-  const ValidationReport report = Validate(config, {.needs_data = false});
+  const ValidationReport report = Validate(config, {.needs_data = false, .ranks = arguments.ranks});
   const std::string text = Text(config, cluster, arguments);
   PrintValidation(report);
   Print(text);
