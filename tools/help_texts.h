@@ -37,7 +37,8 @@ Examples:
 inline constexpr const char* kPlanFooter =
     R"(Bytes by category and the saved activations by kind: for the recipe of the file, for BF16, and for COAT as published.
 Reads no data and allocates nothing of the size of the model. With --ranks it is the memory of each rank, and the speed
-that --gpu asks for is an estimate: docs/scaling.md says how it is made and what of it was measured.
+that --gpu asks for is an estimate: docs/scaling.md says how it is made and what of it was measured. Interconnects:
+nvlink and pcie are of one node; ib400 and ib200 are NVLink in nodes, and InfiniBand of 400 or 200 Gb/s a GPU between them.
 
 Examples:
   coat plan configs/coat/OLMo-7B-COAT-Both.yaml

@@ -187,8 +187,7 @@ Command AddPlan(CLI::App& coat) {
   };
   const auto state = std::make_shared<State>();
   PlanArguments& arguments = state->arguments;
-  CLI::App* const app = AddConfigApp(coat, "plan", "Print the memory that training needs and predict its speed",
-                                     kPlanFooter, state->file);
+  CLI::App* const app = AddConfigApp(coat, "plan", "Print memory needed and predict speed", kPlanFooter, state->file);
   app->add_option("--ranks", arguments.ranks, "ranks that share the model; default: 1")
       ->check(CLI::Range(1, 1 << 20).description(""))
       ->type_name("N");
