@@ -148,6 +148,7 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
   SaveTensors(engine, writer);
   std::erase(list, name.text());
   list.push_back(name.text());
+  state.world_size = ranks.size();
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
   Together(ranks, [&] { Retain(kind, ranks.rank() == 0, state); });
