@@ -221,7 +221,7 @@ TEST(Prediction, InJsonIsWhatTheTableSays) {
   EXPECT_EQ(prediction["fits"], true);
   EXPECT_DOUBLE_EQ(prediction["tokens_per_second"].get<double>(), 64 * same.TokensPerSecond());
   EXPECT_DOUBLE_EQ(prediction["step_seconds"]["total"].get<double>(), same.Step());
-  EXPECT_FALSE(prediction["measured_gpu"].get<bool>());
+  EXPECT_FALSE(prediction["calibrated"].get<bool>());
   const std::string table = PredictionTable(config, Of(64));
   for (const char* part : {"64 NVIDIA H100", "8 a node", "ib400", "an estimate", "tokens/s of all", "Bound by"}) {
     EXPECT_NE(table.find(part), std::string::npos) << part << table;

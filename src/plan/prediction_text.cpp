@@ -57,7 +57,7 @@ nlohmann::ordered_json JsonOf(const Prediction& prediction, const Cluster& clust
   const WorkTime& work = prediction.work;
   const MicroBatchTime& time = prediction.time;
   return {{"gpu", cluster.gpu.name},
-          {"measured_gpu", cluster.gpu.is_measured && cluster.ranks == 1},
+          {"calibrated", cluster.gpu.is_measured && cluster.ranks == 1},
           {"interconnect", cluster.interconnect.name},
           {"gpus_per_node", cluster.interconnect.gpus_per_node},
           {"memory_bytes", prediction.planned + prediction.beside},
