@@ -1,0 +1,72 @@
+#include "train/save_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "tests/support/error_of.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/thread_ranks.h"
+
+namespace coat {
+namespace {
+
+namespace fs = std::filesystem;
+
+TrainConfig ConfigOf(const std::string& folder) {
+  TrainConfig config;
+  config.save_folder = folder;
+  return config;
+}
+
+TEST(SaveFolder, ThatARankDoesNotShareIsRefusedByAll) {
+  const TempDir folder;
+  fs::create_directory(folder.File("own"));
+  for (const char* const other : {"own", "missing"}) {
+    std::vector<std::string> messages(3);
+    RunAsRanks(3, [&](Communicator& ranks) {
+      Console console({.is_silent = true});
+      const TrainConfig config = ConfigOf(folder.File(ranks.rank() == 2 ? other : "shared"));
+      messages[static_cast<std::size_t>(ranks.rank())] =
+          ErrorOf<ConfigError>([&] { const SaveFolder opened(config, console, ranks); });
+    });
+    EXPECT_EQ(std::set<std::string>(messages.begin(), messages.end()).size(), 1u);
+    ExpectParts(messages[0], {"rank 2: save_folder: " + folder.File(other), "rank 0", "a folder that all ranks share"});
+    EXPECT_TRUE(NamesIn(folder.File("shared")).empty()) << "what was written to see is gone";
+  }
+}
+
+TEST(SaveFolder, RanksStartFromWhatRankZeroFinds) {
+  const TempDir folder;
+  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse).Commit({}, "");
+  RunAsRanks(2, [&](Communicator& ranks) {
+    Console console({.is_silent = true});
+    TrainConfig config = ConfigOf(folder.path());
+    config.try_load_latest_save = true;
+    const SaveFolder opened(config, console, ranks);
+    EXPECT_EQ(opened.checkpoint_to_load(), folder.File("step7"));
+    EXPECT_TRUE(opened.continues_latest_save());
+    EXPECT_TRUE(opened.resumes_here());
+    EXPECT_TRUE(opened.HasCheckpoint(folder.File("step7")));
+    EXPECT_FALSE(opened.HasCheckpoint(folder.File("step8")));
+  });
+}
+
+TEST(SaveFolder, WhatRankZeroRefusesAllRefuse) {
+  const TempDir folder;
+  folder.Write("config.yaml", "run_name: earlier\n");
+  RunAsRanks(2, [&](Communicator& ranks) {
+    Console console({.is_silent = true});
+    const std::string message =
+        ErrorOf<ConfigError>([&] { const SaveFolder opened(ConfigOf(folder.path()), console, ranks); });
+    ExpectParts(message, {"holds a run already", "--save_overwrite"});
+  });
+}
+
+}  // namespace
+}  // namespace coat
