@@ -63,10 +63,11 @@ Examples:
 
 inline constexpr const char* kConvertFooter =
     R"(IN is one of these folders; which of them is seen from its files:
-  coat  a checkpoint (runs/first/latest)
+  coat  a checkpoint (runs/first/latest), of one rank or in the parts of several
   hf    a Hugging Face directory of an OlmoForCausalLM or Olmo2ForCausalLM: config.json and safetensors, sharded or not
   olmo  an unsharded checkpoint of OLMo, or of COAT's fork of it: config.yaml and model.pt or model.safetensors
 OUT is a folder to make. A checkpoint made so is at step 0 and has no optimizer state, unless IN is OLMo's and has them.
+--to coat makes of a checkpoint in parts what one rank would have saved, with all that it has.
 --to olmo writes the model alone, without optim.pt and train.pt.
 More in docs/convert.md.
 
@@ -74,6 +75,7 @@ Examples:
   coat convert runs/first/latest olmo-hf --dtype bfloat16
   coat convert OLMo-2-0425-1B olmo2-1b
   coat convert runs/first/latest step1000-unsharded --to olmo
+  coat convert runs/four-ranks/latest whole --to coat
   coat train run.yaml --load_path=olmo2-1b --reset_optimizer_state --reset_trainer_state)";
 
 inline constexpr const char* kGenerateFooter =

@@ -273,7 +273,7 @@ Command AddConvert(CLI::App& coat) {
       ->type_name("BYTES");
   app->add_option("--names", arguments->names, "with olmo: olmo (default), or coat for the names of COAT's fork")
       ->type_name("NAMES");
-  app->add_flag("--weights_only", arguments->weights_only, "leave IN's optim.pt and train.pt alone");
+  app->add_flag("--weights_only", arguments->weights_only, "leave IN's optimizer state and place in the data alone");
   app->add_flag("--overwrite", arguments->overwrite, "replace OUT if it is a model");
   return {app, false, [arguments](const std::vector<std::string>&) { return RunConvertCommand(*arguments); }};
 }
