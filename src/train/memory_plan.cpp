@@ -13,6 +13,8 @@ namespace coat {
 
 namespace {
 
+constexpr std::size_t kLabelWidth = 54;  // of a table: the longest label and a blank
+
 /// What a category is, for the table.
 std::string_view Description(std::string_view category) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kDescriptions = {{
@@ -126,14 +128,15 @@ std::string InBinaryUnits(std::int64_t bytes) {
 }
 
 std::string SharingName(const TrainConfig& config) {
-  if (config.distributed_strategy != DistributedStrategy::kFsdp)
+  if (config.distributed_strategy != DistributedStrategy::kFsdp) {
     return std::string(NameOf(config.distributed_strategy));
+  }
   return std::string(NameOf(config.fsdp.value_or(FsdpConfig()).sharding_strategy));
 }
 
 std::string PlanTable(const TrainConfig& config, int ranks) {
   const std::vector<MemoryPlan> plans = PlansToCompare(config, ranks);
-  const std::string line = std::string(44 + 30 * plans.size(), '-') + "\n";
+  const std::string line = std::string(kLabelWidth + 30 * plans.size(), '-') + "\n";
   const auto cells = [](std::int64_t bytes) {
     return fmt::format("{:>18} {:>11}", WithSeparators(bytes), InBinaryUnits(bytes));
   };
@@ -142,21 +145,21 @@ std::string PlanTable(const TrainConfig& config, int ranks) {
   std::string table = fmt::format("Memory{} for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
                                   of_rank, WithSeparators(plans[0].tokens), config.device_train_microbatch_size,
                                   config.model.max_sequence_length, plans[0].layers);
-  table += fmt::format("{:44}", "");
+  table += fmt::format("{:{}}", "", kLabelWidth);
   for (const MemoryPlan& plan : plans) table += fmt::format("{:>30}", plan.recipe);
   table += "\n" + line;
   for (const std::string& name : NamesOf(plans, &MemoryPlan::categories)) {
     const auto has_none = [&](const MemoryPlan& plan) { return plan.Bytes(name) == 0; };
     if (std::all_of(plans.begin(), plans.end(), has_none)) continue;
-    table += fmt::format("{:44}", fmt::format("{} ({})", name, Description(name)).substr(0, 43));
+    table += fmt::format("{:{}}", fmt::format("{} ({})", name, Description(name)), kLabelWidth);
     for (const MemoryPlan& plan : plans) table += cells(plan.Bytes(name));
     table += "\n";
   }
-  table += line + fmt::format("{:44}", "total");
+  table += line + fmt::format("{:{}}", "total", kLabelWidth);
   for (const MemoryPlan& plan : plans) table += cells(plan.Total());
   table += "\n\nSaved activations by kind, from forward to backward, all layers together\n" + line;
   for (const std::string& name : NamesOf(plans, &MemoryPlan::saved)) {
-    table += fmt::format("{:44}", name);
+    table += fmt::format("{:{}}", name, kLabelWidth);
     for (const MemoryPlan& plan : plans) table += cells(BytesOf(plan.saved, name));
     table += "\n";
   }
