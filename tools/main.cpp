@@ -387,7 +387,8 @@ int Main(int argc, char** argv) {
     return Run(argc, argv);
   } catch (const std::exception& error) {
     const Failure failure = FailureOf(error);
-    PrintFailure(failure, LaunchedRank(), LaunchedRanks());
+    // Ranks that have not joined most likely fail alike: rank 0 speaks as one process.
+    PrintFailure(failure, LaunchedRank(), LaunchedRank() == 0 ? 1 : LaunchedRanks());
     return failure.exit_code;
   }
 }

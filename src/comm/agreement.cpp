@@ -10,6 +10,7 @@ namespace coat {
 namespace {
 
 constexpr char kSuccess = '+';
+constexpr char kForAll = '*';
 
 char LetterOf(const std::exception& error) {
   if (dynamic_cast<const UsageError*>(&error) != nullptr) return 'U';
@@ -61,6 +62,13 @@ void Agreement::Try(const std::function<void()>& work) {
   }
 }
 
+void Agreement::TryForAll(const std::function<void()>& work) {
+  if (ranks_.rank() != 0) return;
+  const bool had_failure = !failure_.empty();
+  Try(work);
+  if (!had_failure && !failure_.empty()) failure_.insert(0, 1, kForAll);
+}
+
 std::vector<std::string> Agreement::Meet(const std::string& text) {
   if (ranks_.size() == 1) return {text};
   std::vector<std::string> texts = ranks_.AllGatherText(failure_.empty() ? kSuccess + text : failure_);
@@ -70,6 +78,7 @@ std::vector<std::string> Agreement::Meet(const std::string& text) {
     for (std::string& found : texts) found.erase(0, 1);
     return texts;
   }
+  if (first->front() == kForAll) Throw((*first)[1], first->substr(2));
   const std::string message = first->substr(1);
   if (std::count(texts.begin(), texts.end(), *first) == ranks_.size()) Throw(first->front(), message);
   const auto others = std::count_if(first + 1, texts.end(), failed);

@@ -20,6 +20,9 @@ class Agreement {
   /// Runs this rank's `work`, which calls no other rank, unless an earlier one failed, and keeps what it throws.
   void Try(const std::function<void()>& work);
 
+  /// On rank 0, runs what it does for all ranks: what fails is said without its rank.
+  void TryForAll(const std::function<void()>& work);
+
   /// Waits for all ranks and returns their texts, by rank.
   ///
   /// If anything failed on a rank, every rank throws it instead, as an error of the same class (Error for one that is
@@ -29,7 +32,7 @@ class Agreement {
 
  private:
   Communicator& ranks_;
-  std::string failure_;  // "" or the class's letter and the message
+  std::string failure_;  // "", or the class's letter and the message; '*' before it: of rank 0, for all
 };
 
 /// Runs each rank's own `work` and waits for all: an Agreement about one thing.

@@ -51,9 +51,9 @@ bool TouchesFolder(const TrainConfig& config) {
 
 SaveFolder::SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks)
     : config_(config), console_(console), ranks_(ranks) {
-  Together(ranks, [this] {
-    if (ranks_.rank() == 0) Prepare();
-  });
+  Agreement agreement(ranks);
+  agreement.TryForAll([this] { Prepare(); });
+  agreement.Meet();
   if (ranks.size() == 1) return;
   ShareDecisions();
   if (TouchesFolder(config)) RequireShared();
@@ -107,8 +107,7 @@ void SaveFolder::RequireShared() const {
   std::optional<AtomicFile> made;  // and gone at the end
   std::string name;
   Agreement agreement(ranks_);
-  agreement.Try([&] {
-    if (ranks_.rank() != 0) return;
+  agreement.TryForAll([&] {
     made.emplace(ConfigPath(config_.save_folder), /*overwrite=*/true);
     name = fs::path(made->partial_path()).filename().string();
   });

@@ -1,0 +1,263 @@
+// Whole runs of the `coat` command by several ranks: what one rank would have trained, recorded and said.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+#include <tuple>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/directory.h"
+#include "tests/support/rank_run.h"
+
+namespace coat {
+namespace {
+
+namespace fs = std::filesystem;
+using Strings = std::vector<std::string>;
+
+const Strings kCoatBoth = {
+    "--quantize_model.use_quantize_model=coat_real", "--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw",
+    "--quantize_optimizer.first_order_expansion=expansion", "--quantize_optimizer.second_order_expansion=expansion"};
+
+class Distributed : public RankRun {
+ protected:
+  /// The values of a metric, in the order of the steps.
+  std::vector<double> Numbers(const std::string& save, const std::string& name) const {
+    std::vector<double> values;
+    const std::string text = folder_.Read(save + "/metrics.jsonl");
+    const std::string key = "\"" + name + "\":";
+    for (std::size_t at = 0; (at = text.find(key, at)) != std::string::npos; at += key.size()) {
+      values.push_back(std::strtod(text.c_str() + at + key.size(), nullptr));
+    }
+    return values;
+  }
+
+  void ExpectSuccess(const MpirunOutcome& outcome) const { EXPECT_EQ(outcome.exit_code, 0) << outcome.err; }
+
+  void ExpectNear(const std::string& save, const std::string& expected, const std::string& name, double tolerance) {
+    const std::vector<double> values = Numbers(save, name);
+    const std::vector<double> of_one = Numbers(expected, name);
+    ASSERT_EQ(values.size(), of_one.size()) << name;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      EXPECT_NEAR(values[i], of_one[i], tolerance * of_one[i]) << name << " " << i << " of " << save;
+    }
+  }
+
+  /// The bytes of the files of tensors of a checkpoint, of however many ranks.
+  std::map<std::string, std::string> TensorFiles(const std::string& folder) const {
+    std::map<std::string, std::string> files;
+    for (const std::string& name : NamesIn(Save(folder))) {
+      if (name.ends_with(".safetensors")) files[name] = folder_.Read(folder + "/" + name);
+    }
+    return files;
+  }
+
+  std::string Unzipped(const std::string& file) const {
+    const std::string out = Save("unzipped");
+    EXPECT_EQ(std::system(("zcat " + Save(file) + " > " + out).c_str()), 0);
+    return folder_.Read("unzipped");
+  }
+};
+
+class EveryStrategy : public Distributed, public testing::WithParamInterface<std::tuple<bool, const char*>> {};
+
+TEST_P(EveryStrategy, HasTheLossesOfOneRank) {
+  const auto [is_coat, strategy] = GetParam();
+  Strings overrides = is_coat ? kCoatBoth : Strings{};
+  overrides.push_back("--fsdp.hybrid_sharding_num_model_replicas=2");
+  overrides.push_back("--save_interval=null");
+  EXPECT_EQ(RunAlone("one", overrides).exit_code, 0);
+  if (strategy == std::string("ddp") || strategy == std::string("micro_batch")) {
+    overrides.push_back("--distributed_strategy=ddp");
+    if (strategy == std::string("micro_batch")) overrides.push_back("--ddp.grad_sync_mode=micro_batch");
+  } else {
+    overrides.push_back(std::string("--fsdp.sharding_strategy=") + strategy);
+  }
+  for (const int ranks : {2, 4}) {
+    const std::string save = "of" + std::to_string(ranks);
+    ExpectSuccess(RunOn(ranks, save, overrides));
+    EXPECT_EQ(Numbers(save, "step").size(), 12u);
+    ExpectNear(save, "one", "train/CrossEntropyLoss", 1e-4);
+    ExpectNear(save, "one", "optim/total_grad_norm", 1e-3);
+    ExpectNear(save, "one", "eval/held-out/CrossEntropyLoss", 1e-4);
+    ExpectNear(save, "one", "throughput/total_tokens", 0.0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Distributed, EveryStrategy,
+                         testing::Combine(testing::Bool(),
+                                          testing::Values("ddp", "micro_batch", "FULL_SHARD", "SHARD_GRAD_OP",
+                                                          "NO_SHARD", "HYBRID_SHARD", "_HYBRID_SHARD_ZERO2")));
+
+TEST_F(Distributed, RepeatsBitForBit) {
+  for (const Strings& recipe : {Strings{"--fsdp.precision=pure"}, kCoatBoth}) {
+    const std::string name = "run" + std::to_string(recipe.size());
+    ExpectSuccess(RunOn(2, name + "a", recipe));
+    ExpectSuccess(RunOn(2, name + "b", recipe));
+    EXPECT_EQ(MetricsOf(name + "a"), MetricsOf(name + "b"));
+    const auto files = TensorFiles(name + "a/step12");
+    EXPECT_GE(files.size(), 2u);
+    EXPECT_TRUE(files == TensorFiles(name + "b/step12"));
+  }
+}
+
+TEST_F(Distributed, EvaluatesAsOneRankBitForBit) {
+  // 40 sequences are five batches of 8, and 14 of 3: some ranks have one batch less than others.
+  ASSERT_EQ(RunAlone("start", {"--stop_at=4"}).exit_code, 0);
+  const Strings overrides = {"--load_path=" + Save("start/step4"), "--eval_on_load", "--stop_at=5",
+                             "--device_eval_batch_size=3",
+                             "--evaluators=[{label: a, data: {paths: [" + data_ +
+                                 "]}}, {label: b, recipe: training, data: {paths: [" + data_ + "]}}]"};
+  ASSERT_EQ(RunAlone("one", overrides).exit_code, 0);
+  for (const int ranks : {2, 4}) {
+    const std::string save = "of" + std::to_string(ranks);
+    const MpirunOutcome outcome = RunOn(ranks, save, overrides);
+    ExpectSuccess(outcome);
+    ExpectParts(outcome.out, {"[eval_step=1/14]", "[eval_step=14/14]"});
+    for (const char* label : {"eval/a/CrossEntropyLoss", "eval/b/CrossEntropyLoss"}) {
+      const std::vector<double> one = Numbers("one", label);
+      ASSERT_EQ(one.size(), 2u) << "after loading, and at the last step";
+      EXPECT_EQ(Numbers(save, label).front(), one.front());
+    }
+  }
+}
+
+TEST_F(Distributed, EachRankRecordsItsSequences) {
+  ASSERT_EQ(RunAlone("run").exit_code, 0);
+  std::istringstream one(Unzipped("run/data-indices/rank0.tsv.gz"));
+  // The run that goes on with fewer ranks cuts off what the others recorded.
+  ExpectSuccess(RunOn(4, "parts", {"--stop_at=5", "--save_interval=3"}));
+  fs::remove_all(Save("parts/step5"));
+  ExpectSuccess(RunOn(2, "parts", {"--try_load_latest_save"}));
+  EXPECT_EQ(NamesIn(Save("parts/data-indices")),
+            (std::set<std::string>{"rank0.tsv.gz", "rank1.tsv.gz", "rank2.tsv.gz", "rank3.tsv.gz"}));
+  std::vector<std::istringstream> logs;
+  for (int rank = 0; rank < 4; ++rank) {
+    logs.emplace_back(Unzipped("parts/data-indices/rank" + std::to_string(rank) + ".tsv.gz"));
+  }
+  std::string line;
+  for (int step = 1; std::getline(one, line); ++step) {
+    const std::size_t ranks = step <= 3 ? 4 : 2;
+    std::vector<std::istringstream> of_ranks(ranks);
+    std::string dealt = std::to_string(step);
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      std::string own;
+      ASSERT_TRUE(std::getline(logs[rank], own)) << step;
+      of_ranks[rank].str(own);
+      std::string first;
+      of_ranks[rank] >> first;
+      EXPECT_EQ(first, std::to_string(step));
+    }
+    for (std::size_t i = 0; i < 8; ++i) {
+      std::string index;
+      of_ranks[i % ranks] >> index;
+      dealt += "\t" + index;
+    }
+    EXPECT_EQ(dealt, line);
+  }
+  for (std::istringstream& log : logs) EXPECT_FALSE(std::getline(log, line)) << line;
+}
+
+TEST_F(Distributed, SpeaksOnceAndRecordsOnce) {
+  const MpirunOutcome outcome = RunOn(4, "run", {"--module_outputs_save_steps=[2]", "--torch_profiling"});
+  ExpectSuccess(outcome);
+  for (const char* once : {"[step=7/12,", "Finished at step 12: 3,072 tokens", "/step8", "Profile by total CPU time"}) {
+    const std::size_t at = outcome.out.find(once);
+    ASSERT_NE(at, std::string::npos) << once;
+    EXPECT_EQ(outcome.out.find(once, at + 1), std::string::npos) << once;
+  }
+  EXPECT_EQ(Numbers("run", "step").size(), 12u);
+  EXPECT_EQ(NamesIn(Save("run/traces")), std::set<std::string>{"step2"});
+  EXPECT_EQ(NamesIn(Save("run/tensorboard")).size(), 1u);
+}
+
+TEST_F(Distributed, SaysOnceWhatAllRanksRefuse) {
+  ExpectFailure(RunOn(3, "run"), 2,
+                {"error: on the command line: --global_train_batch_size: found 8; accepted with 3 ranks: a multiple of "
+                 "3, such as 6 or 9"});
+  ExpectFailure(RunOn(2, "run", {"--distributed_strategy=single"}), 2, {"--distributed_strategy: found single"});
+  ExpectFailure(RunOn(2, "run", {"--model.n_head=1"}), 2, {"error: on the command line: --model.n_head: no such key"});
+  ExpectFailure(RunOn(2, "run", {"--nonsense"}), 2, {"error: --nonsense: no such option or key"});
+  ExpectFailure(Mpirun(2, "'" COAT_BINARY "' info"), 2, {"error: info: started on 2 ranks", "coat train"});
+  ExpectFailure(Mpirun(2, "'" COAT_BINARY "' nothing"), 2, {"nothing"});
+  EXPECT_FALSE(fs::exists(Save("run")));
+  ExpectSuccess(RunOn(2, "run", {"--stop_at=1"}));
+  ExpectFailure(RunOn(2, "run"), 2, {"error: save_folder: ", "holds a run already"});
+}
+
+TEST_F(Distributed, NamesTheRankThatDiffers) {
+  ExpectFailure(RunBoth(Command("run"), Command("run", {"--optimizer.weight_decay=0.5"})), 2,
+                {"error: optimizer.weight_decay: rank 1 of 2 has `0.5`, rank 0 has `"});
+  // The same words in two folders: other data, and another folder to save in.
+  const std::string words = Command("run", {"--save_folder=out", "--data.paths=[train.npy]", "--evaluators=[]"});
+  const auto in = [&](const std::string& folder) { return "-wdir '" + Save(folder) + "' " + words; };
+  const std::string tokens = folder_.Read("train.npy");
+  folder_.Write("a/train.npy", tokens);
+  folder_.Write("b/train.npy", tokens.substr(0, tokens.size() / 2));
+  folder_.Write("c/train.npy", tokens);
+  folder_.Write("d/other.npy", tokens);
+  ExpectFailure(Mpirun(1, in("a") + " : -n 1 " + in("b")), 2, {"error: train.npy: rank 1 of 2 has `", " bytes`"});
+  ExpectFailure(Mpirun(1, in("a") + " : -n 1 " + in("d")), 2, {"error: train.npy: rank 1 of 2 has nothing"});
+  ExpectFailure(Mpirun(1, in("a") + " : -n 1 " + in("c")), 2,
+                {"error: rank 1: save_folder: ", Save("c/out"), "a folder that all ranks share"});
+}
+
+TEST_F(Distributed, NamesTheRankThatFailsAlone) {
+  const std::string train = Command("run");
+  ExpectFailure(RunBoth(train, "'" COAT_BINARY "' train nowhere.yaml"), 2,
+                {"error: rank 1: nowhere.yaml: No such file or directory"});
+  ExpectFailure(RunBoth("env SPEED_BENCH=maybe " + train, train), 2, {"error: rank 0: ", "SPEED_BENCH"});
+  // In the middle of a run: the other rank waits for its gradients.
+  std::string tokens = folder_.Read("train.npy");
+  tokens[tokens.size() / 2 - tokens.size() / 2 % 2 + 1] = 1;  // an id of 256 and more
+  folder_.Write("train.npy", tokens);
+  const MpirunOutcome outcome = RunOn(2, "bad", {"--evaluators=[]"});
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_LT(outcome.seconds, 30.0);
+  ExpectParts(outcome.err, {" of 2: ", "train.npy"});
+}
+
+TEST_F(Distributed, StopsAllRanksAfterTheSameStepOnASignalToOne) {
+  const MpirunOutcome outcome = SignalRankOne(SIGTERM, "run", {"--max_duration=1000000", "--save_interval=null"});
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+  const LatestCheckpoint latest = FindLatestCheckpoint(Save("run"));
+  ASSERT_TRUE(latest.path);
+  const std::int64_t step = CheckpointReader(*latest.path).state().step;
+  EXPECT_EQ(Numbers("run", "step").size(), static_cast<std::size_t>(step));
+  ExpectSuccess(
+      RunOn(2, "run", {"--max_duration=1000000", "--save_interval=null", "--try_load_latest_save", "--stop_after=2"}));
+  EXPECT_EQ(Numbers("run", "step").back(), static_cast<double>(step + 2));
+}
+
+TEST_F(Distributed, EndsAllRanksWhenOneIsKilledAndGoesOnFromTheLastCheckpoint) {
+  const Strings overrides = {"--max_duration=60", "--save_interval=5", "--try_load_latest_save"};
+  ExpectSuccess(RunOn(2, "whole", overrides));
+  const MpirunOutcome outcome = SignalRankOne(SIGKILL, "killed", overrides);
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_LT(outcome.seconds, 30.0);
+  ExpectParts(outcome.err, {"rank 1"});
+  ASSERT_TRUE(FindLatestCheckpoint(Save("killed")).path);
+  ExpectSuccess(RunOn(2, "killed", overrides));
+  EXPECT_EQ(Numbers("killed", "train/CrossEntropyLoss"), Numbers("whole", "train/CrossEntropyLoss"));
+  EXPECT_TRUE(TensorFiles("killed/step60") == TensorFiles("whole/step60"));
+}
+
+TEST_F(Distributed, DecidesTogetherWhenToEnd) {
+  const std::string train = Command("speed", {"--max_duration=20", "--save_interval=null"});
+  const MpirunOutcome speed = RunBoth(train, "env SPEED_BENCH=1 " + train);
+  ExpectSuccess(speed);
+  ExpectParts(speed.out, {"SPEED_BENCH is set", "Training Speed: "});
+  EXPECT_EQ(Numbers("speed", "step").back(), 10);
+  const MpirunOutcome limit =
+      RunOn(2, "limit", {"--time_limit=1e-9", "--canceled_check_interval=3", "--extra_steps_after_cancel=2"});
+  ExpectSuccess(limit);
+  ExpectParts(limit.out, {"time_limit is reached", "Finished at step 5"});
+}
+
+}  // namespace
+}  // namespace coat
