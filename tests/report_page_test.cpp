@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tests/support/coat_process.h"
-#include "tests/support/small_run.h"
+#include "tests/support/tiny_run.h"
 
 namespace coat {
 namespace {
@@ -40,7 +40,7 @@ std::string FindChromium() {
   return "";
 }
 
-class ReportPageTest : public testing::Test {
+class ReportPageTest : public TinyRun {
  protected:
   /// A save folder with `steps` lines of metrics, of which the last one evaluates.
   std::string WriteRun(const std::string& name, int steps, const std::string& config) const {
@@ -57,7 +57,6 @@ class ReportPageTest : public testing::Test {
   }
 
   const std::string kHostile = "<img src=x onerror=alert(1)>";
-  TempDir folder_;
   std::string page_ = folder_.File("report.html");
 };
 
@@ -149,7 +148,7 @@ std::vector<double> HeightsOf(const std::string& path) {
 
 TEST_F(ReportPageInChromium, DrawsWhatATrainedRunMeasured) {
   const std::string run = folder_.File("run");
-  const Outcome trained = TrainSmallRun(WriteSmallRun(folder_), run);
+  const Outcome trained = RunCoat(Train("run"));
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   const std::string dom = Drawn({run});
   const std::string metrics = folder_.Read("run/metrics.jsonl");
