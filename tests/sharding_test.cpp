@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
+#include <ostream>
 #include <random>
 #include <string>
 #include <utility>
@@ -19,6 +22,7 @@ namespace {
 
 constexpr int kMicroBatches = 4;  // of a step, all ranks together
 constexpr int kSteps = 6;
+constexpr double kLearningRate = 1e-3;
 
 struct Tokens {
   std::vector<std::int32_t> ids, labels;
@@ -65,8 +69,8 @@ Seen Train(const TrainConfig& config, Engine& engine, Communicator& ranks) {
     ranks.AllReduce(std::span(&loss, 1), Reduction::kSum);
     seen.losses.push_back(loss / tokens);
     seen.norms.push_back(engine.MeasureGradients({.max_norm = 1.0, .max_norm_ratio = std::nullopt}).total_norm);
-    engine.MeasureUpdate(2e-3, step);
-    engine.Update(2e-3, step);
+    engine.MeasureUpdate(kLearningRate, step);
+    engine.Update(kLearningRate, step);
   }
   const Tokens batch = RandomTokens(config, 0, 0);
   for (const EvaluatorConfig& evaluator : config.evaluators) {
@@ -106,7 +110,9 @@ struct Case {
   std::string model, strategy;
   TrainConfig config;
   int ranks = 2;
-  double tolerance = 1e-4;  // relative, of losses
+  double tolerance = 0.0;  // relative, of losses
+
+  friend void PrintTo(const Case& with, std::ostream* out) { *out << with.Name(); }
 
   std::string Name() const {
     std::string name = model + " " + strategy + " " + std::to_string(ranks);
@@ -147,6 +153,20 @@ TrainConfig Fsdp(TrainConfig config, ShardingStrategy strategy, FsdpPrecision pr
   return config;
 }
 
+/// How far losses may be from those of one rank, relative. Sums are in another order, so their last bits of float32
+/// differ; where something is rounded to fewer bits, now and then to the other neighbor, and what follows is another
+/// draw of all its roundings. A token's loss then moves by about a rounding, 2^-9 in bf16 and 2^-4 in E4M3, and the
+/// mean of a step's tokens by its share of that over the root of their number; four of these, for products follow
+/// products. In float32 the sums of some 1,000 terms differ by 2^-24 sqrt(1000 / 6), and a step of AdamW passes that
+/// on.
+double Tolerance(const TrainConfig& config) {
+  if (config.precision == Precision::kFp32) return 1e-6;
+  const bool is_fp8 = config.quantize_model.use_quantize_model.has_value();
+  const auto tokens =
+      static_cast<double>(kMicroBatches * config.device_train_microbatch_size * config.model.max_sequence_length);
+  return 4.0 * (is_fp8 ? 0x1p-4 : 0x1p-9) / std::sqrt(tokens);
+}
+
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   TrainConfig selective = PlainConfig();  // untied, and three layers: an odd number takes turns in two buffers
@@ -167,18 +187,19 @@ std::vector<Case> Cases() {
                                                                    {"coat OLMo 2 recomputed", recomputed},
                                                                    {"fp8deepseek", blocks}};
   for (const auto& [name, config] : models) {
+    const double tolerance = Tolerance(config);
     for (const int ranks : {2, 4}) {
-      cases.push_back({name, "ddp", Ddp(config, DdpGradSyncMode::kBatch), ranks});
-      cases.push_back({name, "FULL_SHARD", Fsdp(config, ShardingStrategy::kFullShard), ranks});
-      cases.push_back({name, "SHARD_GRAD_OP", Fsdp(config, ShardingStrategy::kShardGradOp), ranks});
+      cases.push_back({name, "ddp", Ddp(config, DdpGradSyncMode::kBatch), ranks, tolerance});
+      cases.push_back({name, "FULL_SHARD", Fsdp(config, ShardingStrategy::kFullShard), ranks, tolerance});
+      cases.push_back({name, "SHARD_GRAD_OP", Fsdp(config, ShardingStrategy::kShardGradOp), ranks, tolerance});
     }
-    cases.push_back({name, "ddp micro_batch", Ddp(config, DdpGradSyncMode::kMicroBatch), 2});
-    cases.push_back({name, "NO_SHARD", Fsdp(config, ShardingStrategy::kNoShard), 2});
-    cases.push_back({name, "HYBRID_SHARD", Fsdp(config, ShardingStrategy::kHybridShard), 4});
-    cases.push_back({name, "HYBRID_SHARD_ZERO2", Fsdp(config, ShardingStrategy::kHybridShardZero2), 4});
+    cases.push_back({name, "ddp micro_batch", Ddp(config, DdpGradSyncMode::kMicroBatch), 2, tolerance});
+    cases.push_back({name, "NO_SHARD", Fsdp(config, ShardingStrategy::kNoShard), 2, tolerance});
+    cases.push_back({name, "HYBRID_SHARD", Fsdp(config, ShardingStrategy::kHybridShard), 4, tolerance});
+    cases.push_back({name, "HYBRID_SHARD_ZERO2", Fsdp(config, ShardingStrategy::kHybridShardZero2), 4, tolerance});
     // Gradients are rounded to bf16 twice on their way, when they are sent and when they are summed: 2^-9 each.
-    cases.push_back(
-        {name, "FULL_SHARD pure", Fsdp(config, ShardingStrategy::kFullShard, FsdpPrecision::kPure), 4, 0x1p-8});
+    cases.push_back({name, "FULL_SHARD pure", Fsdp(config, ShardingStrategy::kFullShard, FsdpPrecision::kPure), 4,
+                     std::max(tolerance, 0x1p-8)});
   }
   return cases;
 }
@@ -191,11 +212,11 @@ TEST_P(ShardingTest, LearnsAsOneRankWithWhatThePlanSays) {
   const std::vector<Seen> together = TrainTogether(with.config, with.ranks, /*late=*/true);
   ASSERT_LT(alone.losses.back(), 0.9 * alone.losses.front()) << "nothing was learned";
   for (const Seen& seen : together) {
-    // The same weights and tokens: only sums over micro-batches and ranks are in another order.
+    // The same weights and tokens: only the sum of a few losses, in float64, is in another order.
     EXPECT_NEAR(seen.losses[0], alone.losses[0], 1e-9 * alone.losses[0]);
     for (std::size_t step = 0; step < alone.losses.size(); ++step) {
       EXPECT_NEAR(seen.losses[step], alone.losses[step], with.tolerance * alone.losses[step]) << "step " << step + 1;
-      EXPECT_NEAR(seen.norms[step], alone.norms[step], 30 * with.tolerance * alone.norms[step]) << "step " << step + 1;
+      EXPECT_NEAR(seen.norms[step], alone.norms[step], 4 * with.tolerance * alone.norms[step]) << "step " << step + 1;
       EXPECT_EQ(seen.norms[step], together[0].norms[step]) << "all ranks clip alike";
     }
     ASSERT_EQ(seen.evaluation.size(), alone.evaluation.size());
