@@ -45,12 +45,13 @@ function(coat_add_mpi_test name)
   endforeach()
 endfunction()
 
-# coat_use_mpirun(name): the test binary starts ranks itself (tests/support/mpirun.h).
+# coat_use_mpirun(name): the test binary starts up to four ranks itself (tests/support/mpirun.h), which poll for messages.
 function(coat_use_mpirun name)
   if(COAT_WITH_MPI)
     list(JOIN COAT_MPIRUN "' '" words)
     target_compile_definitions(${name} PRIVATE COAT_MPIRUN="'${words}'")
     add_dependencies(${name} coat_mpi)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 4)
   endif()
 endfunction()
 

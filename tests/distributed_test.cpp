@@ -94,6 +94,12 @@ INSTANTIATE_TEST_SUITE_P(Distributed, EveryStrategy,
                                           testing::Values("ddp", "micro_batch", "FULL_SHARD", "SHARD_GRAD_OP",
                                                           "NO_SHARD", "HYBRID_SHARD", "_HYBRID_SHARD_ZERO2")));
 
+TEST_F(Distributed, HybridStrategiesHaveOneReplicaAMachineByThemselves) {
+  ExpectSuccess(RunOn(2, "hybrid", {"--fsdp.sharding_strategy=HYBRID_SHARD", "--save_interval=null"}));
+  ExpectSuccess(RunOn(2, "full", {"--fsdp.sharding_strategy=FULL_SHARD", "--save_interval=null"}));
+  EXPECT_EQ(Numbers("hybrid", "train/CrossEntropyLoss"), Numbers("full", "train/CrossEntropyLoss"));
+}
+
 TEST_F(Distributed, RepeatsBitForBit) {
   for (const Strings& recipe : {Strings{"--fsdp.precision=pure"}, kCoatBoth}) {
     const std::string name = "run" + std::to_string(recipe.size());
@@ -174,6 +180,18 @@ TEST_F(Distributed, SpeaksOnceAndRecordsOnce) {
   EXPECT_EQ(Numbers("run", "step").size(), 12u);
   EXPECT_EQ(NamesIn(Save("run/traces")), std::set<std::string>{"step2"});
   EXPECT_EQ(NamesIn(Save("run/tensorboard")).size(), 1u);
+}
+
+TEST_F(Distributed, SaysWhatOneRankTakesInMemory) {
+  const MpirunOutcome outcome = RunOn(4, "run", {"--dry_run"});
+  ExpectSuccess(outcome);
+  const Outcome plan = RunCoat(Joined(Joined({"plan", config_}, Common()), {"--ranks", "4"}));
+  const std::size_t total = plan.out.find("\ntotal");
+  ASSERT_NE(total, std::string::npos) << plan.out << plan.err;
+  std::istringstream words(plan.out.substr(total));
+  std::string bytes, size, unit;
+  words >> bytes >> bytes >> size >> unit;
+  ExpectParts(outcome.out, {", rank 0 of 4\n", "Memory: " + size + " " + unit + " in arenas"});
 }
 
 TEST_F(Distributed, SaysOnceWhatAllRanksRefuse) {

@@ -2,86 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cctype>
-#include <cmath>
 #include <map>
-#include <ostream>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "tests/support/sharded_training.h"
 #include "tests/support/thread_ranks.h"
-#include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {
-
-constexpr int kMicroBatches = 4;  // of a step, all ranks together
-constexpr int kSteps = 6;
-constexpr double kLearningRate = 1e-3;
-
-struct Tokens {
-  std::vector<std::int32_t> ids, labels;
-};
-
-Tokens RandomTokens(const TrainConfig& config, int step, int micro_batch) {
-  std::mt19937 generator(static_cast<unsigned>(step * kMicroBatches + micro_batch));
-  Tokens tokens;
-  for (std::int64_t i = 0; i < config.device_train_microbatch_size * config.model.max_sequence_length; ++i) {
-    tokens.ids.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(config.model.vocab_size)));
-    tokens.labels.push_back(tokens.ids.back() % 7);  // there is something to learn
-  }
-  return tokens;
-}
-
-/// What a rank saw.
-struct Seen {
-  std::vector<double> losses;  // of each step, of all ranks
-  std::vector<double> norms;   // of its gradients
-  std::vector<float> evaluation;
-  MemoryPlan used;
-  std::vector<std::string> kept;  // the bytes of its masters
-};
-
-std::string BytesOf(ConstTensorView x) {
-  return {x.As<char>(), static_cast<std::size_t>(x.bytes())};
-}
-
-/// A few steps: each rank trains on its share of the micro-batches.
-Seen Train(const TrainConfig& config, Engine& engine, Communicator& ranks) {
-  Seen seen;
-  engine.InitializeParameters(3);
-  const double tokens =
-      static_cast<double>(kMicroBatches * config.device_train_microbatch_size * config.model.max_sequence_length);
-  for (int step = 1; step <= kSteps; ++step) {
-    double loss = 0.0;
-    for (int i = ranks.rank(); i < kMicroBatches; i += ranks.size()) {
-      const Tokens batch = RandomTokens(config, step, i);
-      loss += engine
-                  .TrainMicroBatch(batch.ids, batch.labels, config.device_train_microbatch_size,
-                                   {.loss = 1.0 / tokens, .z = 1e-7}, i == ranks.rank())
-                  .cross_entropy;
-    }
-    ranks.AllReduce(std::span(&loss, 1), Reduction::kSum);
-    seen.losses.push_back(loss / tokens);
-    seen.norms.push_back(engine.MeasureGradients({.max_norm = 1.0, .max_norm_ratio = std::nullopt}).total_norm);
-    engine.MeasureUpdate(kLearningRate, step);
-    engine.Update(kLearningRate, step);
-  }
-  const Tokens batch = RandomTokens(config, 0, 0);
-  for (const EvaluatorConfig& evaluator : config.evaluators) {
-    engine.PrepareEvaluation(evaluator.recipe);
-    const auto losses = engine.EvaluateBatch(batch.ids, batch.labels, config.device_train_microbatch_size);
-    seen.evaluation.insert(seen.evaluation.end(), losses.begin(), losses.end());
-  }
-  seen.used = engine.Used();
-  for (const Parameter& parameter : engine.model().parameters()) seen.kept.push_back(BytesOf(parameter.value));
-  return seen;
-}
 
 /// What one rank alone sees; once for each `model`.
 const Seen& SeenAlone(const std::string& model, const TrainConfig& config) {
@@ -106,133 +37,17 @@ std::vector<Seen> TrainTogether(const TrainConfig& config, int count, bool late)
   return seen;
 }
 
-struct Case {
-  std::string model, strategy;
-  TrainConfig config;
-  int ranks = 2;
-  double tolerance = 0.0;  // relative, of losses
-
-  friend void PrintTo(const Case& with, std::ostream* out) { *out << with.Name(); }
-
-  std::string Name() const {
-    std::string name = model + " " + strategy + " " + std::to_string(ranks);
-    for (char& c : name) {
-      if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
-    }
-    return name;
-  }
-};
-
-TrainConfig PlainConfig() {
-  TrainConfig config = TinyConfig();
-  config.device_eval_batch_size = config.device_train_microbatch_size;
-  config.evaluators.emplace_back();
-  return config;
-}
-
-TrainConfig CoatConfig(bool olmo2) {
-  TrainConfig config = olmo2 ? TinyOlmo2Config() : TinyConfig();
-  UseCoatActivations(config);
-  UseCoatOptimizer(config);
-  config.device_eval_batch_size = config.device_train_microbatch_size;
-  config.evaluators.resize(2);
-  config.evaluators.back().recipe = EvaluationRecipe::kTraining;
-  return config;
-}
-
-TrainConfig Ddp(TrainConfig config, DdpGradSyncMode mode) {
-  config.distributed_strategy = DistributedStrategy::kDdp;
-  config.ddp = DdpConfig{.grad_sync_mode = mode};
-  return config;
-}
-
-TrainConfig Fsdp(TrainConfig config, ShardingStrategy strategy, FsdpPrecision precision = FsdpPrecision::kMixed) {
-  config.distributed_strategy = DistributedStrategy::kFsdp;
-  config.fsdp = FsdpConfig{.sharding_strategy = strategy, .precision = precision};
-  config.fsdp->hybrid_sharding_num_model_replicas = 2;
-  return config;
-}
-
-/// How far losses may be from those of one rank, relative. Sums are in another order, so their last bits of float32
-/// differ; where something is rounded to fewer bits, now and then to the other neighbor, and what follows is another
-/// draw of all its roundings. A token's loss then moves by about a rounding, 2^-9 in bf16 and 2^-4 in E4M3, and the
-/// mean of a step's tokens by its share of that over the root of their number; four of these, for products follow
-/// products. In float32 the sums of some 1,000 terms differ by 2^-24 sqrt(1000 / 6), and a step of AdamW passes that
-/// on.
-double Tolerance(const TrainConfig& config) {
-  if (config.precision == Precision::kFp32) return 1e-6;
-  const bool is_fp8 = config.quantize_model.use_quantize_model.has_value();
-  const auto tokens =
-      static_cast<double>(kMicroBatches * config.device_train_microbatch_size * config.model.max_sequence_length);
-  return 4.0 * (is_fp8 ? 0x1p-4 : 0x1p-9) / std::sqrt(tokens);
-}
-
-std::vector<Case> Cases() {
-  std::vector<Case> cases;
-  TrainConfig selective = PlainConfig();  // untied, and three layers: an odd number takes turns in two buffers
-  selective.model.weight_tying = false;
-  selective.model.n_layers = 3;
-  selective.optimizer.record_update_metrics = true;
-  TrainConfig fp32 = PlainConfig();
-  fp32.precision = Precision::kFp32;
-  TrainConfig blocks = PlainConfig();
-  blocks.quantize_model.use_quantize_model = QuantizeModel::kFp8DeepSeek;
-  blocks.model.d_model = 128;
-  TrainConfig recomputed = CoatConfig(true);
-  recomputed.activation_checkpointing = ActivationCheckpointing::kOneInTwo;
-  const std::vector<std::pair<std::string, TrainConfig>> models = {{"bf16", PlainConfig()},
-                                                                   {"bf16 untied", selective},
-                                                                   {"fp32", fp32},
-                                                                   {"coat", CoatConfig(false)},
-                                                                   {"coat OLMo 2 recomputed", recomputed},
-                                                                   {"fp8deepseek", blocks}};
-  for (const auto& [name, config] : models) {
-    const double tolerance = Tolerance(config);
-    for (const int ranks : {2, 4}) {
-      cases.push_back({name, "ddp", Ddp(config, DdpGradSyncMode::kBatch), ranks, tolerance});
-      cases.push_back({name, "FULL_SHARD", Fsdp(config, ShardingStrategy::kFullShard), ranks, tolerance});
-      cases.push_back({name, "SHARD_GRAD_OP", Fsdp(config, ShardingStrategy::kShardGradOp), ranks, tolerance});
-    }
-    cases.push_back({name, "ddp micro_batch", Ddp(config, DdpGradSyncMode::kMicroBatch), 2, tolerance});
-    cases.push_back({name, "NO_SHARD", Fsdp(config, ShardingStrategy::kNoShard), 2, tolerance});
-    cases.push_back({name, "HYBRID_SHARD", Fsdp(config, ShardingStrategy::kHybridShard), 4, tolerance});
-    cases.push_back({name, "HYBRID_SHARD_ZERO2", Fsdp(config, ShardingStrategy::kHybridShardZero2), 4, tolerance});
-    // Gradients are rounded to bf16 twice on their way, when they are sent and when they are summed: 2^-9 each.
-    cases.push_back({name, "FULL_SHARD pure", Fsdp(config, ShardingStrategy::kFullShard, FsdpPrecision::kPure), 4,
-                     std::max(tolerance, 0x1p-8)});
-  }
-  return cases;
-}
-
-class ShardingTest : public testing::TestWithParam<Case> {};
+class ShardingTest : public testing::TestWithParam<ShardingCase> {};
 
 TEST_P(ShardingTest, LearnsAsOneRankWithWhatThePlanSays) {
-  const Case& with = GetParam();
+  const ShardingCase& with = GetParam();
   const Seen& alone = SeenAlone(with.model, with.config);
   const std::vector<Seen> together = TrainTogether(with.config, with.ranks, /*late=*/true);
-  ASSERT_LT(alone.losses.back(), 0.9 * alone.losses.front()) << "nothing was learned";
-  for (const Seen& seen : together) {
-    // The same weights and tokens: only the sum of a few losses, in float64, is in another order.
-    EXPECT_NEAR(seen.losses[0], alone.losses[0], 1e-9 * alone.losses[0]);
-    for (std::size_t step = 0; step < alone.losses.size(); ++step) {
-      EXPECT_NEAR(seen.losses[step], alone.losses[step], with.tolerance * alone.losses[step]) << "step " << step + 1;
-      EXPECT_NEAR(seen.norms[step], alone.norms[step], 4 * with.tolerance * alone.norms[step]) << "step " << step + 1;
-      EXPECT_EQ(seen.norms[step], together[0].norms[step]) << "all ranks clip alike";
-    }
-    ASSERT_EQ(seen.evaluation.size(), alone.evaluation.size());
-    EXPECT_EQ(seen.evaluation, together[0].evaluation) << "all ranks have the same weights";
-  }
-  for (int rank = 0; rank < with.ranks; ++rank) {
-    const MemoryPlan plan = Engine::Measure(with.config, rank, with.ranks);
-    const MemoryPlan& used = together[static_cast<std::size_t>(rank)].used;
-    ASSERT_EQ(plan.categories.size(), used.categories.size());
-    for (std::size_t i = 0; i < plan.categories.size(); ++i) {
-      EXPECT_EQ(plan.categories[i].bytes, used.categories[i].bytes) << plan.categories[i].name << " of rank " << rank;
-    }
-  }
+  ExpectLearnedAlike(with, together, alone);
+  ExpectMemoryAsPlanned(with.config, together);
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, ShardingTest, testing::ValuesIn(Cases()),
+INSTANTIATE_TEST_SUITE_P(Strategies, ShardingTest, testing::ValuesIn(ShardingCases()),
                          [](const auto& info) { return info.param.Name(); });
 
 TEST(Sharding, RepeatsBitForBit) {

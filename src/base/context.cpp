@@ -69,7 +69,13 @@ void Context::Synchronize() const {
   if (backend_) backend_->Synchronize();
 }
 
+void Context::set_late(bool late) {
+  COAT_REQUIRE(device_ == DeviceKind::kCpu, "late work on {}; expected kCpu", NameOf(device_));
+  late_ = late;
+}
+
 Context::Ticket Context::Beside(std::function<void()> work) {
+  if (backend_) return {backend_->Beside(work)};
   if (late_) {
     waiting_.push_back(std::move(work));
   } else {
@@ -79,6 +85,7 @@ Context::Ticket Context::Beside(std::function<void()> work) {
 }
 
 void Context::WaitFor(Ticket ticket) {
+  if (backend_) return backend_->WaitFor(ticket.number);
   while (!waiting_.empty() && tickets_ - static_cast<std::int64_t>(waiting_.size()) < ticket.number) {
     const std::function<void()> work = std::move(waiting_.front());
     waiting_.pop_front();

@@ -61,14 +61,15 @@ class Context {
   struct Ticket {
     std::int64_t number = 0;
   };
-  /// Starts `work`, which only calls ops, Copy and collectives and may run while what is called after it runs. It sees
-  /// all that was called before; what it writes may be read, and what it reads written, only behind WaitFor. Pieces of
-  /// such work run in the order of their calls. On kCpu it runs at once.
+  /// Starts `work`, which only calls ops that need no workspace, Copy and collectives, and may run while what is called
+  /// after it runs. It sees all that was called before; what it writes may be read, and what it reads written, only
+  /// behind WaitFor. Pieces of such work run in the order of their calls. On kCpu it runs at once. Inside of Recorded
+  /// both Beside and WaitFor are, or neither.
   Ticket Beside(std::function<void()> work);
   /// What is called from now on sees the work of this ticket and of all earlier ones.
   void WaitFor(Ticket ticket);
   /// On kCpu, to prove that nobody looks too early: the work of Beside runs only when it is waited for.
-  void set_late(bool late) { late_ = late; }
+  void set_late(bool late);
 
   /// What ProfileSpan (base/profile.h) reports to; null: nobody. It must stay valid.
   void set_profile(Profile* profile) { profile_ = profile; }

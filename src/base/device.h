@@ -43,6 +43,11 @@ class Device {
   virtual void Synchronize() = 0;
   /// Runs `work`, which only calls ops and Copy, as Context::Recorded describes.
   virtual void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) = 0;
+  /// Starts `work`, as Context::Beside describes, and returns its number: 1, 2 and so on. Its ops take nothing from the
+  /// workspace.
+  virtual std::int64_t Beside(const std::function<void()>& work) = 0;
+  /// What is called from now on sees the work of this number and of all lower ones.
+  virtual void WaitFor(std::int64_t number) = 0;
 
   /// Waits for all work, and starts a clock that marks are put on from now on. It must not outlive the device.
   virtual std::unique_ptr<DeviceClock> MakeClock() = 0;

@@ -92,6 +92,8 @@ class ClockedDevice final : public Device {
   void Copy(const void*, void*, std::int64_t) override {}
   void Synchronize() override {}
   void Recorded(std::string_view, std::uint64_t, const std::function<void()>&) override { calls_ += "recorded;"; }
+  std::int64_t Beside(const std::function<void()>&) override { return 0; }
+  void WaitFor(std::int64_t) override {}
   std::unique_ptr<DeviceClock> MakeClock() override { return std::make_unique<Clock>(); }
   void PushRange(const char* name) noexcept override { calls_ += std::string("push ") + name + ";"; }
   void PopRange() noexcept override { calls_ += "pop;"; }

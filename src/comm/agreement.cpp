@@ -56,7 +56,7 @@ void Agreement::Try(const std::function<void()>& work) {
   try {
     work();
   } catch (const CommError&) {
-    throw;  // there is nobody to agree with
+    throw;
   } catch (const std::exception& error) {
     failure_ = LetterOf(error) + std::string(error.what());
   }

@@ -17,7 +17,8 @@ class Agreement {
   /// `ranks` must stay valid.
   explicit Agreement(Communicator& ranks) : ranks_(ranks) {}
 
-  /// Runs this rank's `work`, which calls no other rank, unless an earlier one failed, and keeps what it throws.
+  /// Runs this rank's `work`, which calls no other rank, unless an earlier one failed, and keeps what it throws. A
+  /// CommError is thrown at once: then there is nobody to agree with.
   void Try(const std::function<void()>& work);
 
   /// On rank 0, runs what it does for all ranks: what fails is said without its rank.

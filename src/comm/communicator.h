@@ -18,9 +18,9 @@ enum class Reduction { kSum, kMax };
 ///
 /// Every rank makes the same calls in the same order, with tensors of the same shapes and types, on its own context.
 /// Sums are taken in float32 (bf16 tensors too; one rounding at the end) in the order of the ranks, so the same calls
-/// give the same bytes on every rank and in every run; between GPUs NCCL chooses the order, and rounds sums of bf16 more
-/// than once (cuda/open_nccl.h). On kMeta, and with one rank, the collectives of tensors do nothing. One caller at a
-/// time.
+/// give the same bytes on every rank and in every run; between GPUs NCCL chooses the order, and rounds sums of bf16
+/// more than once (cuda/open_nccl.h). On kMeta, and with one rank, the collectives of tensors do nothing. One caller at
+/// a time.
 ///
 /// Errors: a peer that is gone, or a library that reports a failure, is a CommError.
 class Communicator {

@@ -55,6 +55,7 @@ CudaStatus CheckCudaDevice(int ordinal) {
     return status;
   }
   status.present = true;
+  status.devices = count;
   if (error != cudaSuccess) {
     status.reason =
         fmt::format("CUDA does not start: {} ({}); {}", cudaGetErrorString(error), cudaGetErrorName(error), kCpuAdvice);
@@ -97,6 +98,14 @@ std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {
   return std::make_shared<CudaDevice>(options);
 }
 
+std::string IdOf(const Device& device) {
+  cudaDeviceProp properties = {};
+  COAT_CUDA(cudaGetDeviceProperties(&properties, static_cast<const CudaDevice&>(device).options().ordinal));
+  std::string id;
+  for (const char byte : properties.uuid.bytes) id += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return id;
+}
+
 std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
   const auto& cuda_device = static_cast<const CudaDevice&>(device);
   std::int64_t bytes = std::max(CudaDevice::kWorkspaceBytes, cuda_device.workspace_bytes());
@@ -136,6 +145,12 @@ CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
   multiprocessors_ = properties.multiProcessorCount;
   compute_capability_ = 10 * properties.major + properties.minor;
   COAT_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  // Before the layers' kernels where both wait for multiprocessors: other ranks wait for what runs beside.
+  int least = 0, greatest = 0;
+  COAT_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+  COAT_CUDA(cudaStreamCreateWithPriority(&beside_, cudaStreamNonBlocking, greatest));
+  COAT_CUDA(cudaEventCreateWithFlags(&called_, cudaEventDisableTiming));
+  for (cudaEvent_t& end : ends_) COAT_CUDA(cudaEventCreateWithFlags(&end, cudaEventDisableTiming));
   GrowWorkspace(kWorkspaceBytes);
 }
 
@@ -143,6 +158,9 @@ CudaDevice::~CudaDevice() {
   DropRecordings();
   parts_.clear();
   cudaFree(workspace_);
+  for (cudaEvent_t end : ends_) cudaEventDestroy(end);
+  cudaEventDestroy(called_);
+  cudaStreamDestroy(beside_);
   cudaStreamDestroy(stream_);
 }
 
@@ -167,6 +185,11 @@ std::byte* CudaDevice::Allocate(std::int64_t bytes) {
 
 void CudaDevice::Free(std::byte* block) noexcept {
   cudaFree(block);
+}
+
+std::byte* CudaDevice::workspace() const {
+  COAT_REQUIRE(!is_beside_, "the workspace, asked for by work that runs beside the work that has it");
+  return workspace_;
 }
 
 std::byte* CudaDevice::GrowWorkspace(std::int64_t bytes) {
@@ -247,6 +270,29 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
   COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, 0));
 }
 
+std::int64_t CudaDevice::Beside(const std::function<void()>& work) {
+  COAT_REQUIRE(!is_beside_, "work beside work that runs beside; expected one after the other");
+  COAT_CUDA(cudaEventRecord(called_, stream_));
+  COAT_CUDA(cudaStreamWaitEvent(beside_, called_));
+  is_beside_ = true;
+  try {
+    work();
+  } catch (...) {
+    is_beside_ = false;
+    throw;
+  }
+  is_beside_ = false;
+  ++started_;
+  COAT_CUDA(cudaEventRecord(EndOf(started_), beside_));
+  return started_;
+}
+
+void CudaDevice::WaitFor(std::int64_t number) {
+  if (number <= seen_) return;
+  COAT_CUDA(cudaStreamWaitEvent(stream_, EndOf(number)));
+  seen_ = number;
+}
+
 std::unique_ptr<DeviceClock> CudaDevice::MakeClock() {
   return std::make_unique<CudaClock>(stream_);
 }
@@ -281,6 +327,7 @@ std::string CudaDevice::DescribeTuning() const {
 
 void CudaDevice::DropRecordings() noexcept {
   cudaStreamSynchronize(stream_);
+  cudaStreamSynchronize(beside_);
   for (auto& [name, recording] : recordings_) {
     if (recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);
     recording.graph = nullptr;

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 #include <fmt/core.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,7 +23,7 @@ namespace detail {
 [[noreturn]] void ThrowCudaError(cudaError_t error, const char* call);
 }  // namespace detail
 
-/// One device, one stream, one workspace. Everything is started on the stream.
+/// One device, one workspace, and one stream on which everything is started, but the work of Beside on a second one.
 class CudaDevice final : public Device {
  public:
   /// Bytes of the workspace at the least. An op may use all of it; what it holds does not outlive the op.
@@ -43,6 +44,8 @@ class CudaDevice final : public Device {
   void Copy(const void* from, void* to, std::int64_t bytes) override;
   void Synchronize() override;
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) override;
+  std::int64_t Beside(const std::function<void()>& work) override;
+  void WaitFor(std::int64_t number) override;
   std::unique_ptr<DeviceClock> MakeClock() override;
   void PushRange(const char* name) noexcept override;
   void PopRange() noexcept override;
@@ -51,9 +54,10 @@ class CudaDevice final : public Device {
   std::string DescribeTuning() const override;
 
   const CudaOptions& options() const { return options_; }
-  cudaStream_t stream() const { return stream_; }
-  /// May move when it grows: ask for it in every op.
-  std::byte* workspace() const { return workspace_; }
+  /// Where ops start their work now: ask for it in every op.
+  cudaStream_t stream() const { return is_beside_ ? beside_ : stream_; }
+  /// May move when it grows: ask for it in every op. Throws Error in the work of Beside, which does not have it.
+  std::byte* workspace() const;
   /// Makes the workspace at least `bytes` long, for algorithms of libraries that need more than there is, and returns
   /// it. If it grows, it moves: work that was recorded is recorded anew when it is next asked for. Throws Error while
   /// recording, and when there is not enough memory.
@@ -83,12 +87,21 @@ class CudaDevice final : public Device {
   };
 
   void Record(Recording& recording, const std::function<void()>& work);
+  cudaEvent_t EndOf(std::int64_t number) const { return ends_[static_cast<std::size_t>(number) % ends_.size()]; }
 
   CudaOptions options_;
   std::string name_;
   int multiprocessors_ = 0;
   int compute_capability_ = 0;
   cudaStream_t stream_ = nullptr;
+  cudaStream_t beside_ = nullptr;
+  bool is_beside_ = false;        // the work of Beside is being started
+  cudaEvent_t called_ = nullptr;  // what was called before it
+  /// The ends of the last pieces of such work, by their numbers, in turn. One that was waited for late has the end of a
+  /// later piece, which is behind its own.
+  std::array<cudaEvent_t, 16> ends_ = {};
+  std::int64_t started_ = 0;  // pieces
+  std::int64_t seen_ = 0;     // of them, by the main stream
   std::byte* workspace_ = nullptr;
   std::int64_t workspace_bytes_ = 0;
   bool recording_ = false;

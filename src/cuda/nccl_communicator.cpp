@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "comm/agreement.h"
+#include "comm/same_values.h"
 #include "cuda/device.h"
 #include "cuda/float_order.h"
 #include "cuda/nccl_group.h"
@@ -25,14 +26,10 @@ std::size_t BytesOf(TensorView x) {
 void RequireSameNccl(Communicator& host) {
   int version = 0;
   Together(host, [&] {
-    if (LoadNccl().GetVersion(&version) != ncclSuccess) throw CommError("NCCL does not tell its version");
+    if (LoadNccl().GetVersion(&version) != ncclSuccess) throw Error("NCCL does not tell its version");
   });
-  const std::vector<std::string> versions = host.AllGatherText(std::to_string(version));
-  for (std::size_t rank = 1; rank < versions.size(); ++rank) {
-    if (versions[rank] == versions[0]) continue;
-    throw CommError(fmt::format("rank 0 has NCCL {} and rank {} has NCCL {}; expected the same on all", versions[0],
-                                rank, versions[rank]));
-  }
+  const NamedValue found = {"NCCL", std::to_string(version)};
+  RequireSame(host, std::span(&found, 1), "the same version of libnccl.so.2 on all ranks");
 }
 
 /// What the ranks need to find one another: rank 0 makes it.
@@ -42,7 +39,7 @@ ncclUniqueId ShareId(Communicator& host) {
   agreement.Try([&] {
     if (host.rank() != 0) return;
     const ncclResult_t result = LoadNccl().GetUniqueId(&id);
-    if (result != ncclSuccess) throw CommError(NcclWords(result, nullptr));
+    if (result != ncclSuccess) throw Error(NcclWords(result, nullptr));
   });
   const std::string text(id.internal, sizeof(id.internal));
   const std::string of_first = agreement.Meet(text).front();
@@ -58,20 +55,6 @@ class NcclRanks final : public Communicator {
     if (size_ == 1) return;
     RequireSameNccl(host_);
     group_ = std::make_unique<NcclGroup>(ShareId(host_), rank_, size_, TheDevice());
-    // What does not start ends the constructor without the destructor.
-    try {
-      COAT_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-      COAT_CUDA(cudaEventCreateWithFlags(&begin_, cudaEventDisableTiming));
-      COAT_CUDA(cudaEventCreateWithFlags(&end_, cudaEventDisableTiming));
-    } catch (...) {
-      DestroyStream();
-      throw;
-    }
-  }
-
-  ~NcclRanks() override {
-    group_.reset();
-    DestroyStream();
   }
 
   int rank() const override { return rank_; }
@@ -80,14 +63,12 @@ class NcclRanks final : public Communicator {
   void AllGather(Context& ctx, std::span<const SharedTensor> tensors) override {
     if (!Moves(ctx)) return;
     for (const SharedTensor& tensor : tensors) Require(ctx, tensor.whole, tensor.unit);
-    Begin();
     group_->Start([&](ncclComm_t comm) {
       for (const SharedTensor& tensor : tensors) {
         if (const ncclResult_t result = Gather(comm, tensor); result != ncclSuccess) return result;
       }
       return ncclSuccess;
     });
-    End();
   }
 
   void ReduceScatter(Context& ctx, std::span<const SharedTensor> tensors) override {
@@ -96,14 +77,12 @@ class NcclRanks final : public Communicator {
       Require(ctx, tensor.whole, tensor.unit);
       NcclTypeOf(tensor.whole.dtype());
     }
-    Begin();
     group_->Start([&](ncclComm_t comm) {
       for (const SharedTensor& tensor : tensors) {
         if (const ncclResult_t result = Scatter(comm, tensor); result != ncclSuccess) return result;
       }
       return ncclSuccess;
     });
-    End();
   }
 
   void AllReduce(Context& ctx, std::span<const TensorView> tensors, Reduction reduction) override {
@@ -115,25 +94,23 @@ class NcclRanks final : public Communicator {
                    NameOf(tensor.dtype()));
       NcclTypeOf(tensor.dtype());
     }
-    Begin();
     // NCCL's maximum of floats passes over NaN.
     if (!is_sum) {
-      for (const TensorView& tensor : tensors) FloatsToOrder(tensor.As<float>(), tensor.elements(), stream_);
+      for (const TensorView& tensor : tensors) FloatsToOrder(tensor.As<float>(), tensor.elements(), Stream());
     }
     group_->Start([&](ncclComm_t comm) {
       for (const TensorView& tensor : tensors) {
         if (tensor.elements() == 0) continue;
         const ncclResult_t result = LoadNccl().AllReduce(
             tensor.data(), tensor.data(), static_cast<std::size_t>(tensor.elements()),
-            is_sum ? NcclTypeOf(tensor.dtype()) : ncclInt32, is_sum ? ncclSum : ncclMax, comm, stream_);
+            is_sum ? NcclTypeOf(tensor.dtype()) : ncclInt32, is_sum ? ncclSum : ncclMax, comm, Stream());
         if (result != ncclSuccess) return result;
       }
       return ncclSuccess;
     });
     if (!is_sum) {
-      for (const TensorView& tensor : tensors) OrderToFloats(tensor.As<float>(), tensor.elements(), stream_);
+      for (const TensorView& tensor : tensors) OrderToFloats(tensor.As<float>(), tensor.elements(), Stream());
     }
-    End();
   }
 
   void AllReduce(std::span<double> values, Reduction reduction) override {
@@ -157,6 +134,7 @@ class NcclRanks final : public Communicator {
 
  private:
   CudaDevice& TheDevice() const { return static_cast<CudaDevice&>(*device_); }
+  cudaStream_t Stream() const { return TheDevice().stream(); }
 
   bool Moves(const Context& ctx) const { return size_ > 1 && ctx.device() != DeviceKind::kMeta; }
 
@@ -183,13 +161,13 @@ class NcclRanks final : public Communicator {
     if (tensor.whole.elements() == 0) return ncclSuccess;
     if (IsEven(tensor)) {
       const TensorView mine = ViewOf(tensor.whole, PartOf(tensor, rank_));
-      return LoadNccl().AllGather(mine.data(), tensor.whole.data(), BytesOf(mine), ncclUint8, comm, stream_);
+      return LoadNccl().AllGather(mine.data(), tensor.whole.data(), BytesOf(mine), ncclUint8, comm, Stream());
     }
     for (int rank = 0; rank < size_; ++rank) {
       const TensorView part = ViewOf(tensor.whole, PartOf(tensor, rank));
       if (part.elements() == 0) break;  // those after it have nothing either
       const ncclResult_t result =
-          LoadNccl().Broadcast(part.data(), part.data(), BytesOf(part), ncclUint8, rank, comm, stream_);
+          LoadNccl().Broadcast(part.data(), part.data(), BytesOf(part), ncclUint8, rank, comm, Stream());
       if (result != ncclSuccess) return result;
     }
     return ncclSuccess;
@@ -201,35 +179,16 @@ class NcclRanks final : public Communicator {
     if (IsEven(tensor)) {
       const TensorView mine = ViewOf(tensor.whole, PartOf(tensor, rank_));
       return LoadNccl().ReduceScatter(tensor.whole.data(), mine.data(), static_cast<std::size_t>(mine.elements()), type,
-                                      ncclSum, comm, stream_);
+                                      ncclSum, comm, Stream());
     }
     for (int rank = 0; rank < size_; ++rank) {
       const TensorView part = ViewOf(tensor.whole, PartOf(tensor, rank));
       if (part.elements() == 0) break;
       const ncclResult_t result = LoadNccl().Reduce(part.data(), part.data(), static_cast<std::size_t>(part.elements()),
-                                                    type, ncclSum, rank, comm, stream_);
+                                                    type, ncclSum, rank, comm, Stream());
       if (result != ncclSuccess) return result;
     }
     return ncclSuccess;
-  }
-
-  /// What is started on stream_ from here on runs after what the device has been given.
-  void Begin() {
-    Check();
-    COAT_CUDA(cudaEventRecord(begin_, TheDevice().stream()));
-    COAT_CUDA(cudaStreamWaitEvent(stream_, begin_, 0));
-  }
-
-  /// What the device is given from here on runs after what was started on stream_.
-  void End() {
-    COAT_CUDA(cudaEventRecord(end_, stream_));
-    COAT_CUDA(cudaStreamWaitEvent(TheDevice().stream(), end_, 0));
-  }
-
-  void DestroyStream() noexcept {
-    if (begin_ != nullptr) cudaEventDestroy(begin_);
-    if (end_ != nullptr) cudaEventDestroy(end_);
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
   }
 
   std::unique_ptr<Communicator> owned_;
@@ -238,9 +197,6 @@ class NcclRanks final : public Communicator {
   int rank_;
   int size_;
   std::unique_ptr<NcclGroup> group_;
-  cudaStream_t stream_ = nullptr;
-  cudaEvent_t begin_ = nullptr;
-  cudaEvent_t end_ = nullptr;
 };
 
 }  // namespace

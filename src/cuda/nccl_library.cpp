@@ -63,7 +63,7 @@ Library Load() {
 
 const Nccl& LoadNccl() {
   static const Library library = Load();
-  if (!library.problem.empty()) throw CommError(library.problem);
+  if (!library.problem.empty()) throw Error(library.problem);
   return library.functions;
 }
 

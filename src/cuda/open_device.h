@@ -30,6 +30,7 @@ struct CudaOptions {
 struct CudaStatus {
   bool usable = false;
   bool present = false;  // the driver shows a device, or does not start: not to be passed over
+  int devices = 0;       // how many the driver shows
   std::string name;      // "NVIDIA H200, compute capability 9.0, 139.8 GiB", if it starts
   std::string reason;    // empty if usable
 };
@@ -37,6 +38,9 @@ CudaStatus CheckCudaDevice(int ordinal = 0);
 
 /// Opens a device: a stream, a workspace, the libraries. Throws Error with CheckCudaDevice's reason.
 std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options);
+
+/// What tells a device of OpenCudaDevice from all others of its machine: its UUID, or that of its MIG instance.
+std::string IdOf(const Device& device);
 
 /// What decides how far a device's workspace grows in a run.
 struct WorkspaceNeeds {

@@ -1,8 +1,12 @@
 #include "train/compute_device.h"
 
+#include <span>
+
 #include "base/error.h"
 #include "comm/agreement.h"
 #include "comm/launch.h"
+#include "comm/same_values.h"
+#include "cuda/open_nccl.h"
 #include "ops/dispatch.h"
 #include "train/device_limits.h"
 #include "train/rank_machines.h"
@@ -20,29 +24,61 @@ bool HasCudaOptions(const cuda::CudaOptions& options) {
          options.deterministic_attention != defaults.deterministic_attention;
 }
 
-ComputeDevice OpenCpu(const DeviceOptions& options, const std::string& reason) {
+/// `threads` where the options have none.
+ComputeDevice OpenCpu(const DeviceOptions& options, int threads, const std::string& reason) {
   if (HasCudaOptions(options.cuda)) {
     throw UsageError("--gemm, --no_cuda_graphs and --fast_attention are for --device=cuda, and this run is on the cpu" +
                      reason);
   }
-  Context context(DeviceKind::kCpu, options.threads);
-  std::string description = fmt::format("cpu with {} threads{}", context.threads(), reason);
-  return {std::move(context), std::move(description)};
-}
-
-/// For one of several ranks.
-void RequireCpu(const DeviceOptions& options) {
-  bool on_gpu = options.device == DeviceChoice::kCuda;
-  if constexpr (kWithCuda) {
-    if (options.device == DeviceChoice::kAuto) on_gpu = cuda::CheckCudaDevice(LocalRank()).present;
-  }
-  if (on_gpu) {
-    throw ConfigError("--device: several ranks train on CPUs only in this build; accepted: --device=cpu, or one rank");
-  }
+  Context context(DeviceKind::kCpu, options.threads == 0 ? threads : options.threads);
+  std::string description =
+      fmt::format("cpu with {} thread{}{}", context.threads(), context.threads() == 1 ? "" : "s", reason);
+  return {std::move(context), std::move(description), nullptr};
 }
 
 void RequireNoThreads(const DeviceOptions& options) {
   if (options.threads != 0) throw UsageError("--threads is for --device=cpu, and this run is on the GPU");
+}
+
+ComputeDevice Open(const DeviceOptions& options, int threads) {
+  if constexpr (kWithCuda) {
+    if (options.device == DeviceChoice::kCpu) return OpenCpu(options, threads, "");
+    if (options.device == DeviceChoice::kCuda) RequireNoThreads(options);
+    const cuda::CudaStatus status = cuda::CheckCudaDevice(options.cuda.ordinal);
+    if (!status.usable && !status.present && options.device == DeviceChoice::kAuto) {
+      return OpenCpu(options, threads, fmt::format(" ({})", status.reason));
+    }
+    if (!status.usable) throw Error(status.reason);
+    RequireNoThreads(options);
+    const std::shared_ptr<Device> device = cuda::OpenCudaDevice(options.cuda);
+    return {Context(device), device->Name(), nullptr};
+  } else {
+    if (options.device == DeviceChoice::kCuda) throw UsageError(kNoBackend);
+    return OpenCpu(options, threads, "");
+  }
+}
+
+/// The options of one of several ranks, which takes the GPU of its number on its machine. A launcher that shows each
+/// rank its own shows one.
+DeviceOptions ForRank(DeviceOptions options) {
+  if constexpr (kWithCuda) {
+    if (options.device == DeviceChoice::kCpu) return options;
+    const int devices = cuda::CheckCudaDevice().devices;
+    if (devices > 0) options.cuda.ordinal = LocalRank() % devices;
+  }
+  return options;
+}
+
+/// Connects the GPUs of several ranks.
+void Connect(ComputeDevice& device, Communicator& ranks) {
+  const bool on_gpu = device.context.device() == DeviceKind::kCuda;
+  const NamedValue kind = {"device", on_gpu ? device.description : "cpu"};
+  RequireSame(ranks, std::span(&kind, 1), "GPUs of one kind on all ranks, or --device=cpu");
+  if constexpr (kWithCuda) {
+    if (!on_gpu) return;
+    RequireOwnDevices(ranks, cuda::IdOf(*device.context.backend()));
+    device.ranks = cuda::OpenNccl(ranks, device.context.backend());
+  }
 }
 
 }  // namespace
@@ -55,37 +91,20 @@ DeviceOptions ForConfig(DeviceOptions options, const TrainConfig& config) {
 }
 
 ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
-  if constexpr (kWithCuda) {
-    if (options.device == DeviceChoice::kCpu) return OpenCpu(options, "");
-    if (options.device == DeviceChoice::kCuda) RequireNoThreads(options);
-    const cuda::CudaStatus status = cuda::CheckCudaDevice(options.cuda.ordinal);
-    if (!status.usable && !status.present && options.device == DeviceChoice::kAuto) {
-      return OpenCpu(options, fmt::format(" ({})", status.reason));
-    }
-    if (!status.usable) throw Error(status.reason);
-    RequireNoThreads(options);
-    const std::shared_ptr<Device> device = cuda::OpenCudaDevice(options.cuda);
-    return {Context(device), device->Name()};
-  } else {
-    if (options.device == DeviceChoice::kCuda) throw UsageError(kNoBackend);
-    return OpenCpu(options, "");
-  }
+  return Open(options, /*threads=*/0);
 }
 
 ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options, Communicator& ranks) {
-  DeviceOptions own = ForConfig(options, config);
+  const DeviceOptions own = ForConfig(options, config);
   const bool is_alone = ranks.size() == 1;
-  const int share = is_alone ? 0 : CoreShare(ranks);
-  return MadeTogether(ranks, [&] {
-    if (!is_alone) {
-      RequireCpu(own);
-      own.device = DeviceChoice::kCpu;
-      if (own.threads == 0) own.threads = share;
-    }
-    ComputeDevice device = OpenComputeDevice(own);
-    RequireFp8Tokens(config, device.context);
-    return device;
+  const int threads = is_alone ? 0 : CoreShare(ranks);
+  ComputeDevice device = MadeTogether(ranks, [&] {
+    ComputeDevice opened = Open(is_alone ? own : ForRank(own), threads);
+    RequireFp8Tokens(config, opened.context);
+    return opened;
   });
+  if (!is_alone) Connect(device, ranks);
+  return device;
 }
 
 std::string DescribeCudaDevice() {

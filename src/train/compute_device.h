@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/context.h"
@@ -22,7 +23,8 @@ struct DeviceOptions {
 /// Where a run computes, and how to say it.
 struct ComputeDevice {
   Context context;
-  std::string description;  // "NVIDIA H200", "cpu with 2 threads"
+  std::string description;              // "NVIDIA H200", "cpu with 2 threads"
+  std::unique_ptr<Communicator> ranks;  // through which tensors on GPUs go to other ranks; null where there are none
 };
 
 /// The command line's options, with `single.device` where they leave the device open.
@@ -35,8 +37,10 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options);
 /// The same for a run of this configuration, whose `single.device` counts where the options leave the device open. A
 /// GPU that cannot train it is refused as RequireFp8Tokens does.
 ///
-/// One of several ranks takes the GPU of its number on its machine, or its share of the cores that it has in common
-/// with others. What fails on one rank is thrown on all. Throws ConfigError for several ranks on GPUs.
+/// One of several ranks takes the GPU of its number among the ranks of its machine, the only one if it is shown one, or
+/// its share of the cores that it has in common with others. What fails on one rank is thrown on all. Throws
+/// ConfigError when some ranks have a GPU and others not, or GPUs of different kinds, and when two ranks have the same.
+/// `ranks` must outlive what is returned.
 ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options, Communicator& ranks);
 
 /// One line on the GPU of this machine, for `coat info`: its name, or why there is none.

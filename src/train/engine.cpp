@@ -198,9 +198,13 @@ std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, 
                                              std::int64_t sequences, std::span<const std::int32_t> documents) {
   const ProfileSpan span(ctx_, "evaluation batch");
   const MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
-  ctx_.Recorded(NameOf(prepared_ == EvaluationRecipe::kPlain ? "evaluate" : "evaluate as in training", batch),
-                VersionOf(batch.terms),
-                [&] { ModelIn(prepared_).Forward(ctx_, batch, arenas_.saved, arenas_.scratch); });
+  const auto forward = [&] { ModelIn(prepared_).Forward(ctx_, batch, arenas_.saved, arenas_.scratch); };
+  if (groups_->sharding().InParts()) {
+    forward();  // batches of other ranks may have other shapes, and all ranks record what gathers alike
+  } else {
+    ctx_.Recorded(NameOf(prepared_ == EvaluationRecipe::kPlain ? "evaluate" : "evaluate as in training", batch),
+                  VersionOf(batch.terms), forward);
+  }
   return buffers_.Download(ctx_, batch.terms.loss);
 }
 

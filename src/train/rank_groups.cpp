@@ -58,10 +58,17 @@ Sharding ScheduleOf(const TrainConfig& config) {
 
 RankGroups::RankGroups(const TrainConfig& config, Communicator& ranks) : sharding_(ScheduleOf(config)) {
   const int shards = ShardCount(config, ranks.size());
-  if (shards > 1) shards_ = ranks.Split(ranks.rank() / shards);
-  if (shards < ranks.size()) replicas_ = ranks.Split(ranks.rank() % shards);
-  sharding_.shards = shards_.get();
-  sharding_.replicas = replicas_.get();
+  if (ranks.size() == 1) return;
+  if (shards == ranks.size()) {
+    sharding_.shards = &ranks;
+  } else if (shards == 1) {
+    sharding_.replicas = &ranks;
+  } else {
+    shards_ = ranks.Split(ranks.rank() / shards);
+    replicas_ = ranks.Split(ranks.rank() % shards);
+    sharding_.shards = shards_.get();
+    sharding_.replicas = replicas_.get();
+  }
 }
 
 RankGroups::RankGroups(const TrainConfig& config, int rank, int count) : sharding_(ScheduleOf(config)) {

@@ -25,8 +25,8 @@ class RankGroups {
   const Sharding& sharding() const { return sharding_; }
 
  private:
-  std::unique_ptr<Communicator> shards_;    // null: this rank alone
-  std::unique_ptr<Communicator> replicas_;  // null: this rank alone
+  std::unique_ptr<Communicator> shards_;    // null: this rank alone, or all
+  std::unique_ptr<Communicator> replicas_;  // likewise
   Sharding sharding_;
 };
 

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace coat {
 
 namespace {
@@ -37,6 +39,20 @@ int CoreShare(Communicator& ranks) {
   const std::vector<std::string> all = ranks.AllGatherText(own);
   const auto sharing = static_cast<int>(std::count(all.begin(), all.end(), own));
   return std::max(1, CPU_COUNT(&cores) / sharing);
+}
+
+void RequireOwnDevices(Communicator& ranks, const std::string& id) {
+  const std::vector<std::string> all = ranks.AllGatherText(HostName() + " " + id);
+  for (auto rank = all.begin(); rank != all.end(); ++rank) {
+    const auto other = std::find(rank + 1, all.end(), *rank);
+    if (other == all.end()) continue;
+    ConfigError error(
+        fmt::format("ranks {} and {} of {} have the same GPU; accepted: a GPU for each rank of a machine (start fewer, "
+                    "or look at CUDA_VISIBLE_DEVICES), or --device=cpu",
+                    rank - all.begin(), other - all.begin(), all.size()));
+    error.is_of_all_ranks = true;
+    throw error;
+  }
 }
 
 }  // namespace coat

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "comm/communicator.h"
 
 namespace coat {
@@ -12,5 +14,9 @@ int MachineCount(Communicator& ranks);
 /// The threads with which this rank computes on a CPU unless it is told: the cores that it may use, divided among the
 /// ranks of its machine that may use the same ones; at least 1.
 int CoreShare(Communicator& ranks);
+
+/// Throws ConfigError on every rank if two ranks of a machine have the same device: `id` tells this rank's from the
+/// others of its machine.
+void RequireOwnDevices(Communicator& ranks, const std::string& id);
 
 }  // namespace coat

@@ -30,12 +30,15 @@ std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view
                                      const MemMapDataset& dataset) {
   const std::span<const Parameter> parameters = engine.model().parameters();
   const std::int64_t growth = WorkspaceGrowth(config, engine.context());
+  const Communicator& ranks = engine.ranks();
+  const std::string sharing = ranks.size() == 1 ? "" : fmt::format(", rank {} of {}", ranks.rank(), ranks.size());
   std::vector<std::string> lines = {
-      fmt::format("Run {}: {} on {}", *config.run_name, RecipeName(config), device),
+      fmt::format("Run {}: {} on {}{}", *config.run_name, RecipeName(config), device, sharing),
       fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
                   WithSeparators(CountNonEmbeddingParameters(parameters))),
       fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces{}",
-                  InBinaryUnits(Engine::Measure(config).Total()), InBinaryUnits(engine.context().workspace_bytes()),
+                  InBinaryUnits(Engine::Measure(config, ranks.rank(), ranks.size()).Total()),
+                  InBinaryUnits(engine.context().workspace_bytes()),
                   growth > 0 ? " that may grow to " + InBinaryUnits(engine.context().workspace_bytes() + growth) : ""),
       fmt::format("Data: {} sequences of {} tokens{}", WithSeparators(dataset.sequence_count()),
                   dataset.sequence_length(), DescribeData(config.data, config.model))};

@@ -82,7 +82,7 @@ class Trainer {
             MadeTogether(ranks, [&] { return MemMapDataset(DatasetOptionsOf(config.model, config.data, "data")); })),
         device_(OpenDeviceOf(config_, options.device, ranks)),
         folder_(config_, console_, ranks),
-        engine_(config_, std::move(device_.context), ranks),
+        engine_(config_, std::move(device_.context), device_.ranks ? *device_.ranks : ranks),
         step_(config_, folder_.may_overwrite(), engine_, console_),
         speed_(config.speed_monitor.window_size, TrainingFlopsPerToken(config.model)),
         evaluation_(MadeTogether(ranks, [&] { return RunEvaluation(config_); })),
@@ -90,6 +90,10 @@ class Trainer {
 
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
+    if (device_.ranks) {
+      console_.Warn(kLogger,
+                    "Several ranks on GPUs are new and were not measured yet: compare the first losses with one rank's");
+    }
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
     last_saves_ = LastSavesOf(state_);

@@ -84,7 +84,11 @@ class RankRun : public TinyRun {
       std::error_code error;
       if (std::filesystem::file_size(metrics, error) > 2000 && !error) break;
     }
-    if (is_running()) ::kill(ProcessOf(1, Save(save)), number);
+    if (is_running()) {
+      const pid_t process = ProcessOf(1, Save(save));
+      EXPECT_GT(process, 0) << "there is no rank 1";
+      if (process > 0) ::kill(process, number);
+    }
     return end.get();
   }
 };
