@@ -144,6 +144,10 @@ constexpr EnumNames<ShardingStrategy, 5> NamesOf(ShardingStrategy) {
            {ShardingStrategy::kHybridShard, "HYBRID_SHARD"},
            {ShardingStrategy::kHybridShardZero2, "_HYBRID_SHARD_ZERO2"}}};
 }
+/// Whether groups of ranks keep a copy of the model each.
+constexpr bool IsHybrid(ShardingStrategy strategy) {
+  return strategy == ShardingStrategy::kHybridShard || strategy == ShardingStrategy::kHybridShardZero2;
+}
 
 enum class FsdpWrapStrategy {
   kByBlock,

@@ -28,9 +28,7 @@ void CheckRanks(const TrainConfig& config, int ranks, Checker& checker) {
   }
   if (config.distributed_strategy != DistributedStrategy::kFsdp) return;
   const FsdpConfig fsdp = config.fsdp.value_or(FsdpConfig());
-  const bool is_hybrid = fsdp.sharding_strategy == ShardingStrategy::kHybridShard ||
-                         fsdp.sharding_strategy == ShardingStrategy::kHybridShardZero2;
-  if (!is_hybrid || !fsdp.hybrid_sharding_num_model_replicas) return;
+  if (!IsHybrid(fsdp.sharding_strategy) || !fsdp.hybrid_sharding_num_model_replicas) return;
   const std::int64_t replicas = *fsdp.hybrid_sharding_num_model_replicas;
   if (replicas >= 1 && ranks % replicas == 0) return;
   checker.Fail("fsdp.hybrid_sharding_num_model_replicas",

@@ -15,10 +15,6 @@ ShardingStrategy StrategyOf(const TrainConfig& config) {
   return config.fsdp.value_or(FsdpConfig{}).sharding_strategy;
 }
 
-bool IsHybrid(ShardingStrategy strategy) {
-  return strategy == ShardingStrategy::kHybridShard || strategy == ShardingStrategy::kHybridShardZero2;
-}
-
 /// How many of `count` ranks share one copy of the model.
 int ShardCount(const TrainConfig& config, int count) {
   const ShardingStrategy strategy = StrategyOf(config);

@@ -43,11 +43,9 @@ constexpr std::string_view kLogger = "coat.train";
 
 /// With a copy of the model on each machine where a hybrid strategy is not told how many: as OLMo.
 TrainConfig WithReplicas(TrainConfig config, Communicator& ranks) {
-  if (config.fsdp && ranks.size() > 1 && !config.fsdp->hybrid_sharding_num_model_replicas) {
-    const ShardingStrategy strategy = config.fsdp->sharding_strategy;
-    const bool is_hybrid =
-        strategy == ShardingStrategy::kHybridShard || strategy == ShardingStrategy::kHybridShardZero2;
-    if (is_hybrid) config.fsdp->hybrid_sharding_num_model_replicas = MachineCount(ranks);
+  if (config.fsdp && ranks.size() > 1 && !config.fsdp->hybrid_sharding_num_model_replicas &&
+      IsHybrid(config.fsdp->sharding_strategy)) {
+    config.fsdp->hybrid_sharding_num_model_replicas = MachineCount(ranks);
   }
   return config;
 }
