@@ -13,6 +13,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
 #include "tests/support/rank_run.h"
+#include "tests/support/source_dir.h"
 
 namespace coat {
 namespace {
@@ -131,6 +132,39 @@ TEST_F(Distributed, EvaluatesAsOneRankBitForBit) {
       EXPECT_EQ(Numbers(save, label).front(), one.front());
     }
   }
+}
+
+TEST_F(Distributed, ScoresQuestionsAsOneRankBitForBit) {
+  // 44 requests are 5 batches of 9 at the most, scored with initial weights: the step moves none by a bit.
+  const Strings overrides = {
+      "--stop_at=1",
+      "--eval_interval=1",
+      "--device_eval_batch_size=9",
+      "--tokenizer.identifier=bytes",
+      "--model.vocab_size=257",
+      "--model.embedding_size=320",
+      "--model.max_sequence_length=128",
+      "--evaluators=[{label: quiz, type: downstream, metrics: [acc, len_norm, bpb], requests: [" + SourceDir() +
+          "/tests/eval/questions.jsonl]}]",
+      "--optimizer.learning_rate=1e-30"};
+  const Outcome one = RunAlone("one", overrides);
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  for (const int ranks : {2, 4}) {
+    const std::string save = "of" + std::to_string(ranks);
+    ExpectSuccess(RunOn(ranks, save, overrides));
+    for (const char* metric :
+         {"eval/downstream/quiz_acc", "eval/downstream/quiz_len_norm", "eval/downstream_bpb/quiz_bpb"}) {
+      ASSERT_EQ(Numbers("one", metric).size(), 1u) << folder_.Read("one/metrics.jsonl");
+      EXPECT_EQ(Numbers(save, metric), Numbers("one", metric)) << metric;
+    }
+  }
+}
+
+TEST_F(Distributed, SkipsUpdatesOnAllRanksAndGivesUpOnce) {
+  const MpirunOutcome outcome =
+      RunOn(2, "hot", {"--optimizer.learning_rate=1e30", "--scheduler.name=constant", "--max_grad_norm=null"});
+  ExpectFailure(outcome, 1, {"error: step ", "3 in a row", "max_skipped_steps is reached"});
+  ExpectParts(outcome.out, {"is skipped, 1 in a row", "the gradient of transformer."});
 }
 
 TEST_F(Distributed, EachRankRecordsItsSequences) {

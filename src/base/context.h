@@ -21,7 +21,8 @@ class TensorObserver;
 /// Where and in which order ops run; the first argument of every op. There are no globals.
 ///
 /// On kMeta an op checks its arguments and does nothing else. On kCpu it runs at once, on the context's threads; its
-/// result does not depend on their number. On kCuda it is started on the device and runs in the order of the calls.
+/// result does not depend on their number. On kCuda it is started on the device and runs in the order of the calls, but
+/// for the work of Beside.
 /// Owns the threads and a fixed workspace a thread, or the device. One caller at a time.
 class Context {
  public:
@@ -52,9 +53,9 @@ class Context {
   void Synchronize() const;
 
   /// Runs `work`. On kCuda it is recorded the second time that a name is seen, and replayed from then on without being
-  /// called, until `version` changes: then it is called and recorded anew. `work` only calls ops and Copy, on the same
-  /// tensors each time, and `version` stands for every other value that it passes on. While there is a profile or an
-  /// observer it is called every time, with the same results.
+  /// called, until `version` changes: then it is called and recorded anew. `work` only calls ops, Copy and collectives,
+  /// on the same tensors each time, and `version` stands for every other value that it passes on. While there is a
+  /// profile or an observer it is called every time, with the same results.
   void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) const;
 
   /// Work that may still be under way; a default one is done.

@@ -13,8 +13,8 @@ namespace coat {
 
 /// A device with memory of its own, as layers above the ops see it: memory, copies, recorded work.
 ///
-/// Work is ordered: ops, copies and replays run on the device in the order of the calls. Errors of work that was
-/// started earlier are thrown by the next call, as Error. One caller at a time.
+/// Work is ordered: ops, copies and replays run on the device in the order of the calls, but for work that Beside has
+/// started. Errors of work that was started earlier are thrown by the next call, as Error. One caller at a time.
 class Device {
  public:
   virtual ~Device() = default;
@@ -29,6 +29,9 @@ class Device {
   virtual Memory ReadMemory() const = 0;
   /// Bytes of the workspace that ops take small partial results from. It grows when an op is first met that needs more.
   virtual std::int64_t workspace_bytes() const = 0;
+  /// Makes the workspace at least this long at once, so that it does not grow, and recorded work is not recorded anew,
+  /// on one of several ranks alone. Throws Error when there is not enough memory.
+  virtual void ReserveWorkspace(std::int64_t bytes) = 0;
 
   /// A block filled with zeros, aligned to 256 bytes. Throws std::bad_alloc when there is not enough memory.
   virtual std::byte* Allocate(std::int64_t bytes) = 0;
@@ -39,9 +42,9 @@ class Device {
   virtual void Download(const void* device, void* host, std::int64_t bytes) = 0;
   /// Copies within the device; the ranges do not overlap.
   virtual void Copy(const void* from, void* to, std::int64_t bytes) = 0;
-  /// Waits until all work is done.
+  /// Waits until all work is done, that of Beside too.
   virtual void Synchronize() = 0;
-  /// Runs `work`, which only calls ops and Copy, as Context::Recorded describes.
+  /// Runs `work`, as Context::Recorded describes.
   virtual void Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) = 0;
   /// Starts `work`, as Context::Beside describes, and returns its number: 1, 2 and so on. Its ops take nothing from the
   /// workspace.
@@ -49,7 +52,7 @@ class Device {
   /// What is called from now on sees the work of this number and of all lower ones.
   virtual void WaitFor(std::int64_t number) = 0;
 
-  /// Waits for all work, and starts a clock that marks are put on from now on. It must not outlive the device.
+  /// Waits for all work in order, and starts a clock that marks are put on from now on. It must not outlive the device.
   virtual std::unique_ptr<DeviceClock> MakeClock() = 0;
   /// Opens a named range of the host's time, and closes the last one, for the vendor's tools (NVTX). Ranges nest.
   virtual void PushRange(const char* name) noexcept = 0;

@@ -85,6 +85,7 @@ class ClockedDevice final : public Device {
   std::string Name() const override { return "clock"; }
   Memory ReadMemory() const override { return {}; }
   std::int64_t workspace_bytes() const override { return 0; }
+  void ReserveWorkspace(std::int64_t) override {}
   std::byte* Allocate(std::int64_t) override { return nullptr; }
   void Free(std::byte*) noexcept override {}
   void Upload(const void*, void*, std::int64_t) override {}

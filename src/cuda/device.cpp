@@ -55,7 +55,6 @@ CudaStatus CheckCudaDevice(int ordinal) {
     return status;
   }
   status.present = true;
-  status.devices = count;
   if (error != cudaSuccess) {
     status.reason =
         fmt::format("CUDA does not start: {} ({}); {}", cudaGetErrorString(error), cudaGetErrorName(error), kCpuAdvice);
@@ -96,6 +95,13 @@ std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {
   const CudaStatus status = CheckCudaDevice(options.ordinal);
   if (!status.usable) throw Error(status.reason);
   return std::make_shared<CudaDevice>(options);
+}
+
+int CountCudaDevices() {
+  int count = 0;
+  const bool is_counted = cudaGetDeviceCount(&count) == cudaSuccess;
+  cudaGetLastError();  // what is wrong CheckCudaDevice says
+  return is_counted ? count : 0;
 }
 
 std::string IdOf(const Device& device) {
@@ -193,6 +199,7 @@ std::byte* CudaDevice::workspace() const {
 }
 
 std::byte* CudaDevice::GrowWorkspace(std::int64_t bytes) {
+  COAT_REQUIRE(!is_beside_, "the workspace, asked for by work that runs beside the work that has it");
   if (bytes <= workspace_bytes_) return workspace_;
   if (recording_) throw Error(fmt::format("CUDA: the workspace cannot grow to {} bytes while work is recorded", bytes));
   DropRecordings();
@@ -223,11 +230,12 @@ void CudaDevice::Download(const void* device, void* host, std::int64_t bytes) {
 }
 
 void CudaDevice::Copy(const void* from, void* to, std::int64_t bytes) {
-  COAT_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_));
+  COAT_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream()));
 }
 
 void CudaDevice::Synchronize() {
   COAT_CUDA(cudaStreamSynchronize(stream_));
+  COAT_CUDA(cudaStreamSynchronize(beside_));
 }
 
 void CudaDevice::Recorded(std::string_view name, std::uint64_t version, const std::function<void()>& work) {
@@ -267,7 +275,9 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
     COAT_CUDA(cudaGraphExecDestroy(recording.graph));
     recording.graph = nullptr;
   }
-  COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, 0));
+  // A graph runs with one priority for all, unless it is told that beside_ has another.
+  const unsigned long long flags = started_ > 0 ? cudaGraphInstantiateFlagUseNodePriority : 0;
+  COAT_CUDA(cudaGraphInstantiate(&recording.graph, graph, flags));
 }
 
 std::int64_t CudaDevice::Beside(const std::function<void()>& work) {

@@ -37,6 +37,7 @@ class CudaDevice final : public Device {
   std::string Name() const override { return name_; }
   Memory ReadMemory() const override;
   std::int64_t workspace_bytes() const override { return workspace_bytes_; }
+  void ReserveWorkspace(std::int64_t bytes) override { GrowWorkspace(bytes); }
   std::byte* Allocate(std::int64_t bytes) override;
   void Free(std::byte* block) noexcept override;
   void Upload(const void* host, void* device, std::int64_t bytes) override;

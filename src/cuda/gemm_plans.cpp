@@ -210,6 +210,7 @@ GemmPlans::Plan GemmPlans::Tune(const GemmArgs& to_run, const float* factors, co
   if (device_.recording()) {
     throw Error(fmt::format("the product {} is recorded before it has run once: its algorithms cannot be timed", key));
   }
+  device_.Synchronize();  // nothing else is to be timed
   const auto begin = std::chrono::steady_clock::now();
   TrialResult result(device_, to_run);
   GemmArgs args = to_run;

@@ -12,8 +12,6 @@ __global__ void NothingKernel() {}
 
 KernelsOnDevice FindKernels(int ordinal) {
   KernelsOnDevice result;
-  int before = 0;
-  cudaGetDevice(&before);
   cudaError_t error = cudaSetDevice(ordinal);
   cudaFuncAttributes attributes = {};
   if (error == cudaSuccess) {
@@ -25,7 +23,6 @@ KernelsOnDevice FindKernels(int ordinal) {
     result.problem = std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
   }
   cudaGetLastError();  // the error is the answer
-  cudaSetDevice(before);
   return result;
 }
 

@@ -28,7 +28,7 @@ struct Nccl {
   decltype(&ncclReduce) Reduce = nullptr;
 };
 
-/// The library, loaded by the first call and kept. Throws CommError that says what to install.
+/// The library, loaded by the first call and kept. Throws Error that says what to install.
 const Nccl& LoadNccl();
 
 /// "NCCL: remote process exited: <the library's last words>". `comm` may be null.

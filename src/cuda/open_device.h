@@ -30,13 +30,16 @@ struct CudaOptions {
 struct CudaStatus {
   bool usable = false;
   bool present = false;  // the driver shows a device, or does not start: not to be passed over
-  int devices = 0;       // how many the driver shows
   std::string name;      // "NVIDIA H200, compute capability 9.0, 139.8 GiB", if it starts
   std::string reason;    // empty if usable
 };
+/// Starts CUDA on this device and no other, and makes it the one of the calling thread.
 CudaStatus CheckCudaDevice(int ordinal = 0);
 
-/// Opens a device: a stream, a workspace, the libraries. Throws Error with CheckCudaDevice's reason.
+/// How many devices the driver shows; 0 where it does not start. Starts none of them.
+int CountCudaDevices();
+
+/// Opens a device: two streams, a workspace, the libraries. Throws Error with CheckCudaDevice's reason.
 std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options);
 
 /// What tells a device of OpenCudaDevice from all others of its machine: its UUID, or that of its MIG instance.

@@ -59,12 +59,14 @@ ComputeDevice Open(const DeviceOptions& options, int threads) {
 }
 
 /// The options of one of several ranks, which takes the GPU of its number on its machine. A launcher that shows each
-/// rank its own shows one.
+/// rank its own shows one. Products are timed by each rank for itself, so those of other bits are left alone: a run
+/// repeats, and a rank evaluates as any other.
 DeviceOptions ForRank(DeviceOptions options) {
   if constexpr (kWithCuda) {
     if (options.device == DeviceChoice::kCpu) return options;
-    const int devices = cuda::CheckCudaDevice().devices;
-    if (devices > 0) options.cuda.ordinal = LocalRank() % devices;
+    const int devices = cuda::CountCudaDevices();
+    if (devices > 1) options.cuda.ordinal = LocalRank() % devices;
+    options.cuda.other_bits = false;
   }
   return options;
 }

@@ -103,6 +103,9 @@ Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks, std:
   const std::int64_t sequences = std::max(config.device_train_microbatch_size, evaluation.sequences);
   buffers_.LayOut(sequences * config.model.max_sequence_length,
                   config.data.generate_doc_lengths || evaluation.documents, arenas_.batch);
+  if (ctx_.backend() && ranks_->size() > 1) {
+    ctx_.backend()->ReserveWorkspace(ctx_.workspace_bytes() + WorkspaceGrowth(config, ctx_));
+  }
 }
 
 void Engine::RunOnMeta() {

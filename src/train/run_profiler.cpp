@@ -64,6 +64,7 @@ std::vector<Profile::Span> RunProfiler::SpansSince(double start) const {
 void RunProfiler::WriteTrace(std::int64_t step) {
   const std::vector<Profile::Span> spans = SpansSince(*trace_start_);
   trace_start_ = std::nullopt;
+  if (engine_.ranks().rank() != 0) return;
   const std::shared_ptr<Device>& device = engine_.context().backend();
   if (device) {
     console_.Info(kLogger,
@@ -83,6 +84,7 @@ void RunProfiler::WriteTrace(std::int64_t step) {
 void RunProfiler::PrintHostTable(std::int64_t step) {
   const std::vector<Profile::Span> spans = SpansSince(*table_start_);
   table_start_ = std::nullopt;
+  if (engine_.ranks().rank() != 0) return;
   console_.Info(kLogger, fmt::format("Profile of the host's time in steps {} to {}:\n{}", kTableAfter + 1, step,
                                      ProfileTable(spans, false, kRows)));
 }

@@ -19,7 +19,8 @@ namespace coat {
 /// torch_profiling: of the 7th to the 9th step after a start or resume, tables on the console and the trace
 /// `save_folder/profiler/{step}.chrome_trace.json.gz`, `step` being the last of them. python_profiling: of the steps 6
 /// to 8, a table of the host's time. Results do not change; a GPU's steps are started kernel by kernel meanwhile, so
-/// that the parts of a step can be told apart.
+/// that the parts of a step can be told apart. Every rank profiles, since none may replay what another calls
+/// (cuda/open_nccl.h); rank 0 tells.
 class RunProfiler {
  public:
   /// References must stay valid. `overwrite`: a trace of an earlier run.

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "train/labels.h"
+#include "train/module_outputs.h"
 #include "train/state_keys.h"
 
 namespace coat {
@@ -17,6 +18,13 @@ namespace coat {
 namespace {
 
 constexpr std::string_view kLogger = "coat.train";
+
+/// Looks at nothing: while rank 0 writes what its modules compute, the other ranks must not replay recorded work either
+/// (cuda/open_nccl.h).
+class BesideRankZero final : public TensorObserver {
+ public:
+  void See(const Context&, std::string_view, std::span<const Arena::Entry>) override {}
+};
 
 }  // namespace
 
@@ -70,17 +78,17 @@ Metrics TrainStep::MetricsOf(const BatchCounts& counts, const StepLosses& losses
   return metrics;
 }
 
-std::unique_ptr<ModuleOutputs> TrainStep::WatchModules(std::int64_t step) {
+std::unique_ptr<TensorObserver> TrainStep::WatchModules(std::int64_t step) {
   const auto& steps = config_.module_outputs_save_steps;
   if (!steps || std::find(steps->begin(), steps->end(), step) == steps->end()) return nullptr;
-  if (engine_.ranks().rank() != 0) return nullptr;
+  if (engine_.ranks().rank() != 0) return std::make_unique<BesideRankZero>();
   auto outputs = std::make_unique<ModuleOutputs>(config_.save_folder, step, overwrite_);
   console_.Info(kLogger, fmt::format("Writing the outputs of all modules to {}", outputs->folder()));
   return outputs;
 }
 
 StepLosses TrainStep::ForwardBackward(const Batch& batch, double predicted, std::int64_t step) {
-  const std::unique_ptr<ModuleOutputs> outputs = WatchModules(step);
+  const std::unique_ptr<TensorObserver> outputs = WatchModules(step);
   const std::int64_t sequences = batch.sequence_count();
   const std::int64_t length = batch.sequence_length;
   const double of_each = 1.0 / predicted;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/observer.h"
 #include "checkpoint/trainer_state.h"
 #include "config/config.h"
 #include "data/batch.h"
@@ -12,7 +13,6 @@
 #include "train/console.h"
 #include "train/engine.h"
 #include "train/metrics.h"
-#include "train/module_outputs.h"
 #include "train/run_schedule.h"
 #include "train/step_metrics.h"
 
@@ -46,8 +46,8 @@ class TrainStep {
   };
   BatchCounts CountsOfAllRanks(const Batch& batch, std::int64_t predicted) const;
   StepLosses ForwardBackward(const Batch& batch, double predicted, std::int64_t step);
-  /// On rank 0, writes what the next micro-batch computes, if `step` is one of module_outputs_save_steps.
-  std::unique_ptr<ModuleOutputs> WatchModules(std::int64_t step);
+  /// If `step` is one of module_outputs_save_steps: what sees the next micro-batch; on rank 0 it writes what it sees.
+  std::unique_ptr<TensorObserver> WatchModules(std::int64_t step);
   Metrics MetricsOf(const BatchCounts& counts, const StepLosses& losses, const ClippingResult& gradients,
                     double learning_rate, const TrainerState& state) const;
   void SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state);

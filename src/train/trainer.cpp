@@ -89,8 +89,8 @@ class Trainer {
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
     if (device_.ranks) {
-      console_.Warn(kLogger,
-                    "Several ranks on GPUs are new and were not measured yet: compare the first losses with one rank's");
+      console_.Warn(
+          kLogger, "Several ranks on GPUs are new and were not measured yet: compare the first losses with one rank's");
     }
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
@@ -100,7 +100,7 @@ class Trainer {
     if (config_.dry_run) return DryRun();
     folder_.WriteConfig();
     records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_);
-    if (ranks_.rank() == 0) profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
+    profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
     if (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0) {
@@ -145,9 +145,9 @@ class Trainer {
     if (benchmark_) console_.Warn(kLogger, Announce(*benchmark_));
     while (state_.step < schedule_->last_step() && !StopRequested() && !benchmark_is_over_) {
       StepAndWhatFollows(start);
-      if (profiler_) profiler_->StepEnded(state_.step);
+      profiler_->StepEnded(state_.step);
     }
-    if (profiler_) profiler_->RunEnded(state_.step);
+    profiler_->RunEnded(state_.step);
     if (!canceled_ && !benchmark_is_over_) {
       Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
     }
@@ -253,7 +253,7 @@ class Trainer {
   Metrics Evaluate() {
     if (evaluation_.empty()) return {};
     const ProfileSpan span(engine_.context(), "evaluation");
-    Metrics metrics = evaluation_.Run(engine_, ranks_, console_);
+    Metrics metrics = evaluation_.Run(engine_, engine_.ranks(), console_);
     speed_.Clear();
     return metrics;
   }
@@ -296,7 +296,7 @@ class Trainer {
   std::unique_ptr<DataLoader> loader_;
   std::optional<RunSchedule> schedule_;
   std::optional<RunRecords> records_;
-  std::optional<RunProfiler> profiler_;  // on rank 0
+  std::optional<RunProfiler> profiler_;
   LastSaves last_saves_;
   bool canceled_ = false;  // by a time limit or early stopping: no checkpoints and evaluations any more
   bool stop_is_agreed_ = false;

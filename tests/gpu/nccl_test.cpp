@@ -1,7 +1,8 @@
-// The collectives between GPUs, with threads of this process as ranks. Needs two GPUs.
+// The collectives between GPUs. Needs two GPUs.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -14,8 +15,9 @@
 #include "cuda/open_device.h"
 #include "cuda/open_nccl.h"
 #include "numerics/bfloat16.h"
+#include "tests/gpu/rank_gpus.h"
 #include "tests/support/error_of.h"
-#include "tests/support/thread_ranks.h"
+#include "tests/support/process_ranks.h"
 
 namespace coat {
 namespace {
@@ -46,15 +48,14 @@ struct GpuRank {
 class GpuRanks : public testing::Test {
  protected:
   void SetUp() override {
-    while (gpus_ < 4 && cuda::CheckCudaDevice(gpus_).usable) ++gpus_;
-    if (gpus_ < 2) GTEST_SKIP() << "there are fewer than two GPUs";
+    if (GpuCount() < 2) GTEST_SKIP() << "there are fewer than two GPUs";
   }
 
   /// On 2 GPUs and, where there are more, on up to 4.
   void Run(const std::function<void(const GpuRank&)>& body) const {
-    for (int size = 2; size <= gpus_; ++size) {
+    for (int size = 2; size <= std::min(GpuCount(), 4); ++size) {
       SCOPED_TRACE(size);
-      RunAsRanks(size, [&](Communicator& host) {
+      RunAsProcesses(size, /*seconds=*/120, [&](Communicator& host) {
         Context ctx(cuda::OpenCudaDevice({.ordinal = host.rank()}));
         Arena arena = Arena::Bound("operands", ctx, kArenaBytes);
         const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend());
@@ -64,9 +65,6 @@ class GpuRanks : public testing::Test {
       });
     }
   }
-
- private:
-  int gpus_ = 0;
 };
 
 /// Small integers, whose sums are exact in any order, in bf16 too.
@@ -188,6 +186,39 @@ TEST_F(GpuRanks, AreRecordedInOrderWithOtherWork) {
       const auto runs = static_cast<float>(run * rank.ranks.size());
       for (std::int64_t i = 0; i < kElements; ++i) {
         ASSERT_EQ(sums[static_cast<std::size_t>(i)], SumOf(rank.ranks.size(), i) + runs) << run << " " << i;
+      }
+    }
+  });
+}
+
+// What runs beside sees what was called before, and what is called behind WaitFor sees it: in replays too.
+TEST_F(GpuRanks, MoveTensorsBesideOtherWork) {
+  Run([](const GpuRank& rank) {
+    constexpr std::int64_t kElements = 1 << 22;
+    const TensorView in = rank.arena.Tensor("in", {kElements}, DType::kF32);
+    const TensorView sum = rank.arena.Tensor("sum", {kElements}, DType::kF32);
+    const TensorView out = rank.arena.Tensor("out", {kElements}, DType::kF32);
+    for (int run = 0; run < 4; ++run) {
+      std::vector<float> values = ValuesOf<float>(rank.ranks.rank(), kElements);
+      for (float& value : values) value += static_cast<float>(run);
+      rank.ctx.Upload(values.data(), in);
+      rank.ctx.Recorded("sums", 1, [&] {
+        Context::Ticket last;
+        rank.ctx.Copy(in, sum);
+        for (int time = 0; time < 20; ++time) {  // more often than a device keeps ends of such work
+          last =
+              rank.ctx.Beside([&] { rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, Reduction::kMax); });
+        }
+        last = rank.ctx.Beside([&] { rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, Reduction::kSum); });
+        rank.ctx.WaitFor(last);
+        rank.ctx.Copy(sum, out);
+      });
+      const std::vector<float> sums = rank.Values<float>(out);
+      for (std::int64_t i = 0; i < kElements; ++i) {
+        float largest = -INFINITY;
+        for (int other = 0; other < rank.ranks.size(); ++other) largest = std::max(largest, ValueOf(other, i));
+        const float expected = static_cast<float>(rank.ranks.size()) * (largest + static_cast<float>(run));
+        ASSERT_EQ(sums[static_cast<std::size_t>(i)], expected) << run << " " << i;
       }
     }
   });

@@ -199,15 +199,13 @@ inline void ExpectLearnedAlike(const ShardingCase& with, const std::vector<Seen>
   }
 }
 
-/// Compares the tensors of each rank with the plan of that rank, to the byte.
-inline void ExpectMemoryAsPlanned(const TrainConfig& config, const std::vector<Seen>& together) {
-  for (int rank = 0; rank < static_cast<int>(together.size()); ++rank) {
-    const MemoryPlan plan = Engine::Measure(config, rank, static_cast<int>(together.size()));
-    const MemoryPlan& used = together[static_cast<std::size_t>(rank)].used;
-    ASSERT_EQ(plan.categories.size(), used.categories.size());
-    for (std::size_t i = 0; i < plan.categories.size(); ++i) {
-      EXPECT_EQ(plan.categories[i].bytes, used.categories[i].bytes) << plan.categories[i].name << " of rank " << rank;
-    }
+/// Compares the tensors of a rank with the plan of that rank, to the byte.
+inline void ExpectMemoryAsPlanned(const TrainConfig& config, const Seen& seen, int rank, int ranks) {
+  const MemoryPlan plan = Engine::Measure(config, rank, ranks);
+  ASSERT_EQ(plan.categories.size(), seen.used.categories.size());
+  for (std::size_t i = 0; i < plan.categories.size(); ++i) {
+    EXPECT_EQ(plan.categories[i].bytes, seen.used.categories[i].bytes)
+        << plan.categories[i].name << " of rank " << rank;
   }
 }
 

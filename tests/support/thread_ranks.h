@@ -3,10 +3,7 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <condition_variable>
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -15,7 +12,6 @@
 #include <mutex>
 #include <numeric>
 #include <set>
-#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -23,30 +19,22 @@
 
 #include "base/error.h"
 #include "comm/ranks.h"
+#include "tests/support/mail_transport.h"
 
 namespace coat {
 
 namespace detail {
 
-/// Where the threads of a run hand messages to one another. A group is the run, or what Split made of one.
-class Mailbox {
+/// Where the threads of a run hand messages to one another.
+class Mailbox final : public Mail {
  public:
-  /// Messages from thread `from` to thread `to` within a group, taken in the order in which they were put.
-  struct Route {
-    std::string group;
-    int from = 0;
-    int to = 0;
-    auto operator<=>(const Route&) const = default;
-  };
-
-  void Put(const Route& route, std::string message) {
+  void Put(const Route& route, std::string message) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     messages_[route].push_back(std::move(message));
     changed_.notify_all();
   }
 
-  /// Waits for a message of this length. Throws CommError if none can come any more, or one of another length does.
-  std::string Take(const Route& route, std::int64_t bytes) {
+  std::string Take(const Route& route, std::int64_t bytes) override {
     std::unique_lock<std::mutex> lock(mutex_);
     std::deque<std::string>& queue = messages_[route];
     changed_.wait(lock, [&] { return !queue.empty() || error_ || ended_.contains(route.from); });
@@ -78,66 +66,6 @@ class Mailbox {
   std::exception_ptr error_;
 };
 
-class ThreadTransport final : public Transport {
- public:
-  ThreadTransport(Mailbox& mailbox, std::string group, std::vector<int> members, int rank)
-      : mailbox_(mailbox), group_(std::move(group)), members_(std::move(members)), rank_(rank) {}
-
-  int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(members_.size()); }
-
-  void Exchange(std::span<const Outgoing> sends, std::span<const Incoming> receives) override {
-    for (const Outgoing& message : sends) {
-      mailbox_.Put({group_, Thread(rank_), Thread(message.peer)},
-                   {reinterpret_cast<const char*>(message.data), static_cast<std::size_t>(message.bytes)});
-    }
-    for (const Incoming& message : receives) {
-      const std::string bytes = mailbox_.Take({group_, Thread(message.peer), Thread(rank_)}, message.bytes);
-      std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), message.data);
-    }
-  }
-
-  void AllGather(const std::byte* mine, std::byte* all, std::span<const std::int64_t> bytes) override {
-    std::vector<Outgoing> sends;
-    std::vector<Incoming> receives;
-    for (int rank = 0; rank < size(); ++rank) {
-      sends.push_back({rank, mine, bytes[static_cast<std::size_t>(rank_)]});
-      receives.push_back({rank, all, bytes[static_cast<std::size_t>(rank)]});
-      all += receives.back().bytes;
-    }
-    Exchange(sends, receives);
-  }
-
-  std::unique_ptr<Transport> Split(int color) override {
-    std::vector<int> colors(members_.size());
-    AllGather(reinterpret_cast<const std::byte*>(&color), reinterpret_cast<std::byte*>(colors.data()),
-              std::vector<std::int64_t>(members_.size(), sizeof(color)));
-    std::vector<int> members;
-    int rank = 0;
-    for (std::size_t i = 0; i < colors.size(); ++i) {
-      if (static_cast<int>(i) == rank_) rank = static_cast<int>(members.size());
-      if (colors[i] == color) members.push_back(members_[i]);
-    }
-    const std::string group = fmt::format("{}/{}:{}", group_, splits_++, color);
-    return std::make_unique<ThreadTransport>(mailbox_, group, std::move(members), rank);
-  }
-
-  void Abort(int exit_code) noexcept override {
-    std::fflush(stdout);
-    std::fflush(stderr);
-    std::_Exit(exit_code);
-  }
-
- private:
-  int Thread(int rank) const { return members_[static_cast<std::size_t>(rank)]; }
-
-  Mailbox& mailbox_;
-  std::string group_;
-  std::vector<int> members_;  // the threads that are the ranks of this group
-  int rank_;
-  int splits_ = 0;
-};
-
 }  // namespace detail
 
 /// Calls body(communicator) on `ranks` threads at once, each with the communicator of its rank, whose tensors are on
@@ -155,7 +83,7 @@ inline void RunAsRanks(int ranks, const std::function<void(Communicator&)>& body
       std::exception_ptr error;
       try {
         const std::unique_ptr<Communicator> communicator =
-            MakeRanks(std::make_unique<detail::ThreadTransport>(mailbox, "run", all, rank));
+            MakeRanks(std::make_unique<detail::MailTransport>(mailbox, "run", all, rank));
         body(*communicator);
       } catch (...) {
         error = std::current_exception();
