@@ -263,11 +263,11 @@ TEST_F(Run, WritesNothingInADryRun) {
 TEST_F(Run, ComputesOnTheCpuWhereThereIsNoGpu) {
   const Outcome outcome = RunCoat(TrainAnywhere("auto", {"--dry_run", "--threads=1"}), HideGpus);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  ExpectParts(outcome.out, {" on cpu with 1 threads"});
+  ExpectParts(outcome.out, {" on cpu with 1 thread"});
   for (const char* choice : {"--device=cpu", "--single.device=cpu"}) {
     const Outcome chosen = RunCoat(TrainAnywhere("chosen", {"--dry_run", "--threads=1", choice}));
     EXPECT_EQ(chosen.exit_code, 0) << chosen.err;
-    ExpectParts(chosen.out, {" on cpu with 1 threads\n"});
+    ExpectParts(chosen.out, {" on cpu with 1 thread\n"});
   }
 }
 
