@@ -22,7 +22,8 @@ coat config --reference. SIGINT (Ctrl-C) and SIGTERM finish the step, save and l
 Examples:
   coat train configs/tiny/tiny-coat-both.yaml
   coat train run.yaml --optimizer.learning_rate=1e-4 --data.paths=[a.npy,b.npy] --evaluators=[] --save_overwrite
-  coat train run.yaml --try_load_latest_save --device=cpu --threads=4)";
+  coat train run.yaml --try_load_latest_save --device=cpu --threads=4
+  mpirun -n 4 coat train run.yaml --device=cpu                 # four processes share the model: docs/distributed.md)";
 
 inline constexpr const char* kEvalFooter =
     R"(FROM is a checkpoint (runs/first/latest), whose configuration is in it, or a configuration that says which checkpoint
