@@ -124,7 +124,7 @@ TEST_F(RankSaves, ARankThatIsKilledEndsTheRunWhichGoesOnFromItsLastSave) {
                                                     "--max_duration=100000 --save_interval=1 --try_load_latest_save "
                                                     "--eval_interval=100000 --no_pre_train_checkpoint"));
     MpirunOutcome outcome;
-    std::thread run([&] { outcome = Mpirun(ranks, command, 60); });
+    std::jthread run([&] { outcome = Mpirun(ranks, command, 60); });
     const auto latest = [&] {
       std::error_code none;
       const auto name = ParseCheckpointName(fs::read_symlink(Save("run/latest"), none).string());

@@ -26,8 +26,8 @@ int RunOnRanks(const std::function<int(Communicator& ranks)>& command) {
 void RequireOneRank(const std::string& command) {
   const int ranks = LaunchedRanks();
   if (ranks == 1) return;
-  UsageError error(
-      fmt::format("{}: started on {} ranks; accepted: one process, or `coat train` on several", command, ranks));
+  UsageError error(fmt::format(
+      "{}: started on {} ranks; accepted: one process; several are for `coat train` and `coat plan`", command, ranks));
   error.is_of_all_ranks = true;
   throw error;
 }

@@ -18,7 +18,8 @@ struct Part {
 };
 
 /// Rank `rank`'s part of `elements` elements that `ranks` ranks share in whole units: the same number of units each,
-/// rounded up, so that the last ranks have less or nothing. With one rank it is everything.
+/// rounded up, so that the last ranks have less or nothing. With one rank it is everything. `unit` and `ranks` are at
+/// least 1.
 constexpr Part PartOf(std::int64_t elements, std::int64_t unit, int rank, int ranks) {
   const std::int64_t units = (elements + unit - 1) / unit;
   const std::int64_t each = (units + ranks - 1) / ranks * unit;

@@ -23,7 +23,9 @@ class PartStatistics {
   /// Adds a tensor by this rank's part x, f32 or bf16, which may be empty; `result` is [4] f32 to work with. Nothing on
   /// kMeta.
   void Add(Context& ctx, ConstTensorView x, TensorView result);
-  /// The statistics of the tensors added, the same on all ranks. Without ranks they are those of the op Statistics.
+  /// The statistics of the tensors added, the same on all ranks. Without ranks they are those of the op Statistics; with
+  /// ranks they are combined of the parts' in float64, so the mean and the norm differ from those by roundings of
+  /// float32.
   std::vector<TensorStatistics> Combined() const;
 
  private:
