@@ -160,6 +160,33 @@ TEST_F(Distributed, ScoresQuestionsAsOneRankBitForBit) {
   }
 }
 
+TEST_F(Distributed, GoesOnFromTheFilledEndOfAnEpochWithOneRank) {
+  // 15 sequences are 16 for two ranks, two batches of 8.
+  const std::string few = folder_.Write("few.npy", folder_.Read("train.npy").substr(0, 15 * kLength * 2));
+  const Strings overrides = {"--data.paths=[" + few + "]", "--data.drop_last=false", "--stop_after=2",
+                             "--try_load_latest_save"};
+  ExpectSuccess(RunOn(2, "run", overrides));
+  const Outcome outcome = RunAlone("run", overrides);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(Numbers("run", "step").back(), 4);
+}
+
+TEST_F(Distributed, SaysOnceWhatIsWrongWithACheckpoint) {
+  ASSERT_EQ(RunAlone("one", {"--stop_at=2"}).exit_code, 0);
+  const std::string path = Save("one/step2");
+  const auto load = [&](const std::string& from) { return RunOn(2, "two", {"--load_path=" + from}); };
+  ExpectFailure(load(Save("none")), 1, {"error: " + Save("none") + " is not a checkpoint"});
+  std::string config = folder_.Read("one/step2/config.yaml");
+  config.back() = ' ';
+  folder_.Write("one/step2/config.yaml", config);
+  ExpectFailure(load(path), 1, {"error: " + path + "/config.yaml: damaged"});
+  for (const char* command : {"eval", "generate"}) {
+    Strings words = {command, path};
+    if (command == std::string("generate")) words.insert(words.end(), {"--prompt", "a"});
+    ExpectFailure(RunCoat(words), 1, {"config.yaml: damaged"});
+  }
+}
+
 TEST_F(Distributed, SkipsUpdatesOnAllRanksAndGivesUpOnce) {
   const MpirunOutcome outcome =
       RunOn(2, "hot", {"--optimizer.learning_rate=1e30", "--scheduler.name=constant", "--max_grad_norm=null"});

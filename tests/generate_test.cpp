@@ -176,7 +176,7 @@ TEST_F(GenerateCommand, RefusesWhatItCannotDo) {
   ExpectFailure(RunCoat({"generate"}), 2, {"a checkpoint is missing"});
   WriteModel(OpenModel(checkpoint), ModelKind::kHuggingFace, File("hf"), {});
   ExpectFailure(Generate(File("hf"), {bytes}), 2, {"is a Hugging Face directory", "coat convert"});
-  ExpectFailure(Generate(File("none"), {bytes}), 2, {"none/config.yaml", "No such file"});
+  ExpectFailure(Generate(File("none"), {bytes}), 1, {"none is not a checkpoint"});
 }
 
 }  // namespace

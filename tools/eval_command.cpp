@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
 #include "config/load.h"
 #include "config/text.h"
@@ -129,7 +130,10 @@ int RunEvalCommand(const EvalArguments& arguments) {
     throw UsageError(fmt::format("eval: {} is given both for --output and for --details", arguments.output));
   }
   const Source source = SourceOf(arguments.config.file);
-  TrainConfig config = LoadTrainConfig(source.config, arguments.config.overrides);
+  TrainConfig config = source.checkpoint
+                           ? ParseTrainConfig(CheckpointReader(*source.checkpoint).ReadFile(std::string(kConfigFile)),
+                                              source.config, arguments.config.overrides)
+                           : LoadTrainConfig(source.config, arguments.config.overrides);
   ApplyOptions(arguments, config);
   PrintValidation(Validate(config, {.needs_data = false, .needs_evaluation_data = true}));
   const std::string checkpoint = source.checkpoint ? *source.checkpoint : CheckpointOf(config, source.config);

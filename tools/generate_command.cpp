@@ -73,7 +73,9 @@ TrainConfig ConfigOfCheckpoint(const std::string& path) {
     throw UsageError(
         fmt::format("{}: is a Hugging Face directory; make a checkpoint of it first: coat convert {} OUT", path, path));
   }
-  const TrainConfig config = LoadTrainConfig(path + "/" + std::string(kConfigFile), {}, {.check_paths = false});
+  const std::string config_file(kConfigFile);
+  const TrainConfig config = ParseTrainConfig(CheckpointReader(path).ReadFile(config_file), path + "/" + config_file,
+                                              {}, {.check_paths = false});
   CheckModelConfig(config);
   return config;
 }

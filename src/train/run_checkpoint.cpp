@@ -131,7 +131,9 @@ void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
 
 std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const CheckpointReader& reader) {
   const std::string file = fmt::format("{}/{}", reader.path(), kConfigFile);
-  return CompareArchitectures(LoadTrainConfig(file, {}, {.check_paths = false}).model, file, config);
+  const TrainConfig saved =
+      ParseTrainConfig(reader.ReadFile(std::string(kConfigFile)), file, {}, {.check_paths = false});
+  return CompareArchitectures(saved.model, file, config);
 }
 
 void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Olmo& model) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
+#include "comm/agreement.h"
 #include "train/architecture.h"
 #include "train/run_checkpoint.h"
 #include "train/state_keys.h"
@@ -73,8 +74,9 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
   state.extra = {{kUpdates, 0.0}, {kSkipped, 0.0}, {kSkippedInARow, 0.0}};
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
-    const CheckpointReader reader(path);
-    for (const std::string& warning : CompareWithCheckpoint(config, reader)) console.Warn(kLogger, warning);
+    const auto reader = MadeTogether(engine.ranks(), [&] { return CheckpointReader(path); });
+    const auto warnings = MadeTogether(engine.ranks(), [&] { return CompareWithCheckpoint(config, reader); });
+    for (const std::string& warning : warnings) console.Warn(kLogger, warning);
     LoadTensors(reader, path, take_over, engine, console);
     TakeOverState(take_over, reader.state(), state);
     KeepExistingCheckpoints(config, folder, state);

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
 #include "data/loader.h"
+#include "data/order.h"
 #include "train/benchmark.h"
 #include "train/cancellation.h"
 #include "train/console.h"
@@ -136,8 +138,19 @@ class Trainer {
     options.world_size = ranks_.size();
     options.drop_last = config_.data.drop_last;
     options.fast_forward_batches = batches_to_skip;
-    loader_ =
-        std::make_unique<DataLoader>(dataset_, options, DataPosition{state_.epoch, state_.examples_seen_this_epoch});
+    DataPosition start = {state_.epoch, state_.examples_seen_this_epoch};
+    // The ranks that saved may have filled up the end of the epoch by more sequences than these do.
+    const std::int64_t filled = EpochSize(static_cast<int>(state_.world_size));
+    if (start.examples_seen_this_epoch <= filled) {
+      start.examples_seen_this_epoch = std::min(start.examples_seen_this_epoch, EpochSize(ranks_.size()));
+    }
+    loader_ = std::make_unique<DataLoader>(dataset_, options, start);
+  }
+
+  /// Sequences of an epoch for so many ranks.
+  std::int64_t EpochSize(int ranks) const {
+    return OrderSize(
+        {.sequence_count = dataset_.sequence_count(), .world_size = ranks, .drop_last = config_.data.drop_last});
   }
 
   TrainOutcome Fit() {
@@ -275,7 +288,7 @@ class Trainer {
     const bool sharded = config_.save_num_checkpoints_to_keep != 0;
     Save(sharded ? SaveKind::kSharded : SaveKind::kUnsharded);
     const std::string& name = (sharded ? state_.checkpoints : state_.unsharded_checkpoints).back();
-    const CheckpointReader reader(config_.save_folder + "/" + name);
+    const auto reader = MadeTogether(ranks_, [&] { return CheckpointReader(config_.save_folder + "/" + name); });
     LoadParameters(reader, engine_);
     LoadOptimizerState(reader, engine_);
   }
