@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ops/accumulate.h"
 #include "ops/cast.h"
+#include "ops/fill_normal.h"
 #include "ops/quantize.h"
 
 namespace coat {
@@ -124,6 +125,14 @@ void Exchange::BeginPass() {
   under_way_.assign(units_.size(), {});
 }
 
+void Exchange::ContinuePass() {
+  BeginPass();
+  // Backward has used the first two layers last, and the head's weight after the embedding.
+  under_way_[kEmbedding].gathered = !outer_units_take_turns_;
+  under_way_[kHead].gathered = true;
+  for (std::size_t unit = Block(0); unit < units_.size() && unit <= Block(1); ++unit) under_way_[unit].gathered = true;
+}
+
 bool Exchange::TakeTurns(std::size_t a, std::size_t b) const {
   if (a == b) return true;
   if (a < Block(0) || b < Block(0)) return outer_units_take_turns_ && a < Block(0) && b < Block(0);
@@ -153,6 +162,16 @@ void Exchange::BeginBackward(Context& ctx, std::size_t unit) {
 void Exchange::Reduce(Context& ctx, std::size_t unit, bool first) {
   if (!sharding_.reduces_micro_batches) return;
   under_way_[unit].reduce = ctx.Beside([this, &ctx, unit, first] { ReduceUnit(ctx, unit, first); });
+}
+
+void Exchange::LeaveToReduce(Context& ctx, std::size_t unit, bool first) const {
+  if (!sharding_.reduces_micro_batches || !first) return;
+  // A recorded pass does not know whose gradients it finds, so it adds them.
+  for (const std::size_t i : units_[unit]) Fill(ctx, {.x = parameters_[i].grad, .value = 0.0f});
+}
+
+void Exchange::ReduceLeft(Context& ctx) {
+  for (const std::size_t unit : kLast) Reduce(ctx, unit, /*first=*/false);
 }
 
 void Exchange::EndPass(Context& ctx) {
@@ -205,7 +224,11 @@ void Exchange::ReduceUnit(Context& ctx, std::size_t unit, bool first) const {
 }
 
 void Exchange::ReduceStep(Context& ctx) const {
-  if (sharding_.reduces_micro_batches || sharding_.replica_count() == 1) return;
+  if (sharding_.reduces_micro_batches) {
+    for (const std::size_t unit : kLast) ReduceUnit(ctx, unit, /*first=*/false);
+    return;
+  }
+  if (sharding_.replica_count() == 1) return;
   std::vector<TensorView> gradients;
   for (const Parameter& parameter : parameters_) gradients.push_back(parameter.grad);
   sharding_.replicas->AllReduce(ctx, gradients, Reduction::kSum);

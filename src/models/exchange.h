@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -25,7 +26,10 @@ class Exchange {
  public:
   static constexpr std::size_t kEmbedding = 0;
   static constexpr std::size_t kHead = 1;  // and the final norm
-  static constexpr std::size_t Block(std::size_t layer) { return 2 + layer; }
+  static constexpr std::size_t kFirstBlock = 2;
+  static constexpr std::size_t Block(std::size_t layer) { return kFirstBlock + layer; }
+  /// The units that backward comes to last.
+  static constexpr std::array<std::size_t, 2> kLast = {kFirstBlock, kEmbedding};
 
   Exchange(const Sharding& sharding, const Recipe& recipe) : sharding_(sharding), recipe_(recipe) {}
 
@@ -49,6 +53,9 @@ class Exchange {
 
   /// To be called first: nothing is taken for gathered.
   void BeginPass();
+  /// The same for a micro-batch right after another of the same step: what that has left gathered is taken for
+  /// gathered.
+  void ContinuePass();
   /// Starts to gather the operands of a unit for its use soon, unless its buffer holds them or they stay for a step.
   /// The unit that had the buffer must not be used any more, or be gathered again.
   void Prefetch(Context& ctx, std::size_t unit);
@@ -58,10 +65,15 @@ class Exchange {
   void BeginBackward(Context& ctx, std::size_t unit);
   /// Starts to sum the gradients of a unit over the ranks, into the sums of the step: it writes them if `first`.
   void Reduce(Context& ctx, std::size_t unit, bool first);
-  /// Waits for all of it.
+  /// The same for the units that backward comes to last, kLast, behind which nothing is left to hide the sum: starts
+  /// nothing. ReduceLeft does, in the next micro-batch's pass, or ReduceStep after the last of a step.
+  void LeaveToReduce(Context& ctx, std::size_t unit, bool first) const;
+  /// Starts to sum what the micro-batch before has left.
+  void ReduceLeft(Context& ctx);
+  /// Waits for all of it that was started.
   void EndPass(Context& ctx);
 
-  /// Sums all gradients over the ranks at the end of a step, where micro-batches have not been.
+  /// Sums over the ranks, at the end of a step, what its micro-batches have left: all gradients, or those of kLast.
   void ReduceStep(Context& ctx) const;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <string>
@@ -171,8 +172,13 @@ void Olmo::RefreshWeights(Context& ctx, bool magnitudes_known) {
   head_.RefreshWeight(ctx);
 }
 
-void Olmo::BeginPass() {
-  if (exchange_) exchange_->BeginPass();
+void Olmo::BeginPass(const MicroBatch& batch) {
+  if (!exchange_) return;
+  if (batch.accumulate_gradients) {
+    exchange_->ContinuePass();
+  } else {
+    exchange_->BeginPass();
+  }
 }
 
 void Olmo::Use(Context& ctx, std::size_t unit, std::size_t next) {
@@ -186,7 +192,13 @@ void Olmo::BeginBackward(Context& ctx, std::size_t unit) {
 }
 
 void Olmo::Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch) {
-  if (exchange_) exchange_->Reduce(ctx, unit, !batch.accumulate_gradients);
+  if (!exchange_) return;
+  const bool first = !batch.accumulate_gradients;
+  if (std::find(Exchange::kLast.begin(), Exchange::kLast.end(), unit) != Exchange::kLast.end()) {
+    exchange_->LeaveToReduce(ctx, unit, first);
+  } else {
+    exchange_->Reduce(ctx, unit, first);
+  }
 }
 
 void Olmo::EndPass(Context& ctx) {
@@ -231,7 +243,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   for (Block& block : blocks_) block.AccumulateGradients(accumulate);
   final_norm_.AccumulateGradient(accumulate);
   head_.AccumulateGradient(accumulate);
-  BeginPass();
+  BeginPass(batch);
   std::vector<BlockSaved> kept;
   // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
   std::deque<Arena::Scope> parts;
@@ -247,6 +259,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
       const Arena::Scope forward(scratch);
       const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", shape, recipe_.compute);
       Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
+      if (exchange_ && batch.accumulate_gradients) exchange_->ReduceLeft(ctx);
       EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = batch.ids, .x = x});
       ShowPart(ctx, "transformer.wte", saved, saved.entries().size(), {Named("output", x)});
       ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
@@ -268,6 +281,7 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
     const ProfileSpan span(ctx, "head and loss");
     const TensorView d_normed = scratch.Tensor("d_ln_f", shape, recipe_.compute);
     Use(ctx, HeadWeight(), Exchange::Block(blocks_.size() - 1));
+    BeginBackward(ctx, HeadWeight());
     head_.ForwardBackward(ctx, final_norm.y, batch.terms, d_normed, scratch);
     ShowPart(ctx, "loss", saved, saved.entries().size(), {Named("cross_entropy", batch.terms.loss)});
     final_norm_.Backward(ctx, final_norm, d_normed, d_x);
@@ -310,7 +324,7 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
   const Shape shape = StreamShape(ids);
   const std::int64_t length = shape[0] / sequences;
   const TensorView x = scratch.Tensor("x", shape, recipe_.compute);
-  BeginPass();
+  if (exchange_) exchange_->BeginPass();
   Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
   EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = ids, .x = x});
   ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);

@@ -118,7 +118,7 @@ class Olmo {
   void BindParameters(Context& ctx, Arena& weights);
   // What of the model's exchange (models/exchange.h) is due; nothing where nobody shares the model.
 
-  void BeginPass();
+  void BeginPass(const MicroBatch& batch);
   /// Before a unit is used: waits for its weights, and starts to gather those of the unit that comes next.
   void Use(Context& ctx, std::size_t unit, std::size_t next);
   /// Before backward writes a unit's gradients, and when they are complete.
