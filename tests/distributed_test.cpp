@@ -279,6 +279,9 @@ TEST_F(Distributed, SpeaksOnceAndRecordsOnce) {
     ASSERT_NE(at, std::string::npos) << once;
     EXPECT_EQ(outcome.out.find(once, at + 1), std::string::npos) << once;
   }
+  // mpirun gives rank 0 a terminal, though its own output goes to this test.
+  EXPECT_EQ(outcome.out.find('\x1b'), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("step 7/12"), std::string::npos) << "a progress line";
   EXPECT_EQ(Numbers("run", "step").size(), 12u);
   EXPECT_EQ(NamesIn(Save("run/traces")), std::set<std::string>{"step2"});
   EXPECT_EQ(NamesIn(Save("run/tensorboard")).size(), 1u);

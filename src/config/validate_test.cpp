@@ -243,6 +243,8 @@ TEST(Validate, ChecksTheTrainer) {
             "auxiliary_loss_multiplier: found null; accepted with softmax_auxiliary_loss: a number");
   EXPECT_TRUE(Mentions(Checked({"--global_train_batch_size=10", "--device_train_microbatch_size=4"}).warnings,
                        "4 does not divide the batch of 10: the last micro-batch has 2 sequences"));
+  EXPECT_TRUE(Mentions(Checked({"--global_train_batch_size=2", "--device_train_microbatch_size=4"}).warnings,
+                       "4 is more than the batch of 2: a step has one micro-batch of 2 sequences"));
 }
 
 TEST(Validate, ChecksTheData) {

@@ -51,8 +51,11 @@ void CheckBatches(const TrainConfig& config, Checker& checker) {
   const std::int64_t micro = config.device_train_microbatch_size;
   if (batch % micro == 0) return;
   checker.Warn("device_train_microbatch_size",
-               fmt::format("{} does not divide the batch of {}: the last micro-batch has {} sequences", micro, batch,
-                           batch % micro));
+               batch < micro
+                   ? fmt::format("{} is more than the batch of {}: a step has one micro-batch of {} sequences", micro,
+                                 batch, batch)
+                   : fmt::format("{} does not divide the batch of {}: the last micro-batch has {} sequences", micro,
+                                 batch, batch % micro));
 }
 
 void CheckLength(const TrainConfig& config, Checker& checker) {

@@ -13,12 +13,19 @@ constexpr std::size_t kFirstBlock = 2;
 
 class Clocks {
  public:
-  explicit Clocks(const MicroBatchUnits& units) : tied_(units.head_is_embedding) {
+  Clocks(const MicroBatchUnits& units, PlaceInStep place)
+      : tied_(units.head_is_embedding), contention_(units.contention) {
     units_ = {units.embedding, units.head};
     units_.insert(units_.end(), units.blocks.begin(), units.blocks.end());
     gathered_.assign(units_.size(), false);
     gather_end_.assign(units_.size(), 0.0);
     reduce_end_.assign(units_.size(), 0.0);
+    if (place == PlaceInStep::kFirst) return;
+    gathered_[kEmbedding] = tied_;
+    gathered_[kHead] = true;
+    for (std::size_t block = kFirstBlock; block <= LastBlock() && block < kFirstBlock + 2; ++block) {
+      gathered_[block] = true;
+    }
   }
 
   std::size_t LastBlock() const { return units_.size() - 1; }
@@ -30,12 +37,15 @@ class Clocks {
     now_ = std::max(now_, gather_end_[unit]);
     Prefetch(next);
   }
-  void Forward(std::size_t unit) { Compute(units_[unit].forward); }
+  void Forward(std::size_t unit) { Compute(units_[unit].forward, units_[unit].gather); }
   void Backward(std::size_t unit) {
-    for (std::size_t other = 0; other < units_.size(); ++other) {
-      if (TakeTurns(unit, other)) now_ = std::max(now_, reduce_end_[other]);
-    }
-    Compute(units_[unit].backward);
+    WaitForBuffers(unit);
+    Compute(units_[unit].backward, units_[unit].gather + units_[unit].reduce);
+  }
+  /// Forward and backward.
+  void Head() {
+    WaitForBuffers(HeadWeight());
+    Forward(kHead);
   }
   void Reduce(std::size_t unit) { reduce_end_[unit] = Beside(units_[unit].reduce, time_.reduce); }
 
@@ -45,6 +55,12 @@ class Clocks {
   }
 
  private:
+  /// Of gradients.
+  void WaitForBuffers(std::size_t unit) {
+    for (std::size_t other = 0; other < units_.size(); ++other) {
+      if (TakeTurns(unit, other)) now_ = std::max(now_, reduce_end_[other]);
+    }
+  }
   bool TakeTurns(std::size_t a, std::size_t b) const {
     if (a == b) return true;
     if (a < kFirstBlock || b < kFirstBlock) return !tied_ && a < kFirstBlock && b < kFirstBlock;
@@ -63,13 +79,17 @@ class Clocks {
     beside_ = std::max(beside_, now_) + seconds;
     return beside_;
   }
-  void Compute(double seconds) {
+  /// `exchanged`: what a unit like this one exchanges meanwhile.
+  void Compute(double seconds, double exchanged) {
+    const double slowed = contention_ * std::min(seconds, exchanged);
     time_.compute += seconds;
-    now_ += seconds;
+    time_.slowed += slowed;
+    now_ += seconds + slowed;
   }
 
   std::vector<UnitTime> units_;
   bool tied_;
+  double contention_;
   std::vector<bool> gathered_;
   std::vector<double> gather_end_, reduce_end_;
   double now_ = 0.0;     // of the layers
@@ -79,10 +99,14 @@ class Clocks {
 
 }  // namespace
 
-MicroBatchTime TimeOf(const MicroBatchUnits& units) {
-  Clocks clocks(units);
+MicroBatchTime TimeOf(const MicroBatchUnits& units, PlaceInStep place) {
+  Clocks clocks(units, place);
   const std::size_t last = clocks.LastBlock();
   clocks.Use(kEmbedding, kFirstBlock);
+  if (place == PlaceInStep::kLater) {
+    clocks.Reduce(kFirstBlock);
+    clocks.Reduce(kEmbedding);
+  }
   clocks.Forward(kEmbedding);
   for (std::size_t block = kFirstBlock; block <= last; ++block) {
     clocks.Use(block, block < last ? block + 1 : kHead);
@@ -90,15 +114,14 @@ MicroBatchTime TimeOf(const MicroBatchUnits& units) {
   }
   clocks.Use(kHead, clocks.HeadWeight());
   clocks.Use(clocks.HeadWeight(), last);
-  clocks.Forward(kHead);
+  clocks.Head();
   clocks.Reduce(kHead);
   for (std::size_t block = last; block >= kFirstBlock; --block) {
     clocks.Use(block, block > kFirstBlock ? block - 1 : block);
     clocks.Backward(block);
-    clocks.Reduce(block);
+    if (block != kFirstBlock) clocks.Reduce(block);
   }
   clocks.Backward(kEmbedding);
-  clocks.Reduce(kEmbedding);
   return clocks.End();
 }
 

@@ -11,7 +11,7 @@ namespace coat {
 /// One kind of connection of a GPU, of one direction.
 struct Link {
   double bytes = 0.0;    // a second, by the maker
-  double reached = 1.0;  // share of it that large collectives reach: assumed, not measured
+  double reached = 1.0;  // share of it that large collectives reach
   double latency = 0.0;  // seconds of a step of a ring
 
   double Rate() const { return bytes * reached; }

@@ -23,7 +23,7 @@ struct Cluster {
 struct Prediction {
   // Memory of the rank that has most, in bytes.
   double planned = 0.0;  // the plan's total
-  double beside = 0.0;   // what the driver and libraries took beside the plan, measured on one GPU
+  double beside = 0.0;   // what the driver and libraries took beside the plan, measured on one GPU and on two
   bool Fits(const Gpu& gpu) const { return planned + beside <= gpu.memory; }
 
   // A step of a rank.
@@ -31,7 +31,7 @@ struct Prediction {
   std::int64_t micro_batches = 0;
   std::int64_t micro_batch = 0;     // sequences of each but, perhaps, the last
   WorkTime work;                    // what layers of one micro-batch compute
-  MicroBatchTime time;              // of one micro-batch
+  MicroBatchTime time;              // of one micro-batch, the second of a step if there are several
   double micro_batches_time = 0.0;  // of all
   double weights = 0.0;             // once a step: operands that are kept ...
   double gather = 0.0;              // ... gathering them, and largest magnitudes ...

@@ -49,7 +49,8 @@ std::string Bound(const Prediction& prediction, const Cluster& cluster) {
   const std::string what = once > waits / 2.0 ? "what ranks exchange once a step, which nothing hides"
                            : gathers          ? "gathering weights"
                                               : "summing gradients";
-  return fmt::format("communication: {} of the step is waiting, most of it for {}", Percent(waits), what);
+  return fmt::format("communication: {} of the step goes to waiting and slower layers, most of it for {}",
+                     Percent(waits), what);
 }
 
 nlohmann::ordered_json JsonOf(const Prediction& prediction, const Cluster& cluster) {
@@ -57,7 +58,7 @@ nlohmann::ordered_json JsonOf(const Prediction& prediction, const Cluster& clust
   const WorkTime& work = prediction.work;
   const MicroBatchTime& time = prediction.time;
   return {{"gpu", cluster.gpu.name},
-          {"calibrated", cluster.gpu.is_measured && cluster.ranks == 1},
+          {"calibrated", cluster.gpu.is_measured && cluster.ranks <= 2},
           {"interconnect", cluster.interconnect.name},
           {"gpus_per_node", cluster.interconnect.gpus_per_node},
           {"memory_bytes", prediction.planned + prediction.beside},
@@ -75,6 +76,7 @@ nlohmann::ordered_json JsonOf(const Prediction& prediction, const Cluster& clust
             {"weights", work.weights},
             {"gather", time.gather},
             {"reduce", time.reduce},
+            {"slowed", time.slowed},
             {"exposed", time.Exposed()}}},
           {"step_seconds",
            {{"total", step},
@@ -113,8 +115,9 @@ std::string PredictionTable(const TrainConfig& config, const Cluster& cluster) {
   text += Milliseconds("  attention", work.attention);
   text += Milliseconds("  kernels bound by memory", work.passes);
   text += Milliseconds("  weights' operands", work.weights);
-  text += Milliseconds("  waiting for other ranks", time.Exposed());
   if (cluster.ranks > 1) {
+    text += Milliseconds("  slower beside what ranks exchange", time.slowed);
+    text += Milliseconds("  waiting for other ranks", time.Exposed());
     text += Milliseconds("  beside it, gathering weights", time.gather);
     text += Milliseconds("  beside it, summing gradients", time.reduce);
   }

@@ -52,9 +52,10 @@ TrainConfig WithReplicas(TrainConfig config, Communicator& ranks) {
   return config;
 }
 
-/// Rank 0 speaks for all.
+/// Rank 0 speaks for all, in plain lines: mpirun gives it a terminal even where its own output goes to a file.
 ConsoleOptions ConsoleOf(const Communicator& ranks) {
-  return ranks.rank() == 0 ? DetectConsole(1) : ConsoleOptions{.is_silent = true};
+  if (ranks.size() == 1) return DetectConsole(1);
+  return {.is_silent = ranks.rank() != 0};
 }
 
 /// What the environment of any rank asks for.
@@ -90,10 +91,6 @@ class Trainer {
 
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
-    if (device_.ranks) {
-      console_.Warn(
-          kLogger, "Several ranks on GPUs are new and were not measured yet: compare the first losses with one rank's");
-    }
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
     last_saves_ = LastSavesOf(state_);
