@@ -1,5 +1,6 @@
 // Ranks that share a model, as threads: against one rank, against their own plan, and against themselves.
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "tests/support/sharded_training.h"
 #include "tests/support/thread_ranks.h"
+#include "train/memory_plan.h"
 
 namespace coat {
 namespace {
@@ -26,13 +28,13 @@ const Seen& SeenAlone(const std::string& model, const TrainConfig& config) {
 }
 
 /// `late`: what ranks tell one another arrives when somebody waits for it, and no sooner.
-std::vector<Seen> TrainTogether(const TrainConfig& config, int count, bool late) {
+std::vector<Seen> TrainTogether(const TrainConfig& config, int count, bool late, int micro_batches = kMicroBatches) {
   std::vector<Seen> seen(static_cast<std::size_t>(count));
   RunAsRanks(count, [&](Communicator& ranks) {
     Context ctx(DeviceKind::kCpu, 1);
     ctx.set_late(late);
     Engine engine(config, std::move(ctx), ranks);
-    seen[static_cast<std::size_t>(ranks.rank())] = Train(config, engine, ranks);
+    seen[static_cast<std::size_t>(ranks.rank())] = Train(config, engine, ranks, micro_batches);
   });
   return seen;
 }
@@ -60,6 +62,31 @@ TEST(Sharding, RepeatsBitForBit) {
     for (std::size_t rank = 0; rank < first.size(); ++rank) {
       EXPECT_EQ(first[rank].losses, second[rank].losses);
       EXPECT_EQ(first[rank].kept, second[rank].kept);
+    }
+  }
+}
+
+/// What a micro-batch leaves to the next one: three of a rank, and models whose last units are all there is.
+TEST(Sharding, SumsWhatEveryMicroBatchLeaves) {
+  constexpr int kAll = 12;
+  for (const int layers : {1, 2, 3}) {
+    for (const bool tied : {true, false}) {
+      TrainConfig model = PlainConfig();
+      model.precision = Precision::kFp32;
+      model.model.n_layers = layers;
+      model.model.weight_tying = tied;
+      Engine engine(model, Context(DeviceKind::kCpu, 2));
+      const Seen alone = Train(model, engine, engine.ranks(), kAll);
+      for (const ShardingStrategy strategy : {ShardingStrategy::kFullShard, ShardingStrategy::kNoShard,
+                                              ShardingStrategy::kHybridShard, ShardingStrategy::kHybridShardZero2}) {
+        const TrainConfig config = Fsdp(model, strategy);
+        SCOPED_TRACE(fmt::format("{} layers, {}, {}", layers, tied ? "tied" : "untied", SharingName(config)));
+        const std::vector<Seen> late = TrainTogether(config, 4, /*late=*/true, kAll);
+        const std::vector<Seen> early = TrainTogether(config, 4, /*late=*/false, kAll);
+        ExpectLearnedAlike({.model = "fp32", .strategy = "", .config = config, .ranks = 4, .tolerance = 1e-6}, late,
+                           alone);
+        for (std::size_t rank = 0; rank < late.size(); ++rank) EXPECT_EQ(late[rank].kept, early[rank].kept);
+      }
     }
   }
 }

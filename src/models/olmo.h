@@ -92,9 +92,11 @@ class Olmo {
   void RefreshWeights(Context& ctx, bool magnitudes_known = false);
   /// [P] f32, the largest magnitude of each master, for an update to write; missing in recipes that do not need them.
   TensorView magnitudes() const { return magnitudes_; }
-  /// Sums the gradients of a step over the ranks, where its micro-batches have not done so; after the last of them.
+  /// Sums over the ranks what the micro-batches of a step have left of its gradients; after the last of them.
   void ReduceGradients(Context& ctx);
-  /// Losses of a micro-batch into its terms, and its gradients into the parameters'.
+  /// Losses of a micro-batch into its terms, and its gradients into the parameters'. Where ranks share the model, no
+  /// other pass may come between the micro-batches of a step, nor before ReduceGradients, without which the gradients
+  /// of the first block and of the embedding are not complete.
   void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
   /// Losses of a micro-batch. Nothing is kept for backward: a block's activations are in `saved` only while it runs.
   void Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);

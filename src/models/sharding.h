@@ -8,7 +8,8 @@
 namespace coat {
 
 /// How the ranks of a run share a model: who keeps which part of masters, gradients and moments, and when weights are
-/// gathered and gradients summed.
+/// gathered and gradients summed ("after a micro-batch": those of the units that backward comes to last with the next
+/// one or at the end of the step, see Exchange::LeaveToReduce).
 ///
 /// |                    | shards   | replicas     | weights         | gradients summed      |
 /// |--------------------|----------|--------------|-----------------|-----------------------|

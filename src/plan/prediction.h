@@ -31,7 +31,7 @@ struct Prediction {
   std::int64_t micro_batches = 0;
   std::int64_t micro_batch = 0;     // sequences of each but, perhaps, the last
   WorkTime work;                    // what layers of one micro-batch compute
-  MicroBatchTime time;              // of one micro-batch, the second of a step if there are several
+  MicroBatchTime time;              // of a whole micro-batch: the first, or those after it if there are any
   double micro_batches_time = 0.0;  // of all
   double weights = 0.0;             // once a step: operands that are kept ...
   double gather = 0.0;              // ... gathering them, and largest magnitudes ...

@@ -235,6 +235,15 @@ TEST(Prediction, InJsonIsWhatTheTableSays) {
   EXPECT_DOUBLE_EQ(prediction["tokens_per_second"].get<double>(), 64 * same.TokensPerSecond());
   EXPECT_DOUBLE_EQ(prediction["step_seconds"]["total"].get<double>(), same.Step());
   EXPECT_FALSE(prediction["calibrated"].get<bool>());
+  const auto is_calibrated = [&](const Cluster& cluster) {
+    return nlohmann::json::parse(PredictionJson(config, cluster))["prediction"]["calibrated"].get<bool>();
+  };
+  EXPECT_TRUE(is_calibrated(Of(1, "h200")));
+  EXPECT_TRUE(is_calibrated(Of(2, "h200")));
+  EXPECT_TRUE(is_calibrated(Of(2, "h200", "nvlink")));
+  EXPECT_FALSE(is_calibrated(Of(2, "h200", "pcie")));
+  EXPECT_FALSE(is_calibrated(Of(4, "h200")));
+  EXPECT_FALSE(is_calibrated(Of(1, "h100")));
   const std::string table = PredictionTable(config, Of(64));
   for (const char* part : {"64 NVIDIA H100", "8 a node", "ib400", "an estimate", "tokens/s of all", "Bound by"}) {
     EXPECT_NE(table.find(part), std::string::npos) << part << table;

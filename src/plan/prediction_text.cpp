@@ -53,12 +53,19 @@ std::string Bound(const Prediction& prediction, const Cluster& cluster) {
                      Percent(waits), what);
 }
 
+/// Whether runs like this one were measured: on one H200, and on two that NVLink joins.
+bool IsCalibrated(const Cluster& cluster) {
+  const Interconnect& interconnect = cluster.interconnect;
+  const bool joined = interconnect.gpus_per_node >= 2 && interconnect.inside.bytes == cluster.gpu.nvlink_bytes;
+  return cluster.gpu.is_measured && (cluster.ranks == 1 || (cluster.ranks == 2 && joined));
+}
+
 nlohmann::ordered_json JsonOf(const Prediction& prediction, const Cluster& cluster) {
   const double step = prediction.Step();
   const WorkTime& work = prediction.work;
   const MicroBatchTime& time = prediction.time;
   return {{"gpu", cluster.gpu.name},
-          {"calibrated", cluster.gpu.is_measured && cluster.ranks <= 2},
+          {"calibrated", IsCalibrated(cluster)},
           {"interconnect", cluster.interconnect.name},
           {"gpus_per_node", cluster.interconnect.gpus_per_node},
           {"memory_bytes", prediction.planned + prediction.beside},

@@ -72,10 +72,12 @@ class Engine final : public LossModel {
   /// Computes a micro-batch's gradients: the `first` of a step starts them anew and refreshes the weights' operands,
   /// the others add to them. ids and labels are [B, T], and so are `documents` (data/documents.h), which are empty
   /// unless attention is to stay within documents; the configuration must have data.generate_doc_lengths for it.
+  /// Where ranks share the model, nothing but this may be called from the first micro-batch of a step to
+  /// MeasureGradients: weights and gradients stay in memory that an evaluation uses too.
   LossSums TrainMicroBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                            std::int64_t sequences, const LossWeights& weights, bool first,
                            std::span<const std::int32_t> documents = {});
-  /// Sums the gradients over the ranks where the micro-batches have not done so, then their norms and the coefficients
+  /// Sums over the ranks what the micro-batches have left of the gradients, then their norms and the coefficients
   /// for the update; see GradientClipping. Once a step.
   ClippingResult MeasureGradients(const ClippingLimits& limits);
   /// OLMo's metrics of every parameter, its gradient and its moments; before the update.

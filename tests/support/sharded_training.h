@@ -51,14 +51,14 @@ inline std::string BytesOf(const Context& ctx, ConstTensorView x) {
 }
 
 /// A few steps: each rank trains on its share of the micro-batches.
-inline Seen Train(const TrainConfig& config, Engine& engine, Communicator& ranks) {
+inline Seen Train(const TrainConfig& config, Engine& engine, Communicator& ranks, int micro_batches = kMicroBatches) {
   Seen seen;
   engine.InitializeParameters(3);
   const double tokens =
-      static_cast<double>(kMicroBatches * config.device_train_microbatch_size * config.model.max_sequence_length);
+      static_cast<double>(micro_batches * config.device_train_microbatch_size * config.model.max_sequence_length);
   for (int step = 1; step <= kSteps; ++step) {
     double loss = 0.0;
-    for (int i = ranks.rank(); i < kMicroBatches; i += ranks.size()) {
+    for (int i = ranks.rank(); i < micro_batches; i += ranks.size()) {
       const Tokens batch = RandomTokens(config, step, i);
       loss += engine
                   .TrainMicroBatch(batch.ids, batch.labels, config.device_train_microbatch_size,
