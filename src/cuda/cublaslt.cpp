@@ -1,17 +1,14 @@
 #include "cuda/cublaslt.h"
 
-#include <dlfcn.h>
 #include <fmt/core.h>
 
-#include <string_view>
-
 #include "base/error.h"
+#include "cuda/shared_library.h"
 
 namespace coat::cuda {
 
 namespace {
 
-constexpr const char* kName = "libcublasLt.so.13";
 constexpr const char* kWhatToDo =
     "install cuBLAS 13 (of the CUDA 13 toolkit, or the Python package nvidia-cublas), put the folder of this file on "
     "LD_LIBRARY_PATH, or use --device=cpu";
@@ -21,27 +18,10 @@ struct Library {
   std::string problem;
 };
 
-template <class Function>
-void Find(void* library, const char* name, Function& function, std::string& problem) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  if (function == nullptr && problem.empty()) problem = fmt::format("{} has no {}: {}", kName, name, kWhatToDo);
-}
-
 Library Load() {
   Library result;
-  // Where the toolkit installs it, for systems whose loader does not look there.
-  void* library = nullptr;
-  for (const char* path : {kName, "/usr/local/cuda/lib64/libcublasLt.so.13", "/usr/local/cuda/lib/libcublasLt.so.13"}) {
-    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) break;
-    if (result.problem.empty()) {
-      result.problem = fmt::format("cuBLASLt, which multiplies matrices on the GPU, cannot be loaded ({}): {}",
-                                   dlerror(), kWhatToDo);
-    }
-  }
-  if (library == nullptr) return result;
-  result.problem.clear();
-#define COAT_FIND(name) Find(library, "cublasLt" #name, result.functions.name, result.problem)
+  SharedLibrary library("libcublasLt.so.13", "cuBLASLt, which multiplies matrices on the GPU,", kWhatToDo);
+#define COAT_FIND(name) library.Find("cublasLt" #name, result.functions.name)
   COAT_FIND(Create);
   COAT_FIND(Destroy);
   COAT_FIND(GetVersion);
@@ -57,6 +37,7 @@ Library Load() {
   COAT_FIND(MatmulPreferenceSetAttribute);
   COAT_FIND(MatmulAlgoGetHeuristic);
 #undef COAT_FIND
+  result.problem = library.problem();
   return result;
 }
 

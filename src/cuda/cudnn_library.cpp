@@ -4,7 +4,6 @@
 #include "cuda/cudnn_library.h"
 
 #include <cudnn.h>
-#include <dlfcn.h>
 #include <fmt/core.h>
 #include <nvrtc.h>
 
@@ -13,8 +12,11 @@
 #include <string>
 
 #include "base/error.h"
+#include "cuda/shared_library.h"
 
 namespace {
+
+using coat::cuda::SharedLibrary;
 
 constexpr const char* kLibrary = "libcudnn.so.9";
 /// Before it, backward passes of lengths that are no multiples of 128 need copies from host memory.
@@ -23,45 +25,33 @@ constexpr const char* kAdvice =
     "install cuDNN 9 for CUDA 13 (with Python's package nvidia-cudnn-cu13, add its folder nvidia/cudnn/lib to "
     "LD_LIBRARY_PATH), or use --device=cpu";
 
-struct Library {
-  void* handle = nullptr;
-  std::string problem;
-};
-
-Library Open() {
-  Library library;
-  library.handle = dlopen(kLibrary, RTLD_NOW);
-  if (library.handle == nullptr) {
-    library.problem = fmt::format("attention on CUDA devices needs cuDNN, and {} cannot be loaded ({}): {}", kLibrary,
-                                  dlerror(), kAdvice);
-    return library;
-  }
-  void* const get_version = dlsym(library.handle, "cudnnGetVersion");
-  const std::size_t version = get_version == nullptr ? 0 : reinterpret_cast<decltype(&cudnnGetVersion)>(get_version)();
+SharedLibrary Open() {
+  SharedLibrary library(kLibrary, "cuDNN, which attention on CUDA devices needs,", kAdvice);
+  decltype(&cudnnGetVersion) get_version = nullptr;
+  library.Find("cudnnGetVersion", get_version);
+  const std::size_t version = get_version == nullptr ? 0 : get_version();
   if (version < kOldestVersion) {
-    library.problem =
-        fmt::format("cuDNN {}.{}.{} is too old; attention on CUDA devices needs {}.{}: {}", version / 10000,
-                    version / 100 % 100, version % 100, kOldestVersion / 10000, kOldestVersion / 100 % 100, kAdvice);
+    library.Refuse(fmt::format("cuDNN {}.{}.{} is too old; attention on CUDA devices needs {}.{}", version / 10000,
+                               version / 100 % 100, version % 100, kOldestVersion / 10000, kOldestVersion / 100 % 100));
   }
   return library;
 }
 
-const Library& TheLibrary() {
-  static const Library library = Open();
+SharedLibrary& TheLibrary() {
+  static SharedLibrary library = Open();
   return library;
-}
-
-void* FindSymbol(const char* name) {
-  coat::cuda::LoadCudnn();
-  void* symbol = dlsym(TheLibrary().handle, name);
-  if (symbol == nullptr) throw coat::Error(fmt::format("{} has no {}: {}", kLibrary, name, kAdvice));
-  return symbol;
 }
 
 /// The library's function of the name of `kStub`, which stands for it here.
 template <auto kStub>
 auto Find(const char* name) {
-  static const auto function = reinterpret_cast<decltype(kStub)>(FindSymbol(name));
+  static const auto function = [name] {
+    coat::cuda::LoadCudnn();
+    decltype(kStub) found = nullptr;
+    TheLibrary().Find(name, found);
+    coat::cuda::LoadCudnn();  // throws where there is none
+    return found;
+  }();
   return function;
 }
 
@@ -70,11 +60,11 @@ auto Find(const char* name) {
 namespace coat::cuda {
 
 std::string CudnnProblem() {
-  return TheLibrary().problem;
+  return TheLibrary().problem();
 }
 
 void LoadCudnn() {
-  if (!TheLibrary().problem.empty()) throw Error(TheLibrary().problem);
+  if (!TheLibrary().problem().empty()) throw Error(TheLibrary().problem());
 }
 
 }  // namespace coat::cuda

@@ -1,15 +1,14 @@
 #include "cuda/nccl_library.h"
 
-#include <dlfcn.h>
 #include <fmt/core.h>
 
 #include "base/error.h"
+#include "cuda/shared_library.h"
 
 namespace coat::cuda {
 
 namespace {
 
-constexpr const char* kName = "libnccl.so.2";
 constexpr const char* kWhatToDo =
     "install NCCL 2 for CUDA 13 (Debian's or NVIDIA's libnccl2, or the Python package nvidia-nccl-cu13) and put the "
     "folder of this file on LD_LIBRARY_PATH, or run with one rank";
@@ -19,27 +18,10 @@ struct Library {
   std::string problem;
 };
 
-template <class Function>
-void Find(void* library, const char* name, Function& function, std::string& problem) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  if (function == nullptr && problem.empty()) problem = fmt::format("{} has no {}: {}", kName, name, kWhatToDo);
-}
-
 Library Load() {
   Library result;
-  // Where the toolkit may have it, for systems whose loader does not look there.
-  void* library = nullptr;
-  for (const char* path : {kName, "/usr/local/cuda/lib64/libnccl.so.2", "/usr/local/cuda/lib/libnccl.so.2"}) {
-    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) break;
-    if (result.problem.empty()) {
-      result.problem = fmt::format("NCCL, which connects the GPUs of several ranks, cannot be loaded ({}): {}",
-                                   dlerror(), kWhatToDo);
-    }
-  }
-  if (library == nullptr) return result;
-  result.problem.clear();
-#define COAT_FIND(name) Find(library, "nccl" #name, result.functions.name, result.problem)
+  SharedLibrary library("libnccl.so.2", "NCCL, which connects the GPUs of several ranks,", kWhatToDo);
+#define COAT_FIND(name) library.Find("nccl" #name, result.functions.name)
   COAT_FIND(GetVersion);
   COAT_FIND(GetUniqueId);
   COAT_FIND(CommInitRank);
@@ -56,6 +38,7 @@ Library Load() {
   COAT_FIND(Broadcast);
   COAT_FIND(Reduce);
 #undef COAT_FIND
+  result.problem = library.problem();
   return result;
 }
 
