@@ -6,6 +6,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -30,23 +31,42 @@ inline void Pause() {
 #endif
 }
 
-/// Returns once `value` is not `old`: polls for a while, then sleeps.
-void AwaitChange(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    Pause();
+/// What a thread of the pool is about. The caller asks idle ones for help; one that has not begun when all indices are
+/// taken is not waited for but excused.
+enum class Phase : int { kIdle, kAsked, kAtWork, kToEnd };
+
+/// On a cache line of its own: threads poll it.
+struct alignas(64) Worker {
+  std::atomic<Phase> phase{Phase::kIdle};
+  std::thread thread;
+
+  /// Returns once the phase is not `old`: polls for a while, then sleeps.
+  void AwaitChange(Phase old) const {
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (phase.load(std::memory_order_acquire) != old) return;
+      Pause();
+    }
+    phase.wait(old, std::memory_order_acquire);
   }
-  value.wait(old, std::memory_order_acquire);
-}
+  void Enter(Phase next) {
+    phase.store(next, std::memory_order_release);
+    phase.notify_one();
+  }
+  /// Whether the thread goes from being asked to `next`, which is to be tried once by it and once by the caller.
+  bool Leaves(Phase next) {
+    Phase asked = Phase::kAsked;
+    return phase.compare_exchange_strong(asked, next, std::memory_order_acq_rel);
+  }
+};
 
 }  // namespace
 
 struct ThreadPool::State {
-  std::vector<std::thread> threads;
-  std::atomic<std::uint32_t> generation{0};
-  std::atomic<std::uint32_t> finished{0};
-  std::atomic<std::int64_t> next{0};
-  std::atomic<bool> stop{false};
+  explicit State(std::size_t others) : workers(others) {}
+
+  std::vector<Worker> workers;  // but the caller's
+  alignas(64) std::atomic<std::int64_t> next{0};
+  // Of the loop that is going on. Threads read them at work, and the caller writes them when none is.
   std::int64_t count = 0;
   const std::function<void(std::int64_t, int)>* body = nullptr;
   std::mutex error_mutex;
@@ -62,52 +82,52 @@ struct ThreadPool::State {
     }
   }
 
-  void Loop(int worker) {
-    for (std::uint32_t seen = 0;; ++seen) {
-      AwaitChange(generation, seen);
-      if (stop.load(std::memory_order_acquire)) return;
+  void Loop(Worker& self, int worker) {
+    while (true) {
+      self.AwaitChange(Phase::kIdle);
+      if (self.phase.load(std::memory_order_acquire) == Phase::kToEnd) return;
+      if (!self.Leaves(Phase::kAtWork)) continue;  // excused
       Work(worker);
-      finished.fetch_add(1, std::memory_order_release);
-      finished.notify_one();
+      self.Enter(Phase::kIdle);
     }
   }
 };
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads) {
   const int size = threads > 0 ? threads : CoresOfThisProcess();
+  state_ = std::make_unique<State>(static_cast<std::size_t>(size - 1));
   for (int worker = 1; worker < size; ++worker) {
-    state_->threads.emplace_back([state = state_.get(), worker] { state->Loop(worker); });
+    Worker& self = state_->workers[static_cast<std::size_t>(worker - 1)];
+    self.thread = std::thread([state = state_.get(), &self, worker] { state->Loop(self, worker); });
   }
 }
 
 ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_release);
-  state_->generation.fetch_add(1, std::memory_order_release);
-  state_->generation.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
+  for (Worker& worker : state_->workers) worker.Enter(Phase::kToEnd);
+  for (Worker& worker : state_->workers) worker.thread.join();
 }
 
 int ThreadPool::size() const {
-  return static_cast<int>(state_->threads.size()) + 1;
+  return static_cast<int>(state_->workers.size()) + 1;
 }
 
 void ThreadPool::Run(std::int64_t count, const std::function<void(std::int64_t, int)>& body) {
-  if (count <= 1 || state_->threads.empty()) {
+  State& state = *state_;
+  const auto others =
+      static_cast<std::size_t>(std::clamp<std::int64_t>(count - 1, 0, static_cast<std::int64_t>(state.workers.size())));
+  if (others == 0) {
     for (std::int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  State& state = *state_;
   state.count = count;
   state.body = &body;
   state.next.store(0);
-  state.finished.store(0);
-  state.generation.fetch_add(1, std::memory_order_release);
-  state.generation.notify_all();
+  const std::span<Worker> asked = std::span(state.workers).first(others);
+  for (Worker& worker : asked) worker.Enter(Phase::kAsked);
   state.Work(0);
-  const auto others = static_cast<std::uint32_t>(state.threads.size());
-  for (std::uint32_t done = state.finished.load(std::memory_order_acquire); done != others;
-       done = state.finished.load(std::memory_order_acquire)) {
-    AwaitChange(state.finished, done);
+  for (Worker& worker : asked) {
+    if (worker.Leaves(Phase::kIdle)) continue;
+    while (worker.phase.load(std::memory_order_acquire) == Phase::kAtWork) worker.AwaitChange(Phase::kAtWork);
   }
   if (state.error) std::rethrow_exception(std::exchange(state.error, nullptr));
 }

@@ -38,6 +38,17 @@ TEST(ThreadPool, CarriesAnExceptionToTheCallerAndStaysUsable) {
   EXPECT_EQ(calls.load(), 100);
 }
 
+TEST(ThreadPool, KeepsLoopsApartWithMoreThreadsThanCores) {
+  // A thread that comes late, when the loop that it was asked for is over, must touch neither that one nor the next.
+  ThreadPool pool(16);
+  for (int round = 0; round < 5000; ++round) {
+    const std::int64_t count = 1 + round % 40;
+    std::vector<std::int64_t> squares(static_cast<std::size_t>(count), -1);
+    pool.Run(count, [&](std::int64_t index, int) { squares[static_cast<std::size_t>(index)] = index * index; });
+    for (std::int64_t i = 0; i < count; ++i) ASSERT_EQ(squares[static_cast<std::size_t>(i)], i * i);
+  }
+}
+
 TEST(Context, SplitsIntoBlocksThatCoverTheRange) {
   Context ctx(DeviceKind::kCpu, 2);
   std::vector<std::atomic<int>> seen(103);
