@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -166,61 +167,59 @@ TEST_F(GpuRanks, TakeTheMaximum) {
   });
 }
 
-// Copies before and after a collective are the work that it is in order with; the third run is a replay.
+/// Runs `collectives` on a tensor between two copies, recorded under one name: four times on other values, of which the
+/// third is a replay. Element i of run r must then be expected(i, r).
+void ExpectRecorded(const GpuRank& rank, std::int64_t elements, const std::function<void(TensorView)>& collectives,
+                    const std::function<float(std::int64_t, int)>& expected) {
+  const TensorView in = rank.arena.Tensor("in", {elements}, DType::kF32);
+  const TensorView sum = rank.arena.Tensor("sum", {elements}, DType::kF32);
+  const TensorView out = rank.arena.Tensor("out", {elements}, DType::kF32);
+  for (int run = 0; run < 4; ++run) {
+    std::vector<float> values = ValuesOf<float>(rank.ranks.rank(), elements);
+    for (float& value : values) value += static_cast<float>(run);
+    rank.ctx.Upload(values.data(), in);
+    rank.ctx.Recorded("collectives", 1, [&] {
+      rank.ctx.Copy(in, sum);
+      collectives(sum);
+      rank.ctx.Copy(sum, out);
+    });
+    const std::vector<float> found = rank.Values<float>(out);
+    for (std::int64_t i = 0; i < elements; ++i) {
+      ASSERT_EQ(found[static_cast<std::size_t>(i)], expected(i, run)) << run << " " << i;
+    }
+  }
+}
+
+// The copies are the work that a collective is in order with.
 TEST_F(GpuRanks, AreRecordedInOrderWithOtherWork) {
   Run([](const GpuRank& rank) {
-    constexpr std::int64_t kElements = 1 << 20;
-    const TensorView in = rank.arena.Tensor("in", {kElements}, DType::kF32);
-    const TensorView sum = rank.arena.Tensor("sum", {kElements}, DType::kF32);
-    const TensorView out = rank.arena.Tensor("out", {kElements}, DType::kF32);
-    for (int run = 0; run < 4; ++run) {
-      std::vector<float> values = ValuesOf<float>(rank.ranks.rank(), kElements);
-      for (float& value : values) value += static_cast<float>(run);
-      rank.ctx.Upload(values.data(), in);
-      rank.ctx.Recorded("sum", 1, [&] {
-        rank.ctx.Copy(in, sum);
-        rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, Reduction::kSum);
-        rank.ctx.Copy(sum, out);
-      });
-      const std::vector<float> sums = rank.Values<float>(out);
-      const auto runs = static_cast<float>(run * rank.ranks.size());
-      for (std::int64_t i = 0; i < kElements; ++i) {
-        ASSERT_EQ(sums[static_cast<std::size_t>(i)], SumOf(rank.ranks.size(), i) + runs) << run << " " << i;
-      }
-    }
+    const int count = rank.ranks.size();
+    ExpectRecorded(
+        rank, 1 << 20,
+        [&](TensorView sum) { rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, Reduction::kSum); },
+        [&](std::int64_t i, int run) { return SumOf(count, i) + static_cast<float>(run * count); });
   });
 }
 
 // What runs beside sees what was called before, and what is called behind WaitFor sees it: in replays too.
 TEST_F(GpuRanks, MoveTensorsBesideOtherWork) {
   Run([](const GpuRank& rank) {
-    constexpr std::int64_t kElements = 1 << 22;
-    const TensorView in = rank.arena.Tensor("in", {kElements}, DType::kF32);
-    const TensorView sum = rank.arena.Tensor("sum", {kElements}, DType::kF32);
-    const TensorView out = rank.arena.Tensor("out", {kElements}, DType::kF32);
-    for (int run = 0; run < 4; ++run) {
-      std::vector<float> values = ValuesOf<float>(rank.ranks.rank(), kElements);
-      for (float& value : values) value += static_cast<float>(run);
-      rank.ctx.Upload(values.data(), in);
-      rank.ctx.Recorded("sums", 1, [&] {
-        Context::Ticket last;
-        rank.ctx.Copy(in, sum);
-        for (int time = 0; time < 20; ++time) {  // more often than a device keeps ends of such work
-          last =
-              rank.ctx.Beside([&] { rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, Reduction::kMax); });
-        }
-        last = rank.ctx.Beside([&] { rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, Reduction::kSum); });
-        rank.ctx.WaitFor(last);
-        rank.ctx.Copy(sum, out);
-      });
-      const std::vector<float> sums = rank.Values<float>(out);
-      for (std::int64_t i = 0; i < kElements; ++i) {
-        float largest = -INFINITY;
-        for (int other = 0; other < rank.ranks.size(); ++other) largest = std::max(largest, ValueOf(other, i));
-        const float expected = static_cast<float>(rank.ranks.size()) * (largest + static_cast<float>(run));
-        ASSERT_EQ(sums[static_cast<std::size_t>(i)], expected) << run << " " << i;
-      }
-    }
+    const int count = rank.ranks.size();
+    ExpectRecorded(
+        rank, 1 << 22,
+        [&](TensorView sum) {
+          const auto reduce_beside = [&](Reduction reduction) {
+            return rank.ctx.Beside(
+                [&, reduction] { rank.ranks.AllReduce(rank.ctx, std::vector<TensorView>{sum}, reduction); });
+          };
+          for (int time = 0; time < 20; ++time) reduce_beside(Reduction::kMax);  // more often than a device keeps ends
+          rank.ctx.WaitFor(reduce_beside(Reduction::kSum));
+        },
+        [&](std::int64_t i, int run) {
+          float largest = -INFINITY;
+          for (int other = 0; other < count; ++other) largest = std::max(largest, ValueOf(other, i));
+          return static_cast<float>(count) * (largest + static_cast<float>(run));
+        });
   });
 }
 
