@@ -66,7 +66,7 @@ class Distributed : public RankRun {
 };
 
 /// What a run trains with, and how far its losses may be from those of one rank, relative.
-struct Precision {
+struct PrecisionCase {
   const char* name;
   Strings overrides;
   std::int64_t sequences = 0;  // of a step, 32 tokens each
@@ -76,18 +76,18 @@ struct Precision {
 /// Bounds as in tests/support/sharded_training.h: sums in another order, and what is rounded to bf16 or E4M3 now and
 /// then to the other neighbor. The mean over a step's tokens makes the latter smaller; with as many as here bf16 is
 /// within 1e-4.
-std::vector<Precision> Precisions() {
+std::vector<PrecisionCase> PrecisionCases() {
   const auto bound = [](double rounding, std::int64_t sequences) {
     return 4.0 * rounding / std::sqrt(32.0 * static_cast<double>(sequences));
   };
   return {{"fp32", {"--precision=fp32"}, 8, 1e-6},
           {"bf16", {}, 256, bound(0x1p-9, 256)},
-          {"coat", kCoatBoth, 64, bound(0x1p-4, 64)}};
+          {"coat", kCoatBoth, 256, bound(0x1p-4, 256)}};
 }
 
-class EveryStrategy : public Distributed, public testing::WithParamInterface<Precision> {
+class EveryStrategy : public Distributed, public testing::WithParamInterface<PrecisionCase> {
  protected:
-  Strings OverridesOf(const Precision& precision) {
+  Strings OverridesOf(const PrecisionCase& precision) {
     std::mt19937 generator(8);
     std::string tokens;
     for (std::int64_t i = 0; i < precision.sequences * kSteps * kLength; ++i) {
@@ -133,8 +133,28 @@ TEST_P(EveryStrategy, HasTheLossesOfOneRank) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Distributed, EveryStrategy, testing::ValuesIn(Precisions()),
+INSTANTIATE_TEST_SUITE_P(Distributed, EveryStrategy, testing::ValuesIn(PrecisionCases()),
                          [](const auto& with) { return std::string(with.param.name); });
+
+TEST_F(Distributed, IsTheSameBitForBitHoweverTheModelIsShared) {
+  // Where every micro-batch is summed, in the order of the ranks, only the norms of parts differ in their last bits.
+  const Strings overrides = Joined(kCoatBoth, {"--max_grad_norm=null", "--save_interval=null"});
+  for (const int ranks : {2, 4}) {
+    ExpectSuccess(
+        RunOn(ranks, "full" + std::to_string(ranks), Joined(overrides, {"--fsdp.sharding_strategy=FULL_SHARD"})));
+    for (const Strings& strategy :
+         std::vector<Strings>{{"--fsdp.sharding_strategy=SHARD_GRAD_OP"},
+                              {"--fsdp.sharding_strategy=NO_SHARD"},
+                              {"--distributed_strategy=ddp", "--ddp.grad_sync_mode=micro_batch"}}) {
+      const std::string save = strategy.back().substr(strategy.back().find('=') + 1) + std::to_string(ranks);
+      ExpectSuccess(RunOn(ranks, save, Joined(overrides, strategy)));
+      for (const char* metric : {"train/CrossEntropyLoss", "eval/held-out/CrossEntropyLoss"}) {
+        EXPECT_FALSE(Numbers(save, metric).empty());
+        EXPECT_EQ(Numbers(save, metric), Numbers("full" + std::to_string(ranks), metric)) << save;
+      }
+    }
+  }
+}
 
 TEST_F(Distributed, HybridStrategiesHaveOneReplicaAMachineByThemselves) {
   ExpectSuccess(RunOn(2, "hybrid", {"--fsdp.sharding_strategy=HYBRID_SHARD", "--save_interval=null"}));
@@ -272,6 +292,8 @@ TEST_F(Distributed, EachRankRecordsItsSequences) {
 }
 
 TEST_F(Distributed, SpeaksOnceAndRecordsOnce) {
+  ::setenv("TERM", "xterm", 1);  // a terminal would be drawn on
+  ::unsetenv("NO_COLOR");
   const MpirunOutcome outcome = RunOn(4, "run", {"--module_outputs_save_steps=[2]", "--torch_profiling"});
   ExpectSuccess(outcome);
   for (const char* once : {"[step=7/12,", "Finished at step 12: 3,072 tokens", "/step8", "Profile by total CPU time"}) {

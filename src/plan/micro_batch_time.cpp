@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "models/exchange.h"
+
 namespace coat {
 
 namespace {
 
-constexpr std::size_t kEmbedding = 0;
-constexpr std::size_t kHead = 1;
-constexpr std::size_t kFirstBlock = 2;
+constexpr std::size_t kEmbedding = Exchange::kEmbedding;
+constexpr std::size_t kHead = Exchange::kHead;
+constexpr std::size_t kFirstBlock = Exchange::kFirstBlock;
 
 class Clocks {
  public:
@@ -104,8 +106,7 @@ MicroBatchTime TimeOf(const MicroBatchUnits& units, PlaceInStep place) {
   const std::size_t last = clocks.LastBlock();
   clocks.Use(kEmbedding, kFirstBlock);
   if (place == PlaceInStep::kLater) {
-    clocks.Reduce(kFirstBlock);
-    clocks.Reduce(kEmbedding);
+    for (const std::size_t unit : Exchange::kLast) clocks.Reduce(unit);
   }
   clocks.Forward(kEmbedding);
   for (std::size_t block = kFirstBlock; block <= last; ++block) {

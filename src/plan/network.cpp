@@ -16,8 +16,8 @@ constexpr double kGiga = 1e9;
 constexpr double kMicro = 1e-6;
 
 // Shares that collectives reach. NVLink: 222 of 450 GB/s between two H200 while no layer runs, in gathers of 206 MB and
-// sums of 412 MB (docs/performance.md); more GPUs were not measured. InfiniBand:
-// 46 of 50 GB/s, which a maintainer of NCCL calls usual (NVIDIA/nccl-tests issue 290). PCIe: a guess.
+// sums of 412 MB (docs/performance.md); more GPUs were not measured. InfiniBand: 46 of 50 GB/s, which a maintainer of
+// NCCL calls usual (NVIDIA/nccl-tests issue 290). PCIe: a guess.
 constexpr double kNvlinkReached = 0.49;
 constexpr double kNetworkReached = 0.92;
 constexpr double kPcieReached = 0.75;
