@@ -1,10 +1,18 @@
 #include "cpu/blas.h"
 
 #include <cblas.h>
-#include <dlfcn.h>
 
 #include <atomic>
 #include <chrono>
+
+// What some BLAS have and others have not; null where it is not linked. Weak, not looked up by name while the program
+// runs: a BLAS that is linked statically shows no names then.
+extern "C" {
+[[gnu::weak]] void openblas_set_num_threads(int);
+[[gnu::weak]] char* openblas_get_config();
+[[gnu::weak]] void MKL_Set_Num_Threads(int);
+[[gnu::weak]] void bli_thread_set_num_threads(std::int64_t);
+}
 
 namespace coat::cpu {
 
@@ -12,10 +20,9 @@ namespace {
 
 /// Tells the BLAS to use no threads of its own: two layers of threads would fight for the cores.
 bool UseOneThreadPerCall() {
-  using SetThreads = void (*)(int);
-  for (const char* name : {"openblas_set_num_threads", "MKL_Set_Num_Threads", "bli_thread_set_num_threads"}) {
-    if (void* symbol = dlsym(RTLD_DEFAULT, name)) reinterpret_cast<SetThreads>(symbol)(1);
-  }
+  if (openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
+  if (MKL_Set_Num_Threads != nullptr) MKL_Set_Num_Threads(1);
+  if (bli_thread_set_num_threads != nullptr) bli_thread_set_num_threads(1);
   return true;
 }
 
@@ -35,9 +42,7 @@ void Sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, s
 }
 
 std::string BlasDescription() {
-  using GetText = char* (*)();
-  if (void* symbol = dlsym(RTLD_DEFAULT, "openblas_get_config")) return reinterpret_cast<GetText>(symbol)();
-  return "a CBLAS that does not tell its version";
+  return openblas_get_config != nullptr ? openblas_get_config() : "a CBLAS that does not tell its version";
 }
 
 double SecondsInBlas() {
