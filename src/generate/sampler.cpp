@@ -1,12 +1,50 @@
 #include "generate/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "base/error.h"
+#include "numerics/elementary.h"
 #include "numerics/philox.h"
 
 namespace coat {
+
+namespace {
+
+/// Numbers that loops take together, so that compilers make vectors of them.
+constexpr std::size_t kLanes = 16;
+/// Logits are put in order band after band, as far as they are needed: those of a band differ by less than this many
+/// temperatures, so their weights by a factor of 16. The last band has all whose weight is 0.
+constexpr double kBand = 2.772588722239781;
+constexpr int kBands = 40;
+
+/// Throws Error unless the largest is a number and finite, and all are numbers.
+float LargestOf(std::span<const float> logits) {
+  std::array<float, kLanes> largest;
+  largest.fill(-std::numeric_limits<float>::infinity());
+  std::array<std::uint8_t, kLanes> is_nan = {};
+  const auto take = [&](std::size_t lane, float logit) {
+    largest[lane] = logit > largest[lane] ? logit : largest[lane];
+    is_nan[lane] |= logit != logit ? 1 : 0;
+  };
+  std::size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) take(lane, logits[i + lane]);
+  }
+  for (; i < logits.size(); ++i) take(0, logits[i]);
+  if (std::find(is_nan.begin(), is_nan.end(), 1) != is_nan.end()) {
+    const auto nan = std::find_if(logits.begin(), logits.end(), [](float logit) { return std::isnan(logit); });
+    throw Error(fmt::format("the logit of token {} is not a number", nan - logits.begin()));
+  }
+  const float best = *std::max_element(largest.begin(), largest.end());
+  if (!std::isfinite(best)) throw Error(fmt::format("the largest logit is {}", best));
+  return best;
+}
+
+}  // namespace
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options) {
   if (!std::isfinite(options.temperature) || options.temperature < 0.0) {
@@ -28,46 +66,80 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options) {
 }
 
 std::int32_t Sampler::Choose(std::span<const float> logits, std::int64_t index) {
-  std::size_t best = 0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isnan(logits[i])) throw Error(fmt::format("the logit of token {} is not a number", i));
-    if (logits[i] > logits[best]) best = i;
+  const float largest = LargestOf(logits);
+  if (options_.temperature == 0.0) {
+    return static_cast<std::int32_t>(std::find(logits.begin(), logits.end(), largest) - logits.begin());
   }
-  if (!std::isfinite(logits[best])) throw Error(fmt::format("the largest logit is {}", logits[best]));
-  if (options_.temperature == 0.0) return static_cast<std::int32_t>(best);
-  KeepLikeliest(logits, logits[best]);
-  double total = 0.0;
-  for (const Candidate& candidate : candidates_) total += candidate.weight;
+  likeliest_.clear();
+  bands_ = 0;
+  double total = Weigh(logits, largest);
+  std::size_t kept = logits.size();
+  const auto has = [&](std::size_t count) {
+    while (likeliest_.size() < count && ExtendLikeliest(logits, largest)) {
+    }
+    return likeliest_.size() >= count;
+  };
+  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < kept) {
+    kept = static_cast<std::size_t>(options_.top_k);
+    has(kept);
+    total = 0.0;
+    for (std::size_t i = 0; i < kept; ++i) total += likeliest_[i].weight;
+  }
+  if (options_.top_p < 1.0) {
+    double sum = 0.0;
+    std::size_t count = 0;
+    while (count < kept && sum < options_.top_p * total && has(count + 1)) sum += likeliest_[count++].weight;
+    kept = count;
+    total = sum;
+  }
   double left = Uniform(index) * total;
-  for (const Candidate& candidate : candidates_) {
-    left -= candidate.weight;
-    if (left < 0.0) return candidate.id;
+  for (std::size_t i = 0; i < kept && has(i + 1); ++i) {
+    left -= likeliest_[i].weight;
+    if (left < 0.0) return likeliest_[i].id;
   }
-  return candidates_.back().id;  // all of the probability was used up by roundings
+  return likeliest_[std::min(kept, likeliest_.size()) - 1].id;  // all of the probability was used up by roundings
 }
 
-void Sampler::KeepLikeliest(std::span<const float> logits, float largest) {
-  candidates_.clear();
+double Sampler::Weigh(std::span<const float> logits, float largest) {
+  weights_.resize(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const double difference = static_cast<double>(logits[i]) - static_cast<double>(largest);
-    candidates_.push_back({std::exp(difference / options_.temperature), static_cast<std::int32_t>(i)});
+    weights_[i] = Exp(static_cast<float>(difference / options_.temperature));
   }
-  const auto likelier = [&](const Candidate& a, const Candidate& b) {
-    const float first = logits[static_cast<std::size_t>(a.id)];
-    const float second = logits[static_cast<std::size_t>(b.id)];
-    return first != second ? first > second : a.id < b.id;
+  std::array<double, kLanes> sums = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= weights_.size(); i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(weights_[i + lane]);
+  }
+  for (; i < weights_.size(); ++i) sums[0] += static_cast<double>(weights_[i]);
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+bool Sampler::ExtendLikeliest(std::span<const float> logits, float largest) {
+  if (likeliest_.size() == logits.size()) return false;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto end_of = [&](int band) {
+    if (band == kBands - 1) return -kInfinity;
+    return static_cast<float>(static_cast<double>(largest) - options_.temperature * kBand * (band + 1));
   };
-  const auto all = static_cast<std::int64_t>(candidates_.size());
-  const std::int64_t kept = options_.top_k > 0 ? std::min(options_.top_k, all) : all;
-  std::partial_sort(candidates_.begin(), candidates_.begin() + kept, candidates_.end(), likelier);
-  candidates_.resize(static_cast<std::size_t>(kept));
-  if (options_.top_p == 1.0) return;
-  double total = 0.0;
-  for (const Candidate& candidate : candidates_) total += candidate.weight;
-  double sum = 0.0;
-  std::size_t count = 0;
-  while (count < candidates_.size() && sum < options_.top_p * total) sum += candidates_[count++].weight;
-  candidates_.resize(count);
+  const float above = bands_ == 0 ? kInfinity : end_of(bands_ - 1);
+  const float low = end_of(bands_);
+  ++bands_;
+  const auto is_in = [&](float logit) { return logit >= low && logit < above; };
+  const auto first = static_cast<std::ptrdiff_t>(likeliest_.size());
+  for (std::size_t begin = 0; begin < logits.size(); begin += kLanes) {
+    const std::span<const float> some = logits.subspan(begin, std::min(kLanes, logits.size() - begin));
+    int found = 0;
+    for (const float logit : some) found += is_in(logit) ? 1 : 0;
+    if (found == 0) continue;
+    for (std::size_t i = begin; i < begin + some.size(); ++i) {
+      if (is_in(logits[i])) likeliest_.push_back({logits[i], static_cast<std::int32_t>(i), weights_[i]});
+    }
+  }
+  std::sort(likeliest_.begin() + first, likeliest_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  });
+  return true;
 }
 
 double Sampler::Uniform(std::int64_t index) const {

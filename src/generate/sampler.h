@@ -14,8 +14,7 @@ struct SamplingOptions {
   std::uint64_t seed = 0;
 };
 
-/// Chooses tokens from logits. The same logits, options and index give the same token on every machine that has the
-/// same exponential function in double precision.
+/// Chooses tokens from logits. The same logits, options and index give the same token on every machine.
 ///
 /// Order and meaning of temperature, top_k and top_p are those of transformers' `generate`. Among equal logits the
 /// smaller id comes first. The random number of token `index` is Philox(counter = index, key = seed), of 53 bits.
@@ -31,15 +30,21 @@ class Sampler {
 
  private:
   struct Candidate {
-    double weight;  // exp((logit - largest) / temperature)
+    float logit;
     std::int32_t id;
+    float weight;  // exp((logit - largest) / temperature)
   };
-  /// Leaves the candidates that top_k and top_p keep, the likeliest first.
-  void KeepLikeliest(std::span<const float> logits, float largest);
+
+  /// weights_ of all logits; returns their sum.
+  double Weigh(std::span<const float> logits, float largest);
+  /// Makes likeliest_ longer, unless it has all logits already: returns whether it could.
+  bool ExtendLikeliest(std::span<const float> logits, float largest);
   double Uniform(std::int64_t index) const;
 
   SamplingOptions options_;
-  std::vector<Candidate> candidates_;
+  std::vector<float> weights_;        // by id
+  std::vector<Candidate> likeliest_;  // in order, as many as were needed
+  int bands_ = 0;                     // of logits that likeliest_ has
 };
 
 }  // namespace coat

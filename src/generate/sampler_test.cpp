@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
+#include <random>
 #include <vector>
 
 #include "base/error.h"
+#include "numerics/philox.h"
 #include "tests/support/error_of.h"
 
 namespace coat {
@@ -75,6 +79,50 @@ TEST(Sampler, TopPCountsWithinTopK) {
   // Of ids 1, 3 and 4 the first two have 0.845 of the probability.
   ExpectShares({.top_k = 3, .top_p = 0.84}, Weights({1, 3}, 1.0));
   ExpectShares({.top_k = 3, .top_p = 0.85}, Weights({1, 3, 4}, 1.0));
+}
+
+/// The token as the definition has it: all tokens in order, weights in double precision.
+std::int32_t ChooseFromAll(const SamplingOptions& options, const std::vector<float>& logits, double uniform) {
+  std::vector<std::int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto logit = [&](std::int32_t id) { return static_cast<double>(logits[static_cast<std::size_t>(id)]); };
+  std::stable_sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+  if (options.top_k > 0) ids.resize(std::min(ids.size(), static_cast<std::size_t>(options.top_k)));
+  const double largest = logit(ids[0]);
+  const auto weight = [&](std::int32_t id) { return std::exp((logit(id) - largest) / options.temperature); };
+  double total = 0.0;
+  for (const std::int32_t id : ids) total += weight(id);
+  double sum = 0.0;
+  std::size_t kept = 0;
+  while (kept < ids.size() && sum < options.top_p * total) sum += weight(ids[kept++]);
+  double left = uniform * sum;
+  for (std::size_t i = 0; i < kept; ++i) {
+    left -= weight(ids[i]);
+    if (left < 0.0) return ids[i];
+  }
+  return ids[kept - 1];
+}
+
+// As many tokens as models have, of which only some are put in order.
+TEST(Sampler, ChoosesAmongManyAsAmongAllInOrder) {
+  std::mt19937 noise(5);
+  std::normal_distribution<float> normal;
+  for (const float spread : {0.01f, 1.0f, 6.0f}) {
+    std::vector<float> logits(20'011);
+    for (float& logit : logits) logit = spread * normal(noise);
+    for (const SamplingOptions& options :
+         {SamplingOptions{.temperature = 0.7}, SamplingOptions{.temperature = 3.0, .top_p = 0.999},
+          SamplingOptions{.temperature = 1.0, .top_k = 40}, SamplingOptions{.temperature = 0.05, .top_k = 5000},
+          SamplingOptions{.temperature = 1.3, .top_k = 1000, .top_p = 0.6}}) {
+      Sampler sampler(options);
+      for (std::int64_t i = 0; i < 10; ++i) {
+        const auto words = Philox({static_cast<std::uint32_t>(i), 0, 0, 0}, {0, 0});
+        const double uniform =
+            static_cast<double>((static_cast<std::uint64_t>(words[1]) << 32 | words[0]) >> 11) * 0x1p-53;
+        EXPECT_EQ(sampler.Choose(logits, i), ChooseFromAll(options, logits, uniform)) << spread << ", " << i;
+      }
+    }
+  }
 }
 
 TEST(Sampler, DependsOnSeedAndIndexAlone) {
