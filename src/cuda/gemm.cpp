@@ -1,4 +1,5 @@
-// Matrix products through cuBLASLt, FP8 operands on FP8 tensor cores or, decoded, on those of bf16.
+// Matrix products through cuBLASLt, FP8 operands on FP8 tensor cores or, decoded, on those of bf16; those of one token
+// by our own kernel.
 
 #include "ops/gemm.h"
 
@@ -8,6 +9,7 @@
 #include "cuda/device.h"
 #include "cuda/gemm_plans.h"
 #include "cuda/gemm_prepare.h"
+#include "cuda/row_product.h"
 
 namespace coat::cuda {
 
@@ -86,6 +88,7 @@ void Gemm(Context& ctx, const GemmArgs& args) {
     if (!UsesFp8(device, args.a.format)) return MultiplyDecoded(device, args);
     RequireFp8Takes(args);
   }
+  if (TakesRowProduct(args)) return RowProduct(device, args);
   device.Get<GemmPlans>().Multiply(args);
 }
 

@@ -169,6 +169,11 @@ std::vector<OpCase> CachedAttentionCases() {
       {.dtype = kBF16, .positions = {256}, .rows = 257, .heads = 4, .kv_heads = 1, .head_size = 64},
       {.dtype = kBF16, .positions = {511, 512, 513}, .rows = 600, .heads = 2, .kv_heads = 2, .head_size = 72},
       {.dtype = kF32, .positions = {1023, 17}, .rows = 1024, .heads = 6, .kv_heads = 2, .head_size = 33},
+      // Around what the warps of a block have in flight: 16 rows each once, 128 rows and, of wide heads, 64.
+      {.dtype = kBF16, .positions = {14, 15, 16}, .rows = 20, .heads = 2, .kv_heads = 1, .head_size = 128},
+      {.dtype = kBF16, .positions = {126, 127, 128}, .rows = 130, .heads = 2, .kv_heads = 1, .head_size = 128},
+      {.dtype = kF32, .positions = {62, 63, 64, 128}, .rows = 130, .heads = 2, .kv_heads = 2, .head_size = 129},
+      {.dtype = kBF16, .positions = {300}, .rows = 301, .heads = 2, .kv_heads = 1, .head_size = 256},
       // Heads wider than a block of threads.
       {.dtype = kF32, .positions = {40}, .rows = 50, .heads = 2, .kv_heads = 1, .head_size = 300},
       {.dtype = kBF16, .positions = {300}, .rows = 301, .heads = 1, .kv_heads = 1, .head_size = kMaxHeadSize},
