@@ -102,11 +102,15 @@ Operands Operands::Clone() const {
   return copy;
 }
 
-Operands Operands::CopyTo(const Context& ctx, Arena& arena) const {
-  Operands copy;
+Operands Operands::CopyTo(const Context& ctx) const {
+  const std::shared_ptr<Device> device = ctx.backend();
+  Operands copy({.device = ctx.device(), .allocate = [device](std::size_t bytes) {
+                   std::byte* const block = device->Allocate(static_cast<std::int64_t>(bytes));
+                   return std::shared_ptr<std::byte[]>(block, [device](std::byte* b) { device->Free(b); });
+                 }});
   for (const Item& item : items_) {
-    copy.items_.push_back({item.name, arena.Tensor(item.name, item.tensor.shape(), item.tensor.dtype()), item.output});
-    ctx.Upload(item.tensor.data(), copy.items_.back().tensor);
+    const TensorView tensor = copy.AllocateOnly(item.name, item.tensor.shape(), item.tensor.dtype(), item.output);
+    ctx.Upload(item.tensor.data(), tensor);
   }
   return copy;
 }
@@ -120,10 +124,15 @@ Operands Operands::CopyFrom(const Context& ctx) const {
 }
 
 TensorView Operands::Allocate(std::string_view name, Shape shape, DType dtype, bool output) {
+  const TensorView tensor = AllocateOnly(name, shape, dtype, output);
+  std::memset(tensor.data(), 0xff, static_cast<std::size_t>(tensor.bytes()));
+  return tensor;
+}
+
+TensorView Operands::AllocateOnly(std::string_view name, Shape shape, DType dtype, bool output) {
   COAT_REQUIRE(!Has(name), "operand {} exists already", name);
-  const std::size_t bytes = static_cast<std::size_t>(std::max<std::int64_t>(shape.elements() * SizeOf(dtype), 1));
-  blocks_.push_back(memory_.allocate(bytes));
-  std::memset(blocks_.back().get(), 0xff, bytes);
+  blocks_.push_back(
+      memory_.allocate(static_cast<std::size_t>(std::max<std::int64_t>(shape.elements() * SizeOf(dtype), 1))));
   items_.push_back({std::string(name), TensorView(blocks_.back().get(), shape, dtype, memory_.device), output});
   return items_.back().tensor;
 }

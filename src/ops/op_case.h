@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/arena.h"
 #include "base/context.h"
 #include "base/tensor.h"
 
@@ -38,7 +37,7 @@ class Operands {
     bool output = false;
   };
 
-  /// Where tensors are put: memory that the host reaches, of which views say that it is on `device`.
+  /// Where tensors are put, and the device that their views name; memory that the host reaches, but for CopyTo.
   struct Memory {
     DeviceKind device = DeviceKind::kCpu;
     std::function<std::shared_ptr<std::byte[]>(std::size_t bytes)> allocate = [](std::size_t bytes) {
@@ -50,8 +49,9 @@ class Operands {
   explicit Operands(Memory memory) : memory_(std::move(memory)) {}
   /// The same tensors with copies of the bytes.
   Operands Clone() const;
-  /// The same in an arena on the context's device, which keeps the memory.
-  Operands CopyTo(const Context& ctx, Arena& arena) const;
+  /// The same on the context's device, which has a backend. Each tensor is an allocation of its own and of no more than
+  /// its bytes, so that a checker of memory sees what an op touches beside it.
+  Operands CopyTo(const Context& ctx) const;
   /// The same in host memory, of operands that CopyTo has made.
   Operands CopyFrom(const Context& ctx) const;
 
@@ -75,6 +75,7 @@ class Operands {
 
  private:
   TensorView Allocate(std::string_view name, Shape shape, DType dtype, bool output);
+  TensorView AllocateOnly(std::string_view name, Shape shape, DType dtype, bool output);
 
   std::vector<Item> items_;
   Memory memory_;

@@ -24,24 +24,17 @@ namespace {
 
 constexpr std::uint64_t kSeed = 11;
 
-/// One device for all cases, with memory for the largest.
-struct Gpu {
-  Context ctx = OpenGpu();
-  Arena arena = Arena::Bound("operands", ctx, std::int64_t{1} << 30);
-};
-
-Gpu& TheGpu() {
-  static Gpu gpu;
+/// One device for all cases.
+Context& TheGpu() {
+  static Context gpu = OpenGpu();
   return gpu;
 }
 
 /// The operands after the op has run on the GPU.
 Operands RunOnGpu(const OpCase& op, const Operands& before) {
-  Gpu& gpu = TheGpu();
-  const Arena::Scope scope(gpu.arena);
-  const Operands on_device = before.CopyTo(gpu.ctx, gpu.arena);
-  op.call(gpu.ctx, on_device);
-  return on_device.CopyFrom(gpu.ctx);
+  const Operands on_device = before.CopyTo(TheGpu());
+  op.call(TheGpu(), on_device);
+  return on_device.CopyFrom(TheGpu());
 }
 
 /// Whether FP8 tensor cores take the product that the case's name describes: M, N and K are multiples of 16.
