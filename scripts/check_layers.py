@@ -22,7 +22,7 @@ ALLOWED = {
     "convert": ["base", "comm", "config", "checkpoint", "nn", "models"],
     "optim": ["base", "comm", "config", "numerics", "ops", "recipes", "nn"],
     "generate": ["base", "comm", "config", "numerics", "recipes", "nn", "models"],
-    "train": ["base", "comm", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "tensorboard", "cuda"],
+    "train": ["base", "comm", "config", "numerics", "ops", "recipes", "nn", "models", "optim", "data", "checkpoint", "tensorboard", "cpu", "cuda"],
     "plan": ["base", "comm", "config", "recipes", "nn", "models", "train"],
     "report": ["base", "config", "train"],
     "tools": ["base", "comm", "config", "data", "checkpoint", "convert", "generate", "train", "plan", "report", "cpu", "cuda"],

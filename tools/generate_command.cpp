@@ -217,6 +217,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   DeviceOptions options = arguments.device;
   options.cuda.other_bits = false;  // the same seed gives the same text in every process
   ComputeDevice device = OpenComputeDevice(options);
+  if (!device.advice.empty()) fmt::print(stderr, "coat: warning: {}\n", device.advice);
   Generator generator(config.model,
                       {.compute = is_float ? DType::kF32 : DType::kBF16,
                        .positions = static_cast<std::int64_t>(prompt.size()) + tokens,

@@ -31,6 +31,7 @@ int RunInfoCommand() {
   Print(fmt::format("features   {}\n", Joined(cpu.has, " ")));
   Print(fmt::format("memory     {:.1f} GiB\n", MemoryInGibibytes()));
   Print(fmt::format("blas       {}\n", cpu::BlasDescription()));
+  if (const std::string advice = cpu::BlasAdvice(); !advice.empty()) Print(fmt::format("           {}\n", advice));
   Print(fmt::format("libraries  yaml-cpp {}, fmt {}, nlohmann-json {}, CLI11 {}, zlib {}\n", build.yaml_cpp_version,
                     build.fmt_version, build.nlohmann_json_version, build.cli11_version, build.zlib_version));
   return kExitSuccess;

@@ -1,6 +1,7 @@
 #include "cpu/blas.h"
 
 #include <cblas.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <chrono>
@@ -43,6 +44,29 @@ void Sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, s
 
 std::string BlasDescription() {
   return openblas_get_config != nullptr ? openblas_get_config() : "a CBLAS that does not tell its version";
+}
+
+std::string BlasAdvice() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return AdviceOnAvx2(BlasDescription());
+#endif
+  return "";
+}
+
+std::string AdviceOnAvx2(std::string_view description) {
+  constexpr std::string_view kWithoutAvx2[] = {"Prescott",     "Core2",     "Penryn", "Dunnington", "Nehalem",
+                                               "Sandybridge",  "Atom",      "Nano",   "Athlon",     "Opteron",
+                                               "Opteron_SSE3", "Barcelona", "Bobcat", "Bulldozer",  "Piledriver"};
+  if (!description.starts_with("OpenBLAS")) return "";
+  for (const std::string_view kernels : kWithoutAvx2) {
+    if ((std::string(description) + " ").find(fmt::format(" {} ", kernels)) == std::string::npos) continue;
+    return fmt::format(
+        "OpenBLAS took its kernels for {}, which leave the AVX2 of this processor unused, so matrix products take "
+        "several times as long; OPENBLAS_CORETYPE=Haswell in the environment makes it take faster ones (SkylakeX: with "
+        "AVX-512)",
+        kernels);
+  }
+  return "";
 }
 
 double SecondsInBlas() {

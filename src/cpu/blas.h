@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace coat::cpu {
 
@@ -11,8 +12,16 @@ namespace coat::cpu {
 void Sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
            const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc);
 
-/// What the BLAS says of itself, for `coat info`: "OpenBLAS 0.3.21 SkylakeX", or "a CBLAS without a version".
+/// What the BLAS says of itself, for `coat info`: "OpenBLAS 0.3.21 ... SkylakeX MAX_THREADS=64", or that it tells
+/// nothing.
 std::string BlasDescription();
+
+/// What to do where the BLAS took slower kernels than the processor could run; "" where it did not. An OpenBLAS that is
+/// older than the processor takes kernels without AVX2.
+std::string BlasAdvice();
+
+/// The same for what a BLAS says of itself, on a processor that has AVX2 and FMA.
+std::string AdviceOnAvx2(std::string_view description);
 
 /// Seconds that all threads together have spent in Sgemm since the process started; for benchmarks.
 double SecondsInBlas();

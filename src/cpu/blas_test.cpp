@@ -1,6 +1,6 @@
 #include "cpu/blas.h"
 
-#include <cblas.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -8,6 +8,12 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "tests/support/error_of.h"
+
+extern "C" {
+[[gnu::weak]] char* openblas_get_config();  // null where the BLAS is another
+}
 
 namespace coat::cpu {
 namespace {
@@ -40,11 +46,18 @@ TEST(Blas, ComputesOnTheThreadThatCalls) {
 
 // What `coat info` shows must not depend on how the BLAS is linked.
 TEST(Blas, SaysWhatItIs) {
-#ifdef OPENBLAS_VERSION
-  EXPECT_EQ(BlasDescription().find("OpenBLAS"), 0u) << BlasDescription();
-#else
-  GTEST_SKIP() << "this is not OpenBLAS, but " << BlasDescription();
-#endif
+  if (openblas_get_config == nullptr) GTEST_SKIP() << "this is not OpenBLAS, but " << BlasDescription();
+  EXPECT_EQ(BlasDescription(), openblas_get_config());
+}
+
+TEST(Blas, AdvisesWhereItsKernelsAreOlderThanTheProcessor) {
+  const std::string older = "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY Prescott MAX_THREADS=64";
+  ExpectParts(AdviceOnAvx2(older), {"its kernels for Prescott", "OPENBLAS_CORETYPE=Haswell"});
+  ExpectParts(AdviceOnAvx2("OpenBLAS 0.3.21 Sandybridge"), {"Sandybridge"});
+  for (const char* kernels : {"Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids"}) {
+    EXPECT_EQ(AdviceOnAvx2(fmt::format("OpenBLAS 0.3.21 DYNAMIC_ARCH {} MAX_THREADS=64", kernels)), "") << kernels;
+  }
+  EXPECT_EQ(AdviceOnAvx2("a CBLAS that does not tell its version"), "");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "comm/agreement.h"
 #include "comm/launch.h"
 #include "comm/same_values.h"
+#include "cpu/blas.h"
 #include "cuda/open_nccl.h"
 #include "ops/dispatch.h"
 #include "train/device_limits.h"
@@ -33,7 +34,7 @@ ComputeDevice OpenCpu(const DeviceOptions& options, int threads, const std::stri
   Context context(DeviceKind::kCpu, options.threads == 0 ? threads : options.threads);
   std::string description =
       fmt::format("cpu with {} thread{}{}", context.threads(), context.threads() == 1 ? "" : "s", reason);
-  return {std::move(context), std::move(description), nullptr};
+  return {std::move(context), std::move(description), cpu::BlasAdvice(), nullptr};
 }
 
 void RequireNoThreads(const DeviceOptions& options) {
@@ -51,7 +52,7 @@ ComputeDevice Open(const DeviceOptions& options, int threads) {
     if (!status.usable) throw Error(status.reason);
     RequireNoThreads(options);
     const std::shared_ptr<Device> device = cuda::OpenCudaDevice(options.cuda);
-    return {Context(device), device->Name(), nullptr};
+    return {Context(device), device->Name(), "", nullptr};
   } else {
     if (options.device == DeviceChoice::kCuda) throw UsageError(kNoBackend);
     return OpenCpu(options, threads, "");

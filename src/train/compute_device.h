@@ -24,6 +24,7 @@ struct DeviceOptions {
 struct ComputeDevice {
   Context context;
   std::string description;              // "NVIDIA H200", "cpu with 2 threads"
+  std::string advice;                   // what makes it slow, and what to do; "" where nothing does
   std::unique_ptr<Communicator> ranks;  // through which tensors on GPUs go to other ranks; null where there are none
 };
 

@@ -33,6 +33,7 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
   RequireFp8EvaluationTokens(config, computer.context);
   console.Info(kLogger,
                fmt::format("Evaluating {} (step {}) on {}", checkpoint, reader.state().step, computer.description));
+  if (!computer.advice.empty()) console.Warn(kLogger, computer.advice);
   EvaluationEngine engine(config, std::move(computer.context));
   console.Info(kLogger,
                fmt::format("Parameters: {}; memory: {}", WithSeparators(CountParameters(engine.model().parameters())),
