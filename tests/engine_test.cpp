@@ -200,6 +200,21 @@ TrainConfig OneBillion() {
   return config;
 }
 
+TEST(MemoryPlan, HasRoomForTheLastMicroBatchOfAStep) {
+  // 4096 tokens of this vocabulary are one part of the head, 6144 two of 3072.
+  TrainConfig config = TinyConfig();
+  config.model.max_sequence_length = 2048;
+  config.model.vocab_size = config.model.embedding_size.emplace(50304);
+  config.global_train_batch_size = 10;
+  config.device_train_microbatch_size = 2;
+  const std::int64_t of_two = Engine::Measure(config).Bytes("scratch");
+  config.device_train_microbatch_size = 3;
+  const std::int64_t of_three_and_one = Engine::Measure(config).Bytes("scratch");
+  EXPECT_LT(of_three_and_one, of_two);
+  config.device_train_batch_size = 5;
+  EXPECT_EQ(Engine::Measure(config).Bytes("scratch"), of_two);
+}
+
 TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
   TrainConfig config = OneBillion();
   const MemoryPlan bf16 = Engine::Measure(config);

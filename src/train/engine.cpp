@@ -113,7 +113,13 @@ void Engine::RunOnMeta() {
     return buffers_.Of(sequences, sequences * config_.model.max_sequence_length, buffers_.has_documents());
   };
   model_->RefreshWeights(ctx_);
-  model_->ForwardBackward(ctx_, whole_batch(config_.device_train_microbatch_size), arenas_.saved, arenas_.scratch);
+  const std::int64_t micro_batch = config_.device_train_microbatch_size;
+  const std::int64_t last = config_.device_train_batch_size.value_or(config_.global_train_batch_size) % micro_batch;
+  // The head cuts the last, smaller micro-batch of a step into parts of its own, which may be larger.
+  for (const std::int64_t sequences : {micro_batch, last}) {
+    if (sequences == 0) continue;
+    model_->ForwardBackward(ctx_, whole_batch(sequences), arenas_.saved, arenas_.scratch);
+  }
   MeasureUpdate(0.0, 1);
   const EvaluationNeeds evaluation = EvaluationNeedsOf(config_);
   if (evaluation.training) {
