@@ -23,6 +23,12 @@ TEST(DeviceLimits, FindMicroBatchesThatFp8TensorCoresDoNotTake) {
   EXPECT_EQ(Fp8TokenProblem(WithTokens(9, 4, 8)),
             "device_train_microbatch_size: the last micro-batch of 1 sequences of 8 has 8 tokens; FP8 tensor cores "
             "take multiples of 16; --gemm=bf16 takes any");
+  EXPECT_EQ(Fp8TokenProblem(WithTokens(2, 3, 8)), "");
+  TrainConfig of_two_ranks = WithTokens(12, 4, 4);
+  of_two_ranks.device_train_batch_size = 6;
+  EXPECT_EQ(Fp8TokenProblem(of_two_ranks),
+            "device_train_microbatch_size: the last micro-batch of 2 sequences of 4 has 8 tokens; FP8 tensor cores "
+            "take multiples of 16; --gemm=bf16 takes any");
   TrainConfig plain = WithTokens(8, 4, 33);
   plain.quantize_model.use_quantize_model = std::nullopt;
   EXPECT_EQ(Fp8TokenProblem(plain), "");
