@@ -122,8 +122,12 @@ std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
     const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
     bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
   }
-  if (needs.fp8_operands > 0 && !MultipliesFp8(device)) {
+  const bool multiplies = needs.fp8_groups ? MultipliesFp8Groups(device) : MultipliesFp8(device);
+  if (!multiplies) {
     bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands * SizeOf(DType::kBF16));
+  } else if (needs.fp8_groups) {
+    // The scales as cuBLASLt wants them, one of 128 elements.
+    bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands / 128 * SizeOf(DType::kF32));
   }
   return bytes;
 }

@@ -49,6 +49,7 @@ std::string IdOf(const Device& device);
 struct WorkspaceNeeds {
   std::int64_t sequences = 0, positions = 0, heads = 0, head_size = 0;  // of attention with gradients
   std::int64_t fp8_operands = 0;  // elements of the two FP8 operands of the largest product; 0: there is none
+  bool fp8_groups = false;        // they have scales of groups and blocks
 };
 
 /// Bytes that the workspace of a device of OpenCudaDevice has at the most once a run has met all of its ops: calculated

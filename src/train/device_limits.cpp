@@ -24,6 +24,10 @@ std::int64_t LargestOperands(const TrainConfig& config, std::int64_t sequences) 
   return width * (tokens + model.d_model) + tokens * std::max(model.d_model, model.FeedForwardWidth());
 }
 
+bool HasFp8Groups(const TrainConfig& config) {
+  return config.quantize_model.use_quantize_model == QuantizeModel::kFp8DeepSeek;
+}
+
 /// Sequences of the largest evaluation batch whose products are in FP8; 0 if there is none.
 std::int64_t Fp8EvaluationSequences(const TrainConfig& config) {
   const EvaluationNeeds needs = EvaluationNeedsOf(config);
@@ -45,13 +49,15 @@ std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
                    .positions = config.model.max_sequence_length,
                    .heads = config.model.n_heads,
                    .head_size = config.model.HeadSize(),
-                   .fp8_operands = LargestOperands(config, std::max(sequences, Fp8EvaluationSequences(config)))},
+                   .fp8_operands = LargestOperands(config, std::max(sequences, Fp8EvaluationSequences(config))),
+                   .fp8_groups = HasFp8Groups(config)},
                   ctx);
 }
 
 std::int64_t EvaluationWorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
   cuda::WorkspaceNeeds needs;  // no attention with gradients
   needs.fp8_operands = LargestOperands(config, Fp8EvaluationSequences(config));
+  needs.fp8_groups = HasFp8Groups(config);
   return GrowthTo(needs, ctx);
 }
 
@@ -72,7 +78,7 @@ std::string Fp8TokenProblem(const TrainConfig& config) {
 }
 
 std::string Fp8EvaluationProblem(const TrainConfig& config) {
-  if (config.quantize_model.use_quantize_model != QuantizeModel::kFp8DeepSeek) return "";
+  if (!HasFp8Groups(config)) return "";
   const std::int64_t length = config.model.max_sequence_length;
   if (length % kFp8GroupsMultiple == 0) return "";
   for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
