@@ -115,13 +115,13 @@ std::string IdOf(const Device& device) {
 std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
   const auto& cuda_device = static_cast<const CudaDevice&>(device);
   std::int64_t bytes = std::max(CudaDevice::kWorkspaceBytes, cuda_device.workspace_bytes());
-  if (cuda_device.options().deterministic_attention) {
-    // Of each sequence: the gradients of all scores in bfloat16, those of the queries and two sums a row in float32.
-    const std::int64_t rows = needs.heads * needs.positions;
-    const std::int64_t of_sequence = rows * (2 * needs.positions + 4 * needs.head_size + 8);
-    const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
-    bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
-  }
+  // Of each sequence: the gradients of the queries and two sums a row in float32, and with the deterministic backward
+  // those of all scores in bfloat16.
+  const std::int64_t rows = needs.heads * needs.positions;
+  const std::int64_t of_scores = cuda_device.options().deterministic_attention ? 2 * needs.positions : 0;
+  const std::int64_t of_sequence = rows * (of_scores + 4 * needs.head_size + 8);
+  const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
+  bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
   const bool multiplies = needs.fp8_groups ? MultipliesFp8Groups(device) : MultipliesFp8(device);
   if (!multiplies) {
     bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands * SizeOf(DType::kBF16));
