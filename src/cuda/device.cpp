@@ -115,11 +115,13 @@ std::string IdOf(const Device& device) {
 std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
   const auto& cuda_device = static_cast<const CudaDevice&>(device);
   std::int64_t bytes = std::max(CudaDevice::kWorkspaceBytes, cuda_device.workspace_bytes());
-  // Of each sequence: the gradients of the queries and two sums a row in float32, and with the deterministic backward
-  // those of all scores in bfloat16.
-  const std::int64_t rows = needs.heads * needs.positions;
-  const std::int64_t of_scores = cuda_device.options().deterministic_attention ? 2 * needs.positions : 0;
-  const std::int64_t of_sequence = rows * (of_scores + 4 * needs.head_size + 8);
+  // Of each sequence: the gradients of the queries and two sums a row in float32; those of keys and values of every
+  // query head, where several share them, in bfloat16; and, for the deterministic backward, those of all scores in
+  // bfloat16, in whole tiles.
+  const auto padded = [&](std::int64_t tile) { return (needs.positions + tile - 1) / tile * tile; };
+  const std::int64_t of_scores = cuda_device.options().deterministic_attention ? 2 * padded(64) * padded(128) : 0;
+  const std::int64_t of_row = 8 + (needs.kv_heads < needs.heads ? 8 : 4) * needs.head_size;
+  const std::int64_t of_sequence = needs.heads * (of_scores + needs.positions * of_row);
   const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
   bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
   const bool multiplies = needs.fp8_groups ? MultipliesFp8Groups(device) : MultipliesFp8(device);

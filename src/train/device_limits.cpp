@@ -48,6 +48,7 @@ std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
   return GrowthTo({.sequences = sequences,
                    .positions = config.model.max_sequence_length,
                    .heads = config.model.n_heads,
+                   .kv_heads = config.model.KvHeads(),
                    .head_size = config.model.HeadSize(),
                    .fp8_operands = LargestOperands(config, std::max(sequences, Fp8EvaluationSequences(config))),
                    .fp8_groups = HasFp8Groups(config)},
