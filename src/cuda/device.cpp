@@ -268,6 +268,7 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
     recording_ = false;
     cudaStreamEndCapture(stream_, &graph);
     if (graph != nullptr) cudaGraphDestroy(graph);
+    cudaGetLastError();  // work beside that nobody waited for is part of what is thrown
     throw;
   }
   recording_ = false;
