@@ -1,5 +1,6 @@
 #include "config/dump.h"
 
+#include <optional>
 #include <vector>
 
 #include "config/tree.h"
@@ -14,6 +15,8 @@ void RemoveIdle(const T&, Node&) {}
 
 template <ConfigSection Section>
 void RemoveIdle(const std::vector<Section>& sections, Node& node);
+template <ConfigSection Section>
+void RemoveIdle(const std::optional<Section>& section, Node& node);
 
 /// Removes from `node`, the tree of `section`, the keys without effect that are as by default.
 template <ConfigSection Section>
@@ -33,6 +36,11 @@ void RemoveIdle(const Section& section, Node& node) {
 template <ConfigSection Section>
 void RemoveIdle(const std::vector<Section>& sections, Node& node) {
   for (std::size_t i = 0; i < sections.size(); ++i) RemoveIdle(sections[i], node.items[i]);
+}
+
+template <ConfigSection Section>
+void RemoveIdle(const std::optional<Section>& section, Node& node) {
+  if (section) RemoveIdle(*section, node);
 }
 
 }  // namespace

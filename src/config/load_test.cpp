@@ -321,6 +321,16 @@ TEST(Dump, LeavesOutWhatIsComputedAndIdle) {
   EXPECT_NE(Dump(Parse("gen1_gc_interval: 10\n")).find("gen1_gc_interval: 10"), std::string::npos);
 }
 
+TEST(Dump, LeavesOutWhatIsIdleInSectionsThatMayBeNull) {
+  const std::string dump = Dump(Parse("ddp: {}\nwandb: {}\ncompile: {}\n"));
+  for (const char* key : {"use_orig_params", "find_unused_params", "log_artifacts", "fullgraph"}) {
+    EXPECT_EQ(dump.find(key), std::string::npos) << key;
+  }
+  EXPECT_NE(dump.find("\n  sharding_strategy: FULL_SHARD\n"), std::string::npos);
+  EXPECT_TRUE(Parse(dump).compile.has_value());
+  EXPECT_NE(Dump(Parse("fsdp: {use_orig_params: false}\n")).find("use_orig_params: false"), std::string::npos);
+}
+
 /// A value of T other than `value`, as YAML; empty where any text would do no good.
 std::string Other(bool value) {
   return value ? "false" : "true";
