@@ -119,6 +119,19 @@ TEST(CommandLine, ConfigPrintsAllKeysWithOverrides) {
   EXPECT_EQ(RunCoat({"config", path}).out, outcome.out);
 }
 
+TEST(CommandLine, ConfigAndPlanNeedNoPathThatARunWillFind) {
+  for (const char* const command : {"config", "plan"}) {
+    for (const char* const override :
+         {"--load_path=${path.last_checkpoint:nope}", "--load_path=${path.choose:nope,nor this}",
+          "--data.paths=['${path.choose:nope}']", "--data.paths=${path.glob:nope/*.npy}",
+          "--data={datasets: {a: '${path.glob:nope/*.npy}'}, paths: null}",
+          "--evaluators=[{label: piqa, type: downstream, requests: '${path.glob:nope/*.jsonl}'}]"}) {
+      const Outcome outcome = RunCoat({command, kTinyConfig, override});
+      EXPECT_EQ(outcome.exit_code, 0) << command << " " << override << ": " << outcome.err;
+    }
+  }
+}
+
 TEST(CommandLine, ConfigPrintsTheDocumentationOfEveryKey) {
   const Outcome outcome = RunCoat({"config", "--reference"});
   EXPECT_EQ(outcome.exit_code, 0);

@@ -158,14 +158,14 @@ TEST_F(PathResolvers, ChooseTakesTheFirstThatExistsOrIsAUrl) {
   EXPECT_EQ(ValueOf("v: ${path.choose:" + At("nope") + ",s3://bucket/x}\n"), "s3://bucket/x");
   EXPECT_EQ(Error("v: ${path.choose:" + At("p") + "," + At("q") + "}\n"),
             "x.yaml:1: v: ${path.choose}: none of these exists: " + At("p") + ", " + At("q"));
-  EXPECT_EQ(ValueOf("v: ${path.choose:" + At("p") + "}\n", false), "");
+  EXPECT_EQ(ValueOf("v: ${path.choose:" + At("p") + "," + At("q") + "}\n", false), At("p"));
 }
 
 TEST_F(PathResolvers, LastCheckpointComparesNumbers) {
   EXPECT_EQ(ValueOf("v: ${path.last_checkpoint:" + At("save") + "}\n"), At("save/step100"));
   EXPECT_EQ(Error("v: ${path.last_checkpoint:" + At("nope") + "}\n"),
             "x.yaml:1: v: ${path.last_checkpoint}: no checkpoint in " + At("nope"));
-  EXPECT_EQ(ValueOf("v: ${path.last_checkpoint:" + At("nope") + "}\n", false), "");
+  EXPECT_EQ(ValueOf("v: ${path.last_checkpoint:" + At("nope") + "}\n", false), At("nope"));
 }
 
 TEST_F(PathResolvers, CheckExistGivesNullForWhatDoesNot) {

@@ -12,7 +12,7 @@ struct LoadOptions {
   /// Ranks of the run, for the keys that are computed from it.
   int world_size = 1;
   /// Whether path.glob, path.choose and path.last_checkpoint may fail. Off for tools that need no data, such as a
-  /// memory plan: then they give an empty list or an empty text.
+  /// memory plan: then they give an empty list, the first path and the folder.
   bool check_paths = true;
 };
 

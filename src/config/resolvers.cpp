@@ -78,7 +78,7 @@ Node Choose(const Call& call) {
     tried += (i == 0 ? "" : ", ") + path;
   }
   if (call.check_paths) call.Fail(fmt::format("none of these exists: {}", tried));
-  return Node::Scalar("", true);
+  return Node::Scalar(call.Text(0), true);
 }
 
 /// N of "stepN" or "stepN-unsharded".
@@ -110,7 +110,7 @@ Node LastCheckpoint(const Call& call) {
     latest = path;
   }
   if (latest.empty() && call.check_paths) call.Fail(fmt::format("no checkpoint in {}", folder));
-  return Node::Scalar(latest, true);
+  return Node::Scalar(latest.empty() ? folder : latest, true);
 }
 
 Node CheckExist(const Call& call) {

@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::int64_t kMaxSeed = (std::int64_t{1} << 32) - 1;
 
-void CheckFiles(const std::vector<std::string>& files, const std::string& path, Checker& checker) {
-  if (files.empty()) checker.Fail(path, "an empty list; accepted: at least one file");
+void CheckFiles(const std::vector<std::string>& files, const std::string& path, bool needed, Checker& checker) {
+  if (files.empty() && needed) checker.Fail(path, "an empty list; accepted: at least one file");
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!files[i].empty() && !IsUrl(files[i])) continue;
     checker.Fail(Below(path, i), fmt::format("found `{}`; accepted: a file of this machine", files[i]));
@@ -39,10 +39,10 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
     checker.Fail(paths,
                  fmt::format("required; accepted: a list of token files here or a mapping of labels in {}", datasets));
   }
-  if (data.paths && (needed || !data.paths->empty())) CheckFiles(*data.paths, paths, checker);
+  if (data.paths) CheckFiles(*data.paths, paths, needed, checker);
   if (data.datasets) {
     if (data.datasets->empty()) checker.Fail(datasets, "an empty mapping; accepted: at least one label");
-    for (const auto& [label, files] : *data.datasets) CheckFiles(files, Below(datasets, label), checker);
+    for (const auto& [label, files] : *data.datasets) CheckFiles(files, Below(datasets, label), needed, checker);
   }
   if (data.instance_filter) {
     const InstanceFilterConfig& filter = *data.instance_filter;
@@ -54,7 +54,7 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
   }
   if (!data.label_mask_paths) return;
   const std::string masks = Below(path, "label_mask_paths");
-  CheckFiles(*data.label_mask_paths, masks, checker);
+  CheckFiles(*data.label_mask_paths, masks, needed, checker);
   const std::size_t files = data.paths ? data.paths->size() : 0;
   if (data.label_mask_paths->size() != files) {
     checker.Fail(masks, fmt::format("{} files; accepted: one for each of the {} files of {}",
@@ -66,7 +66,7 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
 void CheckTask(const EvaluatorConfig& evaluator, const std::string& path, bool needed, Checker& checker) {
   const std::string requests = Below(path, "requests");
   if (evaluator.requests) {
-    CheckFiles(*evaluator.requests, requests, checker);
+    CheckFiles(*evaluator.requests, requests, needed, checker);
   } else if (needed) {
     checker.Fail(requests, "required with type: downstream; accepted: a list of request files of this machine");
   }
