@@ -305,6 +305,21 @@ TEST_F(Run, RefusesToGoOnFromAnOlderCheckpointOfTheSameFolder) {
   EXPECT_EQ(MetricsOf("held").size(), 12u);
 }
 
+TEST_F(Run, WarnsOfACheckpointThatAnEarlierRunLeaves) {
+  const std::string warning = Save("twice/step8") + " is of an earlier run";
+  const auto train = [&](std::vector<std::string> options) {
+    const Outcome outcome = RunCoat(Train("twice", std::move(options)));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out.find(warning) != std::string::npos;
+  };
+  EXPECT_FALSE(train({"--save_overwrite", "--stop_at=8"}));
+  EXPECT_FALSE(train({"--save_overwrite", "--stop_at=8", "--try_load_latest_save"}));
+  EXPECT_FALSE(train({"--save_overwrite", "--stop_at=8", "--dry_run"}));
+  EXPECT_FALSE(train({"--save_overwrite", "--stop_at=8", "--load_path=" + Save("twice/latest")}));
+  EXPECT_TRUE(train({"--save_overwrite", "--stop_at=8", "--load_path=" + Save("twice/step4")}));
+  EXPECT_TRUE(train({"--save_overwrite", "--stop_at=4"}));
+}
+
 TEST_F(Run, HasNothingToDoWhenItIsFinished) {
   ASSERT_EQ(RunCoat(Train("done")).exit_code, 0);
   const std::string metrics = folder_.Read("done/metrics.jsonl");

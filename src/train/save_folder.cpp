@@ -89,6 +89,16 @@ void SaveFolder::Prepare() {
         "it, or --try_load_latest_save to go on with it",
         folder));
   }
+  if (!config.dry_run && config.save_overwrite) WarnOfLaterCheckpoints();
+}
+
+void SaveFolder::WarnOfLaterCheckpoints() const {
+  if (continues_latest_save_) return;
+  const std::optional<std::string> latest = FindLatestCheckpoint(config_.save_folder).path;
+  if (!latest || (resumes_here_ && !IsOlderThanLatest(*checkpoint_to_load_, config_.save_folder))) return;
+  console_.Warn(kLogger, fmt::format("{} is of an earlier run: until this run has saved that step or a later one, "
+                                     "--try_load_latest_save goes on from there; remove it if that must not be",
+                                     *latest));
 }
 
 void SaveFolder::ShareDecisions() {
