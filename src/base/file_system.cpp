@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -54,6 +55,16 @@ void SyncFolder(const std::string& path) {
 
 void SyncParentFolder(const std::string& path) {
   SyncFolder(ParentFolder(path));
+}
+
+FolderLock::FolderLock(const std::string& path) {
+  try {
+    folder_.emplace(path, O_RDONLY | O_DIRECTORY);
+  } catch (const IoError&) {
+    return;
+  }
+  const int result = Uninterrupted([&] { return ::flock(folder_->get(), LOCK_EX | LOCK_NB); });
+  is_taken_ = result != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace coat

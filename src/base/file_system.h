@@ -2,7 +2,10 @@
 // Folders and names in them. A name that was made, changed or removed lasts through a power failure only after
 // SyncFolder of the folder that holds it. What fails throws IoError with the path and the system's reason.
 
+#include <optional>
 #include <string>
+
+#include "base/file_descriptor.h"
 
 namespace coat {
 
@@ -22,5 +25,20 @@ void SyncFolder(const std::string& path);
 
 /// SyncFolder of the folder that holds `path`.
 void SyncParentFolder(const std::string& path);
+
+/// Holds a folder against others of this class, in this process and in others, until it goes away or its process ends,
+/// in whatever way. Holds nothing, and says of nobody that he does, where the file system knows no such locks, and
+/// where the folder cannot be opened.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& path);
+
+  /// Whether another held the folder already.
+  bool is_taken() const { return is_taken_; }
+
+ private:
+  std::optional<FileDescriptor> folder_;
+  bool is_taken_ = false;
+};
 
 }  // namespace coat

@@ -71,5 +71,17 @@ TEST(SyncFolder, PassesOverAFolderThatMayNotBeOpened) {
   ASSERT_EQ(::chmod(folder.path().c_str(), S_IRWXU), 0);
 }
 
+TEST(FolderLock, HoldsTheFolderUntilItGoesAway) {
+  const TempDir folder;
+  {
+    const FolderLock first(folder.path());
+    EXPECT_FALSE(first.is_taken());
+    EXPECT_TRUE(FolderLock(folder.path()).is_taken());
+    EXPECT_TRUE(FolderLock(folder.path()).is_taken()) << "who was refused gives nothing free";
+  }
+  EXPECT_FALSE(FolderLock(folder.path()).is_taken());
+  EXPECT_FALSE(FolderLock(folder.File("missing")).is_taken());
+}
+
 }  // namespace
 }  // namespace coat

@@ -63,6 +63,13 @@ void SaveFolder::Prepare() {
   const TrainConfig& config = config_;
   const std::string& folder = config.save_folder;
   if (TouchesFolder(config)) {
+    MakeFolders(folder);
+    if (lock_.emplace(folder).is_taken()) {
+      throw ConfigError(
+          fmt::format("save_folder: another run is going on in {}; accepted: another save_folder, or this one when "
+                      "that run has ended",
+                      folder));
+    }
     for (const std::string& line : PrepareSaveFolder(folder)) console_.Info(kLogger, line);
   }
   if (config.try_load_latest_save) {

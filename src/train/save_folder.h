@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "base/file_system.h"
 #include "checkpoint/trainer_state.h"
 #include "comm/communicator.h"
 #include "config/config.h"
@@ -18,11 +19,12 @@ enum class SaveKind { kSharded, kUnsharded, kEphemeral };
 /// all.
 class SaveFolder {
  public:
-  /// Makes the folder, clears away what a killed run left, and finds the checkpoint to start from. A dry run touches
-  /// nothing, unless it has force_save_unsharded. `ranks` must stay valid.
+  /// Makes the folder, holds it against other runs as long as this lives, clears away what a killed run left, and
+  /// finds the checkpoint to start from. A dry run touches nothing, unless it has force_save_unsharded. `ranks` must
+  /// stay valid.
   ///
-  /// Throws IoError when the folder cannot be written; ConfigError when it holds a run, this one does not resume it and
-  /// save_overwrite is off, and when a rank does not see what rank 0 has made.
+  /// Throws IoError when the folder cannot be written; ConfigError when another run is going on in it, when it holds a
+  /// run, this one does not resume it and save_overwrite is off, and when a rank does not see what rank 0 has made.
   SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks);
 
   /// The checkpoint to load: with try_load_latest_save the newest here, else load_path; nothing for a new run.
@@ -58,6 +60,7 @@ class SaveFolder {
   TrainConfig config_;
   Console& console_;
   Communicator& ranks_;
+  std::optional<FolderLock> lock_;  // of rank 0
   std::optional<std::string> checkpoint_to_load_;
   bool continues_latest_save_ = false;
   bool resumes_here_ = false;

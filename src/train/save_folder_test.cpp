@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -65,6 +67,25 @@ TEST(SaveFolder, WhatRankZeroRefusesAllRefuse) {
     const std::string message =
         ErrorOf<ConfigError>([&] { const SaveFolder opened(ConfigOf(folder.path()), console, ranks); });
     ExpectParts(message, {"holds a run already", "--save_overwrite"});
+  });
+}
+
+TEST(SaveFolder, IsOfOneRunAtATime) {
+  const TempDir folder;
+  TrainConfig config = ConfigOf(folder.File("run"));
+  config.save_overwrite = true;
+  Console console({.is_silent = true});
+  RunAsRanks(1, [&](Communicator& ranks) {
+    std::optional<SaveFolder> first(std::in_place, config, console, ranks);
+    fs::create_directory(folder.File("run/step3-tmp"));
+    ExpectParts(ErrorOf<ConfigError>([&] { const SaveFolder second(config, console, ranks); }),
+                {"another run is going on in " + folder.File("run"), "another save_folder"});
+    EXPECT_TRUE(fs::exists(folder.File("run/step3-tmp"))) << "which the first may be writing";
+    config.dry_run = true;
+    EXPECT_NO_THROW(SaveFolder(config, console, ranks));
+    config.dry_run = false;
+    first.reset();
+    EXPECT_NO_THROW(SaveFolder(config, console, ranks));
   });
 }
 
