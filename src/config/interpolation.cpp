@@ -270,7 +270,9 @@ class Interpolator {
         if (known != nullptr) known = Step(*known, segment);
       }
       if (known != nullptr) {
-        for (const NodeEntry& entry : known->entries) names.push_back(Below(walked, entry.key));
+        for (const NodeEntry& entry : known->entries) {
+          if (parent.Find(entry.key) == nullptr) names.push_back(Below(walked, entry.key));
+        }
       }
       cursor.Fail(fmt::format("${{{}}}: no such key; {}", path, DidYouMean(Below(walked, missing), names)));
     }

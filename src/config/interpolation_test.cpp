@@ -64,6 +64,7 @@ TEST(Interpolate, ErrorsNameTheLineAndTheKey) {
             "x.yaml:2: v: ${save_intervall}: no such key; did you mean save_interval?");
   EXPECT_EQ(Error("a:\n  b: [x, '${c.q}']\nc: {zzzzzz: 1}\n"),
             "x.yaml:2: a.b[1]: ${c.q}: no such key; accepted: c.zzzzzz");
+  EXPECT_EQ(Error("d: 1\nv: ${zzzzzzzz}\n"), "x.yaml:2: v: ${zzzzzzzz}: no such key; accepted: d, v, m");
   EXPECT_EQ(Error("a: 1\nv: ${a.b}\n"), "x.yaml:2: v: ${a.b}: no such key; a is `1`");
   EXPECT_EQ(Error("a: [1]\nv: ${a[1]}\n"), "x.yaml:2: v: ${a[1]}: no such key; a is a list");
   EXPECT_EQ(Error("a: null\nv: x${a}\n"),
