@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "base/error.h"
@@ -11,10 +12,26 @@
 
 namespace coat {
 
+namespace {
+
+/// What may have been meant by the path of a folder that is not a checkpoint; "" where nothing is near.
+std::string Hint(const std::string& path) {
+  const std::string latest = fmt::format("{}/{}", path, LatestLinkName(CheckpointKind::kSharded));
+  if (IsWholeCheckpoint(latest)) return fmt::format("; did you mean {}?", latest);
+  for (const char* const file : {"config.json", "model.pt"}) {
+    if (std::filesystem::exists(fmt::format("{}/{}", path, file))) {
+      return fmt::format("; `coat convert {} OUT` makes one of it", path);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
 CheckpointReader::CheckpointReader(std::string path) : path_(std::move(path)) {
   if (!IsWholeCheckpoint(path_)) {
-    throw IoError(
-        fmt::format("{} is not a checkpoint: expected a folder with {} and {}", path_, kTrainerStateFile, kConfigFile));
+    throw IoError(fmt::format("{} is not a checkpoint: expected a folder with {} and {}{}", path_, kTrainerStateFile,
+                              kConfigFile, Hint(path_)));
   }
   const MappedFile file(fmt::format("{}/{}", path_, kTrainerStateFile));
   state_ = ParseTrainerState(file.text(), file.path());

@@ -166,6 +166,22 @@ TEST(CheckpointReader, FindsEveryFlippedBitAndEveryLostByte) {
   LoadExample(folder.File("step3"));
 }
 
+TEST(CheckpointReader, SaysWhatMayBeMeant) {
+  const TempDir folder;
+  SaveExample(folder.File("saves"), 5, 1, IfExists::kRefuse);
+  folder.Write("hf/config.json", "{}");
+  folder.Write("olmo/model.pt", "");
+  folder.Write("other/config.yaml", "");
+  const auto error = [&](const char* name) { return ErrorOf([&] { CheckpointReader(folder.File(name)); }); };
+  ExpectParts(error("saves"), {"saves is not a checkpoint", "did you mean " + folder.File("saves/latest") + "?"});
+  ExpectParts(error("hf"), {"hf is not a checkpoint", "`coat convert " + folder.File("hf") + " OUT` makes one of it"});
+  ExpectParts(error("olmo"), {"olmo is not a checkpoint", "`coat convert " + folder.File("olmo") + " OUT`"});
+  for (const char* const name : {"other", "missing"}) {
+    const std::string message = error(name);
+    EXPECT_EQ(message.substr(message.size() - 11), "config.yaml") << message;
+  }
+}
+
 TEST(CheckpointReader, NamesWhatIsNotThere) {
   const TempDir folder;
   SaveExample(folder.path(), 3, 1, IfExists::kRefuse);
