@@ -101,7 +101,11 @@ def main():
     if len(arguments) < 2 or arguments[0].startswith("-"):
         sys.exit(__doc__)
     picture, *folders = arguments
-    runs = [Run(folder) for folder in folders]
+    try:
+        runs = [Run(folder) for folder in folders]
+    except FileNotFoundError as error:
+        sys.exit(f"compare_runs.py: {error.filename}: no such file; a run's folder has metrics.jsonl, and plan.json by "
+                 "`coat plan RUN/config.yaml --json >RUN/plan.json`")
     print_table(runs, entropy)
     plot(runs, picture)
     print(f"\nLosses step by step: {picture}; all numbers: metrics.jsonl in {' and '.join(folders)}")

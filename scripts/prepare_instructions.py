@@ -102,6 +102,7 @@ class Writer:
             if os.path.isdir(path):
                 fail(f"{path} is a folder")
         self.files = []
+        os.makedirs(os.path.dirname(options.out) or ".", exist_ok=True)
         try:
             for path in self.paths:
                 self.files.append(open(path + ".tmp", "wb"))

@@ -243,6 +243,12 @@ TEST_F(FineTuning, TrainsOnWhatTheScriptMakesOfPromptsAndResponses) {
   EXPECT_EQ(again.exit_code, 1);
   ExpectParts(again.output, {"made-tokens.npy exists", "--overwrite"});
 
+  const PythonOutcome below = RunPython(
+      "scripts/prepare_instructions.py",
+      {"--tokenizer", "bytes", "--length", "48", "--pack", File("examples.jsonl"), File("a new/folder/made")});
+  EXPECT_EQ(below.exit_code, 0) << below.output;
+  EXPECT_EQ(folder_.Read("a new/folder/made-mask.npy"), expected_mask);
+
   // One example a sequence, cut where it is too long; one without any label within the sequence is left out.
   folder_.Write(
       "few.jsonl",
