@@ -32,7 +32,8 @@ class Run:
         return [(step["step"], step[name]) for step in self.steps if step.get(name) is not None]
 
     def final(self, name, count=1):
-        return statistics.mean(value for _, value in self.series(name)[-count:])
+        last = [value for _, value in self.series(name)[-count:]]
+        return statistics.mean(last) if last else math.nan
 
 
 def byte_entropy(path):
