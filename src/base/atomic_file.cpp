@@ -32,6 +32,9 @@ std::string PartialPath(const std::string& path, bool overwrite) {
     if (S_ISDIR(status.st_mode)) {
       throw IoError(fmt::format("{}: is a folder; expected the name of a file to write", path));
     }
+    if (!S_ISREG(status.st_mode)) {  // a rename would put a file in the place of a device or a pipe
+      throw IoError(fmt::format("{}: is not a regular file; expected the name of a file to write", path));
+    }
     if (!overwrite) {
       ThrowExists(path);
     }

@@ -17,7 +17,7 @@ namespace coat {
 /// What fails throws IoError and leaves `path` as it was.
 class AtomicFile {
  public:
-  /// Throws IoError at once when `path` is a folder, or exists and `overwrite` is false.
+  /// Throws IoError at once when `path` is a folder, a device or a pipe, or exists and `overwrite` is false.
   AtomicFile(std::string path, bool overwrite);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

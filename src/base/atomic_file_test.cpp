@@ -1,6 +1,7 @@
 #include "base/atomic_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <set>
@@ -86,6 +87,18 @@ TEST(AtomicFile, RefusesAFolderAndAMissingFolder) {
             folder.path() + ": is a folder; expected the name of a file to write");
   EXPECT_EQ(ErrorOf([&] { AtomicFile(folder.File("no/out"), false); }),
             folder.File("no/out") + ": cannot be written: the folder " + folder.File("no") + " does not exist");
+}
+
+TEST(AtomicFile, RefusesWhatIsNoRegularFile) {
+  const TempDir folder;
+  const std::string path = folder.File("pipe");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  for (const bool overwrite : {false, true}) {
+    EXPECT_EQ(ErrorOf<IoError>([&] { AtomicFile file(path, overwrite); }),
+              path + ": is not a regular file; expected the name of a file to write");
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(path));
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"pipe"});
 }
 
 TEST(AtomicFile, LeavesTheOldFileWhenTheDiskIsFull) {
