@@ -73,6 +73,16 @@ TEST_F(ReportPageTest, IsWrittenOnceAndReplacedOnlyWhenAsked) {
   EXPECT_NE(folder_.Read(page_), first);
 }
 
+TEST_F(ReportPageTest, IsNotWrittenOverAFileOfTheRun) {
+  const std::string run = WriteRun("a", 3, "run_name: a\n");
+  for (const std::string name : {"config.yaml", "metrics.jsonl"}) {
+    const std::string before = folder_.Read("a/" + name);
+    ExpectFailure(RunCoat({"report", run, "-o", run + "/../a/" + name, "--overwrite"}), 2,
+                  {run + "/" + name + ": is both an input and an output"});
+    EXPECT_EQ(folder_.Read("a/" + name), before);
+  }
+}
+
 TEST_F(ReportPageTest, IsNotWrittenForWhatIsNoRun) {
   ExpectFailure(RunCoat({"report", "-o", page_}), 2, {"expected the save folders"});
   ExpectFailure(RunCoat({"report", "a", "./a", "-o", page_}), 2, {"./a is given twice"});
