@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -117,6 +120,27 @@ std::string CheckpointOf(const TrainConfig& config, const std::string& file) {
                   file));
 }
 
+/// What an evaluation reads.
+std::vector<std::string> InputsOf(const TrainConfig& config, const std::string& config_file,
+                                  const std::string& checkpoint) {
+  std::vector<std::string> inputs = {config_file};
+  const auto add = [&](const std::optional<std::vector<std::string>>& files) {
+    if (files) inputs.insert(inputs.end(), files->begin(), files->end());
+  };
+  for (const EvaluatorConfig& evaluator : config.evaluators) {
+    add(evaluator.requests);
+    add(evaluator.data.paths);
+    add(evaluator.data.label_mask_paths);
+    if (!evaluator.data.datasets) continue;
+    for (const auto& [label, files] : *evaluator.data.datasets) add(files);
+  }
+  std::error_code unreadable;  // is reported where the checkpoint is read
+  for (const fs::directory_entry& file : fs::directory_iterator(checkpoint, unreadable)) {
+    inputs.push_back(file.path().string());
+  }
+  return inputs;
+}
+
 void WriteText(AtomicFile& file, const std::string& text) {
   file.Write(std::as_bytes(std::span(text)));
   file.Commit();
@@ -137,6 +161,10 @@ int RunEvalCommand(const EvalArguments& arguments) {
   ApplyOptions(arguments, config);
   PrintValidation(Validate(config, {.needs_data = false, .needs_evaluation_data = true}));
   const std::string checkpoint = source.checkpoint ? *source.checkpoint : CheckpointOf(config, source.config);
+  for (const std::string& input : InputsOf(config, source.config, checkpoint)) {
+    RefuseOutputThatIsInput(arguments.output, input);
+    RefuseOutputThatIsInput(arguments.details, input);
+  }
   std::optional<AtomicFile> output;
   std::optional<AtomicFile> details;
   if (!arguments.output.empty()) output.emplace(arguments.output, arguments.overwrite);

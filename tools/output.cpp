@@ -1,8 +1,10 @@
 #include "tools/output.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <system_error>
 
 #include "base/error.h"
@@ -18,6 +20,12 @@ void Print(std::string_view text) {
       throw IoError(fmt::format("standard output cannot be written: {}", std::generic_category().message(errno)));
     }
   }
+}
+
+void RefuseOutputThatIsInput(const std::string& output, const std::string& input) {
+  std::error_code absent;
+  if (!std::filesystem::equivalent(output, input, absent)) return;
+  throw UsageError(fmt::format("{}: is both an input and an output", input));
 }
 
 }  // namespace coat

@@ -4,7 +4,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "base/atomic_file.h"
@@ -14,23 +13,6 @@
 #include "tools/output.h"
 
 namespace coat {
-
-namespace {
-
-/// Refuses a page in the place of a file that the page is made of.
-void RefuseOutputAmongInputs(const ReportArguments& arguments) {
-  for (const std::string& folder : arguments.runs) {
-    for (const char* const name : {"config.yaml", "metrics.jsonl"}) {
-      const std::string input = folder + "/" + name;
-      std::error_code absent;
-      if (std::filesystem::equivalent(input, arguments.output, absent)) {
-        throw UsageError(fmt::format("{}: is both an input and an output", input));
-      }
-    }
-  }
-}
-
-}  // namespace
 
 int RunReportCommand(const ReportArguments& arguments) {
   if (arguments.runs.empty()) {
@@ -42,7 +24,11 @@ int RunReportCommand(const ReportArguments& arguments) {
       throw UsageError(fmt::format("report: {} is given twice", folder));
     }
   }
-  RefuseOutputAmongInputs(arguments);
+  for (const std::string& folder : arguments.runs) {
+    for (const char* const name : {"/config.yaml", "/metrics.jsonl"}) {
+      RefuseOutputThatIsInput(arguments.output, folder + name);
+    }
+  }
   AtomicFile file(arguments.output, arguments.overwrite);
   std::vector<RunRecord> runs;
   for (const std::string& folder : arguments.runs) runs.push_back(ReadRun(folder));

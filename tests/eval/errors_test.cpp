@@ -89,6 +89,19 @@ TEST_F(EvalErrors, OfFilesThatWouldBeLost) {
   EXPECT_EQ(folder_.Read("result.json"), "mine");
 }
 
+TEST_F(EvalErrors, OfInputsThatWouldBeLost) {
+  const std::string questions = folder_.Write("quiz.jsonl", folder_.Read(Questions()));
+  const std::string weights = model_ + "/model.safetensors";
+  for (const std::string& input : {questions, weights, model_ + "/config.yaml"}) {
+    const std::string before = folder_.Read(input);
+    for (const char* const option : {"--output", "--details"}) {
+      ExpectRefused({model_, "--requests", "quiz=" + questions, option, input, "--overwrite"}, 2,
+                    {input + ": is both an input and an output"});
+    }
+    EXPECT_EQ(folder_.Read(input), before);
+  }
+}
+
 TEST_F(EvalErrors, OfAnotherModel) {
   ExpectRefused({model_, "--requests", "q=" + Questions(), "--model.n_layers=3"}, 2, {"model.n_layers"});
 }
