@@ -31,6 +31,7 @@ class Converter {
       case YAML::NodeType::Null:
         return Node::Null(At(mark));
       case YAML::NodeType::Scalar:
+        RefuseNul(yaml.Scalar(), mark);
         return Node::Scalar(yaml.Scalar(), yaml.Tag() == "!", At(mark));
       case YAML::NodeType::Sequence: {
         Node node = Node::Sequence(At(mark));
@@ -57,6 +58,11 @@ class Converter {
     Fail(mark, fmt::format("the tag {} is not accepted", tag));
   }
 
+  /// The system would take the rest of a path for absent, and a message would end there.
+  void RefuseNul(const std::string& text, const YAML::Mark& mark) const {
+    if (text.find('\0') != std::string::npos) Fail(mark, "a text with the character \\0; accepted: any other");
+  }
+
   Node ConvertMapping(const YAML::Node& yaml, const YAML::Mark& mark, int depth) {
     Node node = Node::Mapping(At(mark));
     std::vector<Node> merged;
@@ -64,6 +70,7 @@ class Converter {
       const YAML::Mark key_mark = entry.first.Mark();
       if (!entry.first.IsScalar()) Fail(key_mark, "a key must be a plain word");
       const std::string& key = entry.first.Scalar();
+      RefuseNul(key, key_mark);
       Node value = Convert(entry.second, key_mark, depth + 1);
       if (key == "<<") {
         AddMerged(std::move(value), key_mark, merged);

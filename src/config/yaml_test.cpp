@@ -74,6 +74,11 @@ TEST(ParseYamlFile, RefusesTagsSeveralDocumentsAndKeysThatAreNoWords) {
   EXPECT_EQ(Error("? [a]\n: b\n"), "x.yaml:1: a key must be a plain word");
 }
 
+TEST(ParseYamlFile, RefusesTextsThatASystemCutsShort) {
+  EXPECT_EQ(Error("a: 1\nb: [\"x\\0y\"]\n"), "x.yaml:2: a text with the character \\0; accepted: any other");
+  EXPECT_EQ(Error("\"a\\0\": 1\n"), "x.yaml:1: a text with the character \\0; accepted: any other");
+}
+
 TEST(ParseYamlFile, FollowsAliasesAndMergeKeys) {
   const Node root = ParseYamlFile("a: &a {b: 1, c: 2}\nd:\n  <<: *a\n  c: 3\ne: {<<: [*a, {f: 4}]}\n", "x.yaml");
   EXPECT_EQ(root.Find("d")->Find("b")->text, "1");
