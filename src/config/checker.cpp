@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "config/scalar.h"
 
@@ -37,10 +39,17 @@ void Checker::RequireWithin(std::string_view path, std::optional<std::int64_t> v
 
 void Checker::RequirePositive(std::string_view path, std::optional<double> value) const {
   if (value && !(*value > 0)) Fail(path, fmt::format("found {}; accepted: a number above 0", NumberText(*value)));
+  if (value && *value < std::numeric_limits<float>::min()) {
+    Fail(path, fmt::format("found {}; accepted: 1.2e-38 or more, as float32 holds it", NumberText(*value)));
+  }
+  RequireNotNegative(path, value);
 }
 
 void Checker::RequireNotNegative(std::string_view path, std::optional<double> value) const {
   if (value && !(*value >= 0)) Fail(path, fmt::format("found {}; accepted: 0 or more", NumberText(*value)));
+  if (value && *value > std::numeric_limits<float>::max()) {
+    Fail(path, fmt::format("found {}; accepted: 3.4e38 or less, as float32 holds it", NumberText(*value)));
+  }
 }
 
 }  // namespace coat

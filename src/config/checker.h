@@ -28,7 +28,7 @@ class Checker {
                      std::int64_t most = std::numeric_limits<std::int32_t>::max()) const;
   void RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
                      std::int64_t most = std::numeric_limits<std::int32_t>::max()) const;
-  /// Throws unless the value is above 0; at least 0.
+  /// Throws unless the value is above 0; at least 0. Neither beyond what float32 holds, which it is computed with.
   void RequirePositive(std::string_view path, std::optional<double> value) const;
   void RequireNotNegative(std::string_view path, std::optional<double> value) const;
 

@@ -74,8 +74,9 @@ reported once when the key is set; *computed*, where a value in the file is over
 constexpr std::string_view kChecks = R"(
 ## What must fit together
 
-- `model.n_heads` divides `d_model` into an even head size; `n_kv_heads` divides `n_heads` and agrees with
-  `multi_query_attention`; the feed-forward width is even; `embedding_size` is at least `vocab_size`; `eos_token_id` and
+- `model.n_heads` divides `d_model` into an even head size of at most 4096; `n_kv_heads` divides `n_heads` and agrees with
+  `multi_query_attention`; with `clip_qkv` the width of queries, keys and values is a multiple of 8; the feed-forward
+  width is even; `embedding_size` is at least `vocab_size`; `eos_token_id` and
   `pad_token_id` are tokens of the vocabulary.
 - `data` and the `data` of each evaluator have either `paths` or `datasets`, with at least one file each, all of them local;
   as many `label_mask_paths` as `paths`. Labels of evaluations are different. An evaluator with `type: downstream` has

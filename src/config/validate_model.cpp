@@ -9,6 +9,7 @@ namespace coat {
 
 namespace {
 
+constexpr std::int64_t kLargestHead = 4096;  // that attention computes
 constexpr std::int64_t kMostLayers = 65535;  // each has parameters of its own, so memory is used for every one
 
 void CheckHeads(const ModelConfig& model, Checker& checker) {
@@ -20,6 +21,10 @@ void CheckHeads(const ModelConfig& model, Checker& checker) {
     checker.Fail("model.n_heads", fmt::format("{} heads of {} elements; accepted: an even head size, as rotary "
                                               "positions turn pairs",
                                               model.n_heads, model.HeadSize()));
+  }
+  if (model.HeadSize() > kLargestHead) {
+    checker.Fail("model.n_heads", fmt::format("{} heads of {} elements; accepted: a head size up to {}", model.n_heads,
+                                              model.HeadSize(), kLargestHead));
   }
   if (model.n_kv_heads && model.n_heads % *model.n_kv_heads != 0) {
     checker.Fail("model.n_kv_heads",
@@ -94,6 +99,11 @@ void CheckModel(const ModelConfig& model, Checker& checker) {
   checker.RequirePositive("model.init_cutoff_factor", model.init_cutoff_factor);
   checker.RequirePositive("model.emb_init_std", model.emb_init_std);
   CheckHeads(model, checker);
+  if (model.clip_qkv && model.QkvWidth() % 8 != 0) {
+    checker.Fail("model.clip_qkv", fmt::format("a width of queries, keys and values of {}; accepted with clip_qkv: a "
+                                               "multiple of 8",
+                                               model.QkvWidth()));
+  }
   CheckFeedForward(model, checker);
   CheckNorms(model, checker);
   CheckVocabulary(model, checker);

@@ -129,6 +129,10 @@ TEST(Validate, ChecksTheArchitecture) {
   EXPECT_EQ(ErrorWith({"--model.d_model=-64"}), "model.d_model: found -64; accepted: 1 to 2147483647");
   EXPECT_EQ(ErrorWith({"--model.n_layers=9223372036854775807"}),
             "model.n_layers: found 9223372036854775807; accepted: 1 to 65535");
+  EXPECT_EQ(ErrorWith({"--model.n_heads=1", "--model.d_model=8192"}),
+            "model.n_heads: 1 heads of 8192 elements; accepted: a head size up to 4096");
+  EXPECT_EQ(ErrorWith({"--model.n_heads=1", "--model.d_model=18", "--model.clip_qkv=1"}),
+            "model.clip_qkv: a width of queries, keys and values of 54; accepted with clip_qkv: a multiple of 8");
   EXPECT_EQ(ErrorWith({"--model.mlp_hidden_size=129"}),
             "model.mlp_hidden_size: a feed-forward width of 129; accepted: an even one, as SwiGLU halves it");
   EXPECT_EQ(ErrorWith({"--model.embedding_size=50000"}),
@@ -182,7 +186,7 @@ TEST(Validate, ChecksOptimizerAndSchedule) {
             "optimizer.learning_rate: found 0.0; accepted: a number above 0");
   EXPECT_EQ(ErrorWith({"--optimizer.weight_decay=-1"}), "optimizer.weight_decay: found -1.0; accepted: 0 or more");
   EXPECT_EQ(ErrorWith({"--optimizer.betas=[0.9,1.0]"}),
-            "optimizer.betas[1]: found 1.0; accepted: at least 0 and less than 1");
+            "optimizer.betas[1]: found 1.0; accepted: at least 0 and, as float32, less than 1");
   EXPECT_EQ(ErrorWith({"--scheduler.warmup_min_lr=1e-3"}),
             "scheduler.warmup_min_lr: found 0.001; accepted: less than optimizer.learning_rate, 1.0e-4");
   EXPECT_EQ(
@@ -194,6 +198,20 @@ TEST(Validate, ChecksOptimizerAndSchedule) {
   EXPECT_TRUE(Checked({"--max_duration=101"}).warnings.empty());
   EXPECT_TRUE(Checked({"--max_duration=50", "--scheduler.name=constant"}).warnings.empty());
   EXPECT_TRUE(Checked({"--max_duration=1ep"}).warnings.empty());
+}
+
+TEST(Validate, RefusesNumbersThatFloat32DoesNotHold) {
+  for (const char* key : {"model.clip_qkv", "model.emb_init_std", "model.init_cutoff_factor", "model.layer_norm_eps",
+                          "optimizer.eps", "optimizer.learning_rate", "optimizer.weight_decay", "max_grad_norm"}) {
+    EXPECT_EQ(ErrorWith({fmt::format("--{}=1e39", key)}),
+              fmt::format("{}: found 1.0e+39; accepted: 3.4e38 or less, as float32 holds it", key));
+  }
+  for (const char* key : {"optimizer.eps", "max_grad_norm", "max_grad_norm_ratio"}) {
+    EXPECT_EQ(ErrorWith({fmt::format("--{}=1e-39", key)}),
+              fmt::format("{}: found 1.0e-39; accepted: 1.2e-38 or more, as float32 holds it", key));
+  }
+  EXPECT_EQ(ErrorWith({"--optimizer.betas=[0.9,0.999999999]"}),
+            "optimizer.betas[1]: found 0.999999999; accepted: at least 0 and, as float32, less than 1");
 }
 
 TEST(Validate, ChecksTheFp8Optimizer) {

@@ -88,9 +88,9 @@ void CheckOptimizer(const TrainConfig& config, Checker& checker) {
   checker.RequirePositive("optimizer.eps", optimizer.eps);
   for (std::size_t i = 0; i < optimizer.betas.size(); ++i) {
     const double beta = optimizer.betas[i];
-    if (beta >= 0 && beta < 1) continue;
+    if (beta >= 0 && static_cast<float>(beta) < 1) continue;
     checker.Fail(fmt::format("optimizer.betas[{}]", i),
-                 fmt::format("found {}; accepted: at least 0 and less than 1", NumberText(beta)));
+                 fmt::format("found {}; accepted: at least 0 and, as float32, less than 1", NumberText(beta)));
   }
   checker.RequireWithin("optimizer.metrics_log_interval", optimizer.metrics_log_interval, 1);
   if (optimizer.record_update_metrics && !optimizer.metrics_log_interval) {
