@@ -28,9 +28,21 @@ std::string PathOf(const std::string& folder, std::string_view name) {
   return fmt::format("{}/{}", folder, name);
 }
 
+/// Whether AtomicFile gives this name to a configuration that is being written.
+bool IsPartialConfig(std::string_view name) {
+  const std::string prefix = std::string(kConfigFile) + ".partial-";
+  if (!name.starts_with(prefix)) return false;
+  const std::string_view number = name.substr(prefix.size());
+  return number.size() == 8 && number.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 /// Clears `name` away if it is one of our temporary names. Returns what was done, nothing for other names.
 std::optional<std::string> ClearLeftover(const std::string& folder, const std::string& name) {
   const std::string path = PathOf(folder, name);
+  if (IsPartialConfig(name) && KindOf(path) == PathKind::kFile) {
+    RemoveTree(path);
+    return fmt::format("removed {}, left unfinished by an earlier run", path);
+  }
   std::string_view original = name;
   if (!RemoveSuffix(original, kTemporarySuffix)) return std::nullopt;
   const bool is_link =

@@ -115,14 +115,16 @@ TEST(PrepareSaveFolder, ClearsOnlyWhatThisProgramLeaves) {
   folder.Write("step7-replaced-tmp/which", "the old one");
   fs::create_directory_symlink("step3", folder.File("latest-tmp"));
   MakeCheckpoint(folder, "latest-unsharded-tmp");  // not a link, so not ours
+  folder.Write("config.yaml.partial-0a1b2c3d", "");
+  folder.Write("config.yaml.partial-mine", "");
 
   const std::vector<std::string> done = PrepareSaveFolder(folder.path());
-  EXPECT_EQ(
-      NamesIn(folder.path()),
-      (std::set<std::string>{"step1", "step2-unsharded", "step7", "step8", "stepfinal-tmp", "my-step3-tmp",
-                             "step3-tmp2", "step3-other-tmp", "notes-tmp", "latest-tmp2", "latest-unsharded-tmp"}));
+  EXPECT_EQ(NamesIn(folder.path()),
+            (std::set<std::string>{"step1", "step2-unsharded", "step7", "step8", "stepfinal-tmp", "my-step3-tmp",
+                                   "step3-tmp2", "step3-other-tmp", "notes-tmp", "latest-tmp2", "latest-unsharded-tmp",
+                                   "config.yaml.partial-mine"}));
   EXPECT_EQ(folder.Read("step7/which"), "the old one");
-  EXPECT_EQ(done.size(), 7u);
+  EXPECT_EQ(done.size(), 8u);
   EXPECT_TRUE(PrepareSaveFolder(folder.path()).empty());
 }
 
