@@ -320,6 +320,24 @@ TEST_F(Run, WarnsOfACheckpointThatAnEarlierRunLeaves) {
   EXPECT_TRUE(train({"--save_overwrite", "--stop_at=4"}));
 }
 
+TEST_F(Run, GoesOnFromItsOwnCheckpointsWhereAnEarlierRunHasLaterOnes) {
+  const auto train = [&](const char* name, std::vector<std::string> options) {
+    options.push_back("--save_overwrite");
+    const Outcome outcome = RunCoat(Train(name, std::move(options)));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string seed = "--seed=7";
+  train("again", {"--stop_at=8"});
+  for (int run = 0; run < 2; ++run) {
+    train("again", {seed, "--stop_at=4"});
+    EXPECT_TRUE(IsWholeCheckpoint(Save("again/step8")));
+  }
+  for (const char* stop : {"--stop_at=6", "--stop_at=7"}) train("again", {seed, stop, "--try_load_latest_save"});
+  train("once", {seed, "--stop_at=7"});
+  EXPECT_TRUE(folder_.Read("again/step7/model.safetensors") == folder_.Read("once/step7/model.safetensors"));
+}
+
 TEST_F(Run, HasNothingToDoWhenItIsFinished) {
   ASSERT_EQ(RunCoat(Train("done")).exit_code, 0);
   const std::string metrics = folder_.Read("done/metrics.jsonl");

@@ -27,8 +27,8 @@ void SyncFolder(const std::string& path);
 void SyncParentFolder(const std::string& path);
 
 /// Holds a folder against others of this class, in this process and in others, until it goes away or its process ends,
-/// in whatever way. Holds nothing, and says of nobody that he does, where the file system knows no such locks, and
-/// where the folder cannot be opened.
+/// in whatever way. Holds nothing, and finds no other, where the file system knows no such locks or the folder cannot
+/// be opened.
 class FolderLock {
  public:
   explicit FolderLock(const std::string& path);

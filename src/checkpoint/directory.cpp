@@ -10,9 +10,11 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/mapped_file.h"
 #include "base/system_call.h"
 #include "checkpoint/file_names.h"
 #include "checkpoint/quoted.h"
+#include "checkpoint/trainer_state.h"
 
 namespace coat {
 
@@ -98,27 +100,45 @@ bool IsWholeCheckpoint(const std::string& path) {
          KindOf(PathOf(path, kConfigFile)) == PathKind::kFile;
 }
 
+std::optional<std::int64_t> RunOf(const std::string& path) {
+  try {
+    const MappedFile file(PathOf(path, kTrainerStateFile));
+    const TrainerState state = ParseTrainerState(file.text(), file.path());
+    const auto found = state.extra.find(kRunInFolder);
+    return found == state.extra.end() ? 0 : static_cast<std::int64_t>(found->second);
+  } catch (const IoError&) {
+    return std::nullopt;
+  }
+}
+
 LatestCheckpoint FindLatestCheckpoint(const std::string& folder) {
   LatestCheckpoint latest;
   if (KindOf(folder) == PathKind::kMissing) return latest;
   struct Candidate {
     CheckpointName name;
-    std::string text;
+    std::string path;
+    bool is_whole;
+    std::optional<std::int64_t> run;
   };
   std::vector<Candidate> candidates;
   for (const std::string& text : ListFolder(folder)) {
-    if (const std::optional<CheckpointName> name = ParseCheckpointName(text)) candidates.push_back({*name, text});
+    const std::optional<CheckpointName> name = ParseCheckpointName(text);
+    if (!name) continue;
+    const std::string path = PathOf(folder, text);
+    const bool is_whole = IsWholeCheckpoint(path);
+    candidates.push_back({*name, path, is_whole, is_whole ? RunOf(path) : std::nullopt});
+    latest.run = std::max(latest.run, candidates.back().run.value_or(0));
   }
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    return std::tie(b.name.step, a.name.kind, a.text) < std::tie(a.name.step, b.name.kind, b.text);
+    return std::tie(b.name.step, a.name.kind, a.path) < std::tie(a.name.step, b.name.kind, b.path);
   });
   for (const Candidate& candidate : candidates) {
-    const std::string path = PathOf(folder, candidate.text);
-    if (IsWholeCheckpoint(path)) {
-      latest.path = path;
+    if (!candidate.is_whole) {
+      latest.incomplete.push_back(candidate.path);
+    } else if (candidate.run.value_or(latest.run) == latest.run) {
+      latest.path = candidate.path;
       break;
     }
-    latest.incomplete.push_back(path);
   }
   return latest;
 }

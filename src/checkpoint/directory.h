@@ -44,13 +44,23 @@ inline constexpr std::string_view kReplacedSuffix = "-replaced-tmp";
 /// True for a folder, or a link to one, that holds both files above.
 bool IsWholeCheckpoint(const std::string& path);
 
+/// Where TrainerState::extra says which of the runs that began in the save folder, one after the other, saved a
+/// checkpoint: 1, 2, ... for those that came to earlier ones' checkpoints. The first run's have no such key: 0.
+inline constexpr const char* kRunInFolder = "run_in_save_folder";
+
+/// That run, of a whole checkpoint; nothing if its train.json cannot be read.
+std::optional<std::int64_t> RunOf(const std::string& path);
+
 struct LatestCheckpoint {
   std::optional<std::string> path;      // of the newest whole checkpoint, if there is any
-  std::vector<std::string> incomplete;  // paths that rank before it and are not whole; worth a warning
+  std::int64_t run = 0;                 // that saved it: kRunInFolder
+  std::vector<std::string> incomplete;  // paths that rank before it by their names and are not whole; worth a warning
 };
 
-/// The newest checkpoint in a folder by OLMo's rule: the highest step wins, sharded before unsharded of the same step,
-/// other names do not count; and it must be whole. A folder that does not exist has none.
+/// The newest checkpoint in a folder: of the latest run the highest step, sharded before unsharded of the same step;
+/// other names do not count, and it must be whole. (In OLMo runs do not count, and a run that writes over an earlier
+/// one goes on from that one's checkpoint.) One whose train.json cannot be read counts as the latest run's. A folder
+/// that does not exist has none.
 LatestCheckpoint FindLatestCheckpoint(const std::string& folder);
 
 /// Makes the save folder if need be, checks that files can be made in it (IoError if not), and clears away what a

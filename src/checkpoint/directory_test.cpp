@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "checkpoint/checkpoint_writer.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
 
@@ -70,6 +71,31 @@ TEST(FindLatestCheckpoint, PassesOverIncompleteOnesAndNamesThem) {
   EXPECT_EQ(latest.path, folder.File("step1"));
   EXPECT_EQ(latest.incomplete,
             (std::vector<std::string>{folder.File("step4"), folder.File("step3"), folder.File("step2")}));
+}
+
+// A run that writes over an earlier one leaves that one's later checkpoints.
+TEST(FindLatestCheckpoint, TakesTheLatestRun) {
+  const TempDir folder;
+  const auto save = [&](std::int64_t step, int run) {
+    CheckpointWriter writer(folder.path(), {.step = step}, IfExists::kReplace);
+    TrainerState state;
+    state.step = step;
+    if (run > 0) state.extra[kRunInFolder] = run;
+    writer.Commit(state, "");
+  };
+  for (const std::int64_t step : {10, 20, 30}) save(step, 0);
+  EXPECT_EQ(FindLatestCheckpoint(folder.path()).run, 0);
+  save(10, 1);
+  save(15, 1);
+  const LatestCheckpoint latest = FindLatestCheckpoint(folder.path());
+  EXPECT_EQ(latest.path, folder.File("step15"));
+  EXPECT_EQ(latest.run, 1);
+  EXPECT_EQ(RunOf(folder.File("step30")), 0);
+  // One that cannot be read may be the newest, and says itself what is wrong with it.
+  folder.Write("step40/train.json", "{}");
+  folder.Write("step40/config.yaml", "");
+  EXPECT_EQ(FindLatestCheckpoint(folder.path()).path, folder.File("step40"));
+  EXPECT_EQ(RunOf(folder.File("step40")), std::nullopt);
 }
 
 TEST(FindLatestCheckpoint, FindsNothingInNothing) {

@@ -33,14 +33,13 @@ bool LiesIn(const std::string& path, const std::string& folder) {
   return !error && target.parent_path() == parent;
 }
 
-/// Whether `folder` has a checkpoint of a later step than the one at `path`.
-bool IsOlderThanLatest(const std::string& path, const std::string& folder) {
-  const LatestCheckpoint latest = FindLatestCheckpoint(folder);
+/// Whether the checkpoint at `path`, in the folder of the `latest`, is of an earlier run or step.
+bool IsOlder(const std::string& path, const std::string& latest) {
   const auto step_of = [](const std::string& checkpoint) {
     const std::optional<CheckpointName> name = ParseCheckpointName(fs::canonical(checkpoint).filename().string());
     return name ? name->step : -1;
   };
-  return latest.path && step_of(*latest.path) > step_of(path);
+  return RunOf(path) != RunOf(latest) || step_of(latest) > step_of(path);
 }
 
 bool TouchesFolder(const TrainConfig& config) {
@@ -72,8 +71,8 @@ void SaveFolder::Prepare() {
     }
     for (const std::string& line : PrepareSaveFolder(folder)) console_.Info(kLogger, line);
   }
+  const LatestCheckpoint latest = FindLatestCheckpoint(folder);
   if (config.try_load_latest_save) {
-    const LatestCheckpoint latest = FindLatestCheckpoint(folder);
     for (const std::string& path : latest.incomplete) {
       console_.Warn(kLogger, fmt::format("{} is not a whole checkpoint and is passed over", path));
     }
@@ -82,7 +81,9 @@ void SaveFolder::Prepare() {
   }
   if (!checkpoint_to_load_) checkpoint_to_load_ = config.load_path;
   resumes_here_ = checkpoint_to_load_ && LiesIn(*checkpoint_to_load_, folder);
-  if (resumes_here_ && !config.save_overwrite && IsOlderThanLatest(*checkpoint_to_load_, folder)) {
+  const bool is_newest = resumes_here_ && latest.path && !IsOlder(*checkpoint_to_load_, *latest.path);
+  run_ = latest.path && !is_newest ? latest.run + 1 : latest.run;
+  if (resumes_here_ && !config.save_overwrite && !is_newest) {
     throw ConfigError(fmt::format(
         "load_path: {} is not the newest checkpoint of {}, and going on from it would write over later ones; "
         "accepted: --save_overwrite to do so, another save_folder, or --try_load_latest_save",
@@ -96,28 +97,25 @@ void SaveFolder::Prepare() {
         "it, or --try_load_latest_save to go on with it",
         folder));
   }
-  if (!config.dry_run && config.save_overwrite) WarnOfLaterCheckpoints();
-}
-
-void SaveFolder::WarnOfLaterCheckpoints() const {
-  if (continues_latest_save_) return;
-  const std::optional<std::string> latest = FindLatestCheckpoint(config_.save_folder).path;
-  if (!latest || (resumes_here_ && !IsOlderThanLatest(*checkpoint_to_load_, config_.save_folder))) return;
-  console_.Warn(kLogger, fmt::format("{} is of an earlier run: until this run has saved that step or a later one, "
-                                     "--try_load_latest_save goes on from there; remove it if that must not be",
-                                     *latest));
+  if (!config.dry_run && latest.path && !is_newest) {
+    console_.Warn(kLogger, fmt::format("{} is of an earlier run: until this run has saved a checkpoint, "
+                                       "--try_load_latest_save goes on from there",
+                                       *latest.path));
+  }
 }
 
 void SaveFolder::ShareDecisions() {
   const auto flag = [](bool value) { return value ? '1' : '0'; };
   std::string own = {flag(continues_latest_save_), flag(resumes_here_), flag(may_overwrite_),
                      flag(checkpoint_to_load_.has_value())};
-  own += checkpoint_to_load_.value_or("");
+  own += fmt::format("{}:{}", run_, checkpoint_to_load_.value_or(""));
   const std::string decided = ranks_.AllGatherText(own).front();
   continues_latest_save_ = decided[0] == '1';
   resumes_here_ = decided[1] == '1';
   may_overwrite_ = decided[2] == '1';
-  checkpoint_to_load_ = decided[3] == '1' ? std::optional(decided.substr(4)) : std::nullopt;
+  const std::size_t colon = decided.find(':');
+  run_ = std::stoll(decided.substr(4, colon - 4));
+  checkpoint_to_load_ = decided[3] == '1' ? std::optional(decided.substr(colon + 1)) : std::nullopt;
 }
 
 void SaveFolder::RequireShared() const {
@@ -165,6 +163,8 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
   std::erase(list, name.text());
   list.push_back(name.text());
   state.world_size = ranks.size();
+  state.extra.erase(kRunInFolder);
+  if (run_ > 0) state.extra[kRunInFolder] = static_cast<double>(run_);
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
   Together(ranks, [&] { Retain(kind, ranks.rank() == 0, state); });

@@ -48,8 +48,6 @@ class SaveFolder {
  private:
   /// On rank 0: makes the folder and decides where the run starts.
   void Prepare();
-  /// Says so if a checkpoint is here that this run neither starts from nor writes over at once.
-  void WarnOfLaterCheckpoints() const;
   /// Gives all ranks what rank 0 has decided.
   void ShareDecisions();
   /// Throws ConfigError on all ranks unless they see a file that rank 0 makes for a moment.
@@ -65,6 +63,7 @@ class SaveFolder {
   bool continues_latest_save_ = false;
   bool resumes_here_ = false;
   bool may_overwrite_ = false;
+  std::int64_t run_ = 0;  // kRunInFolder of what this run saves
 };
 
 }  // namespace coat
