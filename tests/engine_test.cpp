@@ -215,6 +215,14 @@ TEST(MemoryPlan, HasRoomForTheLastMicroBatchOfAStep) {
   EXPECT_EQ(Engine::Measure(config).Bytes("scratch"), of_two);
 }
 
+TEST(MemoryPlan, HasNoRoomForMoreThanTheBatch) {
+  TrainConfig config = TinyConfig();
+  config.device_train_batch_size = config.device_train_microbatch_size = 2;
+  const std::int64_t needed = Engine::Measure(config).Total();
+  config.device_train_microbatch_size = 1'000'003;
+  EXPECT_EQ(Engine::Measure(config).Total(), needed);
+}
+
 TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
   TrainConfig config = OneBillion();
   const MemoryPlan bf16 = Engine::Measure(config);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -93,6 +94,25 @@ TEST_F(Saves, ComeAtASignalEvenWhereNoneAreKept) {
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait().exit_code, 3);
   EXPECT_TRUE(FindLatestCheckpoint(Save("signal")).path);
+}
+
+TEST_F(Saves, KeepThatAnEvaluationIsDue) {
+  const std::vector<std::string> options = {"--max_duration=1000000", "--eval_interval=1", "--no_pre_train_checkpoint"};
+  CoatProcess process(Train("due", options));
+  while (process.OutputSoFar().find("[step=2/") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait().exit_code, 3);
+  std::vector<std::string> rest = options;
+  rest.insert(rest.end(), {"--try_load_latest_save", "--stop_after=2"});
+  Run("due", rest);
+  std::map<std::string, bool> evaluated;  // by "step":N
+  for (const std::string& line : MetricsOf("due")) {
+    evaluated[line.substr(0, line.find(','))] |= line.find("eval/") != std::string::npos;
+  }
+  EXPECT_GT(evaluated.size(), 3u);
+  for (const auto& [step, is_evaluated] : evaluated) EXPECT_TRUE(is_evaluated) << step;
 }
 
 TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {

@@ -3,6 +3,7 @@
 //
 // Read one with config/load.h, check it with config/validate.h, write it with config/dump.h.
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -94,6 +95,10 @@ struct TrainConfig {
 
   /// Where each key was set; not a key itself.
   Sources sources;
+
+  /// Sequences of a rank's share of a step, and of its largest micro-batch.
+  std::int64_t DeviceBatch() const { return device_train_batch_size.value_or(global_train_batch_size); }
+  std::int64_t MicroBatch() const { return std::min(device_train_microbatch_size, DeviceBatch()); }
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {

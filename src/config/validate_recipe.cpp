@@ -96,9 +96,7 @@ void CheckRecipe(const TrainConfig& config, Checker& checker) {
   }
   constexpr std::int64_t kBlock = 128;
   CheckWidths(config, kBlock, recipe, checker);
-  const std::int64_t batch = config.device_train_batch_size.value_or(config.global_train_batch_size);
-  const std::int64_t micro = std::min(config.device_train_microbatch_size, batch);
-  for (const std::int64_t sequences : {micro, batch % micro}) {
+  for (const std::int64_t sequences : {config.MicroBatch(), config.DeviceBatch() % config.MicroBatch()}) {
     RequireMultiple("device_train_microbatch_size", "tokens in a micro-batch, of model.max_sequence_length each,",
                     sequences * config.model.max_sequence_length, kBlock, recipe, checker);
   }

@@ -47,7 +47,7 @@ void CheckBatches(const TrainConfig& config, Checker& checker) {
   checker.RequireWithin("global_train_batch_size", config.global_train_batch_size, 1);
   checker.RequireWithin("device_train_microbatch_size", config.device_train_microbatch_size, 1);
   checker.RequireWithin("device_eval_batch_size", config.device_eval_batch_size, 1);
-  const std::int64_t batch = config.device_train_batch_size.value_or(config.global_train_batch_size);
+  const std::int64_t batch = config.DeviceBatch();
   const std::int64_t micro = config.device_train_microbatch_size;
   if (batch % micro == 0) return;
   checker.Warn("device_train_microbatch_size",

@@ -44,7 +44,7 @@ std::int64_t GrowthTo(const cuda::WorkspaceNeeds& needs, const Context& ctx) {
 }  // namespace
 
 std::int64_t WorkspaceGrowth(const TrainConfig& config, const Context& ctx) {
-  const std::int64_t sequences = config.device_train_microbatch_size;
+  const std::int64_t sequences = config.MicroBatch();
   return GrowthTo({.sequences = sequences,
                    .positions = config.model.max_sequence_length,
                    .heads = config.model.n_heads,
@@ -65,10 +65,8 @@ std::int64_t EvaluationWorkspaceGrowth(const TrainConfig& config, const Context&
 std::string Fp8TokenProblem(const TrainConfig& config) {
   if (!config.quantize_model.use_quantize_model) return "";
   const std::int64_t length = config.model.max_sequence_length;
-  const std::int64_t batch = config.device_train_batch_size.value_or(config.global_train_batch_size);
-  const std::int64_t micro_batch = std::min(config.device_train_microbatch_size, batch);
-  const std::int64_t rest = batch % micro_batch;
-  for (const std::int64_t sequences : {micro_batch, rest}) {
+  const std::int64_t rest = config.DeviceBatch() % config.MicroBatch();
+  for (const std::int64_t sequences : {config.MicroBatch(), rest}) {
     if (sequences * length % kFp8Multiple == 0) continue;
     return fmt::format(
         "device_train_microbatch_size: {} micro-batch of {} sequences of {} has {} tokens; FP8 tensor cores take "

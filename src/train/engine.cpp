@@ -100,7 +100,7 @@ Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks, std:
   if (config.optimizer.record_update_metrics) {
     update_metrics_ = std::make_unique<UpdateMetrics>(config_.optimizer, model_->parameters(), *optimizer_, shards);
   }
-  const std::int64_t sequences = std::max(config.device_train_microbatch_size, evaluation.sequences);
+  const std::int64_t sequences = std::max(config.MicroBatch(), evaluation.sequences);
   buffers_.LayOut(sequences * config.model.max_sequence_length,
                   config.data.generate_doc_lengths || evaluation.documents, arenas_.batch);
   if (ctx_.backend() && ranks_->size() > 1) {
@@ -113,10 +113,8 @@ void Engine::RunOnMeta() {
     return buffers_.Of(sequences, sequences * config_.model.max_sequence_length, buffers_.has_documents());
   };
   model_->RefreshWeights(ctx_);
-  const std::int64_t micro_batch = config_.device_train_microbatch_size;
-  const std::int64_t last = config_.device_train_batch_size.value_or(config_.global_train_batch_size) % micro_batch;
   // The head cuts the last, smaller micro-batch of a step into parts of its own, which may be larger.
-  for (const std::int64_t sequences : {micro_batch, last}) {
+  for (const std::int64_t sequences : {config_.MicroBatch(), config_.DeviceBatch() % config_.MicroBatch()}) {
     if (sequences == 0) continue;
     model_->ForwardBackward(ctx_, whole_batch(sequences), arenas_.saved, arenas_.scratch);
   }
@@ -133,7 +131,7 @@ void Engine::RunOnMeta() {
 
 MemoryPlan Engine::Used() const {
   Arena saved = Arena::Measuring("saved");
-  model_->LayOutSaved(config_.device_train_microbatch_size, config_.model.max_sequence_length, saved);
+  model_->LayOutSaved(config_.MicroBatch(), config_.model.max_sequence_length, saved);
   return PlanOf(config_, arenas_, saved.entries());
 }
 

@@ -92,7 +92,7 @@ MemoryPlan PlanOf(const TrainConfig& config, const RunArenas& arenas, const std:
   MemoryPlan plan;
   plan.recipe = RecipeName(config);
   plan.layers = config.model.n_layers;
-  plan.tokens = config.device_train_microbatch_size * config.model.max_sequence_length;
+  plan.tokens = config.MicroBatch() * config.model.max_sequence_length;
   arenas.ForEach([&](const Arena& arena) { plan.categories.push_back({arena.name(), arena.peak_bytes()}); });
   for (const Arena::Entry& entry : saved) {
     const std::string kind = entry.name.substr(0, entry.name.find('.'));
@@ -143,7 +143,7 @@ std::string PlanTable(const TrainConfig& config, int ranks) {
   const std::string of_rank =
       ranks == 1 ? "" : fmt::format(" of each of {} ranks ({}; the first, which has most)", ranks, SharingName(config));
   std::string table = fmt::format("Memory{} for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
-                                  of_rank, WithSeparators(plans[0].tokens), config.device_train_microbatch_size,
+                                  of_rank, WithSeparators(plans[0].tokens), config.MicroBatch(),
                                   config.model.max_sequence_length, plans[0].layers);
   table += fmt::format("{:{}}", "", kLabelWidth);
   for (const MemoryPlan& plan : plans) table += fmt::format("{:>30}", plan.recipe);

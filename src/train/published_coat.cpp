@@ -19,7 +19,7 @@ MemoryPlan PublishedCoatPlan(const TrainConfig& config) {
     (recipe.Recomputes(layer) ? inputs : kept) += 1;
     layers = std::max(layers, kept + (recipe.Recomputes(layer) ? 1 : 0));
   }
-  const std::int64_t tokens = config.device_train_microbatch_size * model.max_sequence_length;
+  const std::int64_t tokens = config.MicroBatch() * model.max_sequence_length;
   const std::int64_t d = model.d_model;
   const std::int64_t h = model.HiddenWidth();
   const auto in_groups = [&](std::int64_t width) {  // FP8 codes and bf16 scales, one per group_size

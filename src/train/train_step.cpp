@@ -95,8 +95,8 @@ StepLosses TrainStep::ForwardBackward(const Batch& batch, double predicted, std:
   const double z_multiplier = config_.softmax_auxiliary_loss ? config_.auxiliary_loss_multiplier.value_or(0.0) : 0.0;
   const LossWeights weights = {.loss = of_each, .z = z_multiplier * of_each};
   LossSums sums;
-  for (std::int64_t begin = 0; begin < sequences; begin += config_.device_train_microbatch_size) {
-    const std::int64_t count = std::min(config_.device_train_microbatch_size, sequences - begin);
+  for (std::int64_t begin = 0; begin < sequences; begin += config_.MicroBatch()) {
+    const std::int64_t count = std::min(config_.MicroBatch(), sequences - begin);
     const auto offset = static_cast<std::size_t>(begin * length);
     const auto tokens = static_cast<std::size_t>(count * length);
     const std::span<const std::int32_t> documents = batch.documents;

@@ -33,6 +33,7 @@
 #include "train/save_folder.h"
 #include "train/save_schedule.h"
 #include "train/speed_monitor.h"
+#include "train/state_keys.h"
 #include "train/step_metrics.h"
 #include "train/stop_signal.h"
 #include "train/train_step.h"
@@ -103,7 +104,8 @@ class Trainer {
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
-    if (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0) {
+    const bool is_due = state_.extra.erase(kEvaluationDue) > 0 && folder_.resumes_here();
+    if (is_due || (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0)) {
       records_->AddMetrics(state_.step, Evaluate());
     }
     return Fit();
@@ -179,7 +181,7 @@ class Trainer {
     if (!canceled_ && state_.step % config_.canceled_check_interval == 0) canceled_ = CheckCanceled(start);
     Metrics logged = log ? metrics : Metrics();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
-    if (evaluate && !canceled_ && !StopRequested()) logged.Merge(Evaluate());
+    if (evaluate && !canceled_) EvaluateUnlessStopped(logged);
     records_->AddMetrics(state_.step, logged);
     if (!canceled_) Save(SavesDue(config_, state_.step));
   }
@@ -259,6 +261,15 @@ class Trainer {
     Save(SaveKind::kSharded);
     schedule_->StopAfter(state_.step + cancellation->extra_steps);
     return true;
+  }
+
+  /// Who is to stop saves first: the run evaluates when it goes on.
+  void EvaluateUnlessStopped(Metrics& logged) {
+    if (StopRequested()) {
+      state_.extra[kEvaluationDue] = 1.0;
+    } else {
+      logged.Merge(Evaluate());
+    }
   }
 
   Metrics Evaluate() {
