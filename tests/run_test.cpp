@@ -164,9 +164,7 @@ TEST_F(Run, FinishesTheStepAndSavesOnASignal) {
   for (const int signal : {SIGTERM, SIGINT}) {
     const std::string name = "signal" + std::to_string(signal);
     CoatProcess process(Train(name, {"--max_duration=1000000", "--save_interval=null"}));
-    while (process.OutputSoFar().find("[step=3/") == std::string::npos) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+    process.AwaitOutput("[step=3/");
     process.Signal(signal);
     const Outcome outcome = process.Wait();
     EXPECT_EQ(outcome.exit_code, 3) << outcome.err;

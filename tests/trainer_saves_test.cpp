@@ -2,11 +2,9 @@
 
 #include <signal.h>
 
-#include <chrono>
 #include <filesystem>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
@@ -88,20 +86,17 @@ TEST_F(Saves, AreNoneWhereNoneAreKept) {
 TEST_F(Saves, ComeAtASignalEvenWhereNoneAreKept) {
   CoatProcess process(
       Train("signal", {"--max_duration=1000000", "--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"}));
-  while (process.OutputSoFar().find("[step=2/") == std::string::npos) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  process.AwaitOutput("[step=2/");
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait().exit_code, 3);
   EXPECT_TRUE(FindLatestCheckpoint(Save("signal")).path);
 }
 
 TEST_F(Saves, KeepThatAnEvaluationIsDue) {
-  const std::vector<std::string> options = {"--max_duration=1000000", "--eval_interval=1", "--no_pre_train_checkpoint"};
+  const std::vector<std::string> options = {"--max_duration=1000000", "--eval_interval=1", "--no_pre_train_checkpoint",
+                                            "--eval_subset_num_batches=1", "--global_train_batch_size=32"};
   CoatProcess process(Train("due", options));
-  while (process.OutputSoFar().find("[step=2/") == std::string::npos) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  process.AwaitOutput("[step=2/");
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait().exit_code, 3);
   std::vector<std::string> rest = options;

@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "tests/support/error_of.h"
@@ -49,6 +51,17 @@ class CoatProcess {
 
   void Signal(int number) const { ::kill(id_, number); }
   std::string OutputSoFar() const { return folder_.Read("out"); }
+
+  /// Waits until the process has printed `text`; fails the test if it ends without.
+  void AwaitOutput(const std::string& text) const {
+    for (;;) {
+      siginfo_t end = {};
+      ::waitid(P_PID, static_cast<id_t>(id_), &end, WEXITED | WNOHANG | WNOWAIT);
+      if (OutputSoFar().find(text) != std::string::npos) return;
+      ASSERT_EQ(end.si_pid, 0) << "ended without " << text << ": " << folder_.Read("err");
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
 
   /// Waits for the end. Once.
   Outcome Wait() {
