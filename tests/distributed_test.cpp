@@ -400,8 +400,8 @@ TEST_F(Distributed, DecidesTogetherWhenToEnd) {
   EXPECT_EQ(Numbers("speed", "step").back(), 10);
   const MpirunOutcome limit =
       RunOn(2, "limit", {"--time_limit=1e-9", "--canceled_check_interval=3", "--extra_steps_after_cancel=2"});
-  ExpectSuccess(limit);
-  ExpectParts(limit.out, {"time_limit is reached", "Finished at step 5"});
+  EXPECT_EQ(limit.exit_code, 3) << limit.err;
+  ExpectParts(limit.out, {"time_limit is reached", "Stopped after step 5"});
 }
 
 }  // namespace

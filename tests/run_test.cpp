@@ -234,8 +234,9 @@ TEST_F(Run, SkipsUpdatesThatAreNotFiniteAndGivesUpAfterSeveral) {
 TEST_F(Run, StopsAtTheTimeLimitAfterSaving) {
   const Outcome outcome = RunCoat(Train("late", {"--time_limit=1e-9", "--canceled_check_interval=3",
                                                  "--extra_steps_after_cancel=2", "--save_interval=null"}));
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  ExpectParts(outcome.out, {"time_limit is reached", "Finished at step 5"});
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+  ExpectParts(outcome.out, {"time_limit is reached: saving", "Stopped after step 5, because time_limit is reached",
+                            "the checkpoint of step 3 is saved; --try_load_latest_save goes on"});
   EXPECT_EQ(*FindLatestCheckpoint(Save("late")).path, Save("late/step3"));
 }
 

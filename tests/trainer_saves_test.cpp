@@ -125,8 +125,10 @@ TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {
 }
 
 TEST_F(Saves, EndWithTheCancellation) {
-  Run("late", {"--time_limit=1e-9", "--canceled_check_interval=5", "--extra_steps_after_cancel=4", "--save_interval=2",
-               "--save_interval_unsharded=6", "--save_num_checkpoints_to_keep=-1"});
+  const Outcome outcome =
+      RunCoat(Train("late", {"--time_limit=1e-9", "--canceled_check_interval=5", "--extra_steps_after_cancel=4",
+                             "--save_interval=2", "--save_interval_unsharded=6", "--save_num_checkpoints_to_keep=-1"}));
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
   EXPECT_EQ(Checkpoints("late"), Names({"step0", "step2", "step4", "step5", "latest -> step5"}));
   EXPECT_EQ(MetricsOf("late").size(), 9u);
 }

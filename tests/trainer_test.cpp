@@ -64,7 +64,7 @@ TEST_F(Trainer, EvaluatesOnLoad) {
 
 TEST_F(Trainer, StopsEarlyWhenTheLossIsHigh) {
   const Outcome outcome = Run("high", {"--early_stopping_factor=0.5", "--canceled_check_interval=2"});
-  ExpectParts(outcome.out, {"early_stopping_factor", "Finished at step 4"});
+  ExpectParts(outcome.out, {"early_stopping_factor", "Stopped after step 4, because the loss"});
   EXPECT_EQ(fs::read_symlink(Save("high/latest")), "step4");
 }
 

@@ -16,7 +16,7 @@ namespace coat {
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitFailure = 1;          // at run time: a file, the memory, the training itself
 inline constexpr int kExitUsage = 2;            // a command line or a configuration that cannot be honored
-inline constexpr int kExitStoppedBySignal = 3;  // SIGINT or SIGTERM: a run has finished its step and saved
+inline constexpr int kExitStopped = 3;  // by SIGINT, SIGTERM or time_limit: a run has saved
 
 /// A configuration file and what the command line sets on top of it.
 struct ConfigArguments {
@@ -28,7 +28,7 @@ struct TrainArguments {
   ConfigArguments config;
   DeviceOptions device;
 };
-/// Trains. Returns kExitSuccess or kExitStoppedBySignal; throws the errors of base/error.h.
+/// Trains. Returns kExitSuccess or kExitStopped; throws the errors of base/error.h.
 int RunTrainCommand(const TrainArguments& arguments);
 
 struct EvalArguments {
@@ -100,7 +100,7 @@ struct GenerateArguments {
   bool print_ids = false;
   DeviceOptions device;
 };
-/// Goes on with a text, and prints what is added as it comes. Returns kExitSuccess or kExitStoppedBySignal.
+/// Goes on with a text, and prints what is added as it comes. Returns kExitSuccess or kExitStopped.
 int RunGenerateCommand(const GenerateArguments& arguments);
 
 struct ReportArguments {

@@ -231,7 +231,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
       Generate(generator, sampler, prompt, tokens, static_cast<std::int32_t>(config.model.eos_token_id), stop, printer);
   printer.Finish();
   fmt::print(stderr, "{}", Summary(progress, prompt.size(), device.description));
-  return stop.requested() ? kExitStoppedBySignal : kExitSuccess;
+  return stop.requested() ? kExitStopped : kExitSuccess;
 }
 
 }  // namespace coat

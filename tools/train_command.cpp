@@ -39,7 +39,7 @@ int Train(const TrainArguments& arguments, Communicator& ranks) {
   });
   if (ranks.rank() == 0) PrintValidation(report);
   const TrainOutcome outcome = RunTraining(config, {.device = arguments.device}, ranks);
-  return outcome == TrainOutcome::kStoppedBySignal ? kExitStoppedBySignal : kExitSuccess;
+  return outcome == TrainOutcome::kStopped ? kExitStopped : kExitSuccess;
 }
 
 }  // namespace

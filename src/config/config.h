@@ -170,7 +170,7 @@ struct TrainConfig {
     visit("single", self.single, Honored("training on one device"));
     visit("softmax_auxiliary_loss", self.softmax_auxiliary_loss, Honored("add the z-loss"));
     visit("auxiliary_loss_multiplier", self.auxiliary_loss_multiplier, Honored("weight of the z-loss"));
-    visit("time_limit", self.time_limit, Honored("seconds after which the run saves and stops"));
+    visit("time_limit", self.time_limit, Honored("seconds after which the run saves and stops, with exit code 3"));
     visit("extra_steps_after_cancel", self.extra_steps_after_cancel, Honored("steps after the save at the time limit"));
     visit("early_stopping_factor", self.early_stopping_factor,
           Honored("after the warm-up, stop when the loss is above this times the least so far"));

@@ -200,6 +200,19 @@ TEST(Validate, ChecksOptimizerAndSchedule) {
   EXPECT_TRUE(Checked({"--max_duration=1ep"}).warnings.empty());
 }
 
+TEST(Validate, RefusesSizesThatNoMachineHolds) {
+  ExpectParts(ErrorWith({"--model.d_model=2147483646", "--model.n_heads=1073741823"}),
+              {"model: about ", " parameters; accepted: at most 3.5e+13"});
+  ExpectParts(ErrorWith({"--model.d_model=65536", "--model.n_heads=16", "--model.mlp_ratio=2147483646"}),
+              {"parameters"});
+  const std::string most = "=2147483647";
+  ExpectParts(ErrorWith({"--model.max_sequence_length" + most, "--device_train_microbatch_size" + most,
+                         "--global_train_batch_size" + most}),
+              {"device_train_microbatch_size: 2147483647 sequences of 2147483647 tokens; accepted"});
+  ExpectParts(ErrorWith({"--model.max_sequence_length" + most, "--device_eval_batch_size" + most}),
+              {"device_eval_batch_size: 2147483647 sequences"});
+}
+
 TEST(Validate, RefusesNumbersThatFloat32DoesNotHold) {
   for (const char* key : {"model.clip_qkv", "model.emb_init_std", "model.init_cutoff_factor", "model.layer_norm_eps",
                           "optimizer.eps", "optimizer.learning_rate", "optimizer.weight_decay", "max_grad_norm"}) {

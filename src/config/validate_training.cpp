@@ -58,6 +58,34 @@ void CheckBatches(const TrainConfig& config, Checker& checker) {
                                  batch, batch % micro));
 }
 
+/// What no machine holds is refused here, where it is counted in floating point: bytes are counted in 63 bits.
+void CheckSizes(const TrainConfig& config, Checker& checker) {
+  constexpr double kMostParameters = 0x1p45;
+  constexpr double kMostActivations = 0x1p55;
+  const ModelConfig& model = config.model;
+  const auto as_double = [](std::int64_t value) { return static_cast<double>(value); };
+  const double d = as_double(model.d_model);
+  const double feed_forward =
+      model.mlp_hidden_size ? as_double(*model.mlp_hidden_size) : as_double(model.mlp_ratio) * d;
+  const double of_layer = 4.0 * d * d + 1.5 * d * feed_forward;
+  const double parameters = as_double(model.n_layers) * of_layer + 2.0 * d * as_double(model.EmbeddingRows());
+  if (parameters > kMostParameters) {
+    checker.Fail("model",
+                 fmt::format("about {:.1e} parameters; accepted: at most {:.1e}", parameters, kMostParameters));
+  }
+  const double of_token =
+      as_double(model.n_layers) * (8.0 * d + 3.0 * feed_forward) + 2.0 * as_double(model.EmbeddingRows());
+  const auto check = [&](std::string_view key, std::int64_t sequences) {
+    const double tokens = as_double(sequences) * as_double(model.max_sequence_length);
+    if (tokens * of_token <= kMostActivations) return;
+    checker.Fail(key,
+                 fmt::format("{} sequences of {} tokens; accepted with this model: at most {:.1e} tokens at a time",
+                             sequences, model.max_sequence_length, kMostActivations / of_token));
+  };
+  check("device_train_microbatch_size", config.MicroBatch());
+  check("device_eval_batch_size", config.device_eval_batch_size);
+}
+
 void CheckLength(const TrainConfig& config, Checker& checker) {
   const Duration& length = config.max_duration;
   if (length.value <= 0) {
@@ -135,6 +163,7 @@ void CheckTrainer(const TrainConfig& config, Checker& checker) {
   if (!config.run_name || config.run_name->empty()) checker.Fail("run_name", "required; accepted: a text");
   checker.RequireWithin("seed", config.seed, 0, kMaxSeed);
   CheckBatches(config, checker);
+  CheckSizes(config, checker);
   CheckLength(config, checker);
   CheckFolders(config, checker);
   checker.RequireWithin("epoch", config.epoch, 0);

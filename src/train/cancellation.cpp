@@ -12,7 +12,8 @@ std::optional<Cancellation> CheckCancellation(const TrainConfig& config, const T
   if (config.early_stopping_factor && position > config.scheduler.t_warmup &&
       state.current_train_loss > *config.early_stopping_factor * state.min_train_loss) {
     return Cancellation{.reason = fmt::format("the loss {} is above early_stopping_factor times the least one, {}",
-                                              state.current_train_loss, state.min_train_loss)};
+                                              state.current_train_loss, state.min_train_loss),
+                        .is_final = true};
   }
   return std::nullopt;
 }

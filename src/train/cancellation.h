@@ -13,6 +13,7 @@ namespace coat {
 struct Cancellation {
   std::string reason;
   std::int64_t extra_steps = 0;
+  bool is_final = false;  // going on would be in vain
 };
 
 /// Whether time_limit or early_stopping_factor ends the run `seconds` after its first step began. `position` is the

@@ -161,7 +161,7 @@ class Trainer {
       profiler_->StepEnded(state_.step);
     }
     profiler_->RunEnded(state_.step);
-    if (!canceled_ && !benchmark_is_over_) {
+    if (!cancellation_ && !benchmark_is_over_) {
       Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
     }
     records_->Flush();
@@ -178,12 +178,12 @@ class Trainer {
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
     ReportStep(metrics, log);
     if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(metrics);
-    if (!canceled_ && state_.step % config_.canceled_check_interval == 0) canceled_ = CheckCanceled(start);
+    if (!cancellation_ && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
     Metrics logged = log ? metrics : Metrics();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
-    if (evaluate && !canceled_) EvaluateUnlessStopped(logged);
+    if (evaluate && !cancellation_) EvaluateUnlessStopped(logged);
     records_->AddMetrics(state_.step, logged);
-    if (!canceled_) Save(SavesDue(config_, state_.step));
+    if (!cancellation_) Save(SavesDue(config_, state_.step));
   }
 
   void EndBenchmark(const Metrics& metrics) {
@@ -196,10 +196,14 @@ class Trainer {
   }
 
   TrainOutcome Finish() {
-    if (StopRequested()) {
-      console_.Info(kLogger, fmt::format("Stopped by a signal after step {}; --try_load_latest_save goes on from there",
-                                         state_.step));
-      return TrainOutcome::kStoppedBySignal;
+    const bool is_signaled = StopRequested();
+    if (is_signaled || cancellation_) {
+      const bool is_final = !is_signaled && cancellation_->is_final;
+      console_.Info(kLogger, fmt::format("Stopped after step {}{}: the checkpoint of step {} is saved{}", state_.step,
+                                         is_signaled ? " by a signal" : ", because " + cancellation_->reason,
+                                         std::max(last_saves_.sharded, last_saves_.unsharded),
+                                         is_final ? "" : "; --try_load_latest_save goes on from there"));
+      return is_final ? TrainOutcome::kFinished : TrainOutcome::kStopped;
     }
     console_.Info(kLogger,
                   fmt::format("Finished at step {}: {} tokens", state_.step, WithSeparators(state_.tokens_seen)));
@@ -249,18 +253,16 @@ class Trainer {
                                           .steps_per_second = metrics.Find("throughput/device/batches_per_second")}));
   }
 
-  /// Whether the run ends early: then a checkpoint is saved now, and no later one.
-  bool CheckCanceled(std::chrono::steady_clock::time_point start) {
+  /// If the run ends early, a checkpoint is saved now, and no later one.
+  void CheckCanceled(std::chrono::steady_clock::time_point start) {
     std::array<double, 1> seconds = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
     ranks_.AllReduce(seconds, Reduction::kMax);
-    const std::optional<Cancellation> cancellation =
-        CheckCancellation(config_, state_, schedule_->Position(state_), seconds[0]);
-    if (!cancellation) return false;
+    cancellation_ = CheckCancellation(config_, state_, schedule_->Position(state_), seconds[0]);
+    if (!cancellation_) return;
     console_.Warn(kLogger,
-                  fmt::format("{}: saving, then {} more steps", cancellation->reason, cancellation->extra_steps));
+                  fmt::format("{}: saving, then {} more steps", cancellation_->reason, cancellation_->extra_steps));
     Save(SaveKind::kSharded);
-    schedule_->StopAfter(state_.step + cancellation->extra_steps);
-    return true;
+    schedule_->StopAfter(state_.step + cancellation_->extra_steps);
   }
 
   /// Who is to stop saves first: the run evaluates when it goes on.
@@ -320,7 +322,8 @@ class Trainer {
   std::optional<RunRecords> records_;
   std::optional<RunProfiler> profiler_;
   LastSaves last_saves_;
-  bool canceled_ = false;  // by a time limit or early stopping: no checkpoints and evaluations any more
+  std::optional<Cancellation>
+      cancellation_;  // by a time limit or early stopping: no checkpoints and evaluations any more
   bool stop_is_agreed_ = false;
   bool benchmark_is_over_ = false;
   bool described_device_ = false;
