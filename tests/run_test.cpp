@@ -337,6 +337,23 @@ TEST_F(Run, GoesOnFromItsOwnCheckpointsWhereAnEarlierRunHasLaterOnes) {
   EXPECT_TRUE(folder_.Read("again/step7/model.safetensors") == folder_.Read("once/step7/model.safetensors"));
 }
 
+TEST_F(Run, WarnsWhereTheOrderOfTheDataIsNoLongerTheCheckpoints) {
+  ASSERT_EQ(RunCoat(Train("order", {"--stop_at=4"})).exit_code, 0);
+  const auto warnings = [&](std::vector<std::string> options) {
+    options.insert(options.end(), {"--load_path=" + Save("order/step4"), "--dry_run"});
+    const Outcome outcome = RunCoat(Train("new", std::move(options)));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string warning = " differs from that in " + Save("order/step4/config.yaml");
+  EXPECT_EQ(warnings({}).find(warning), std::string::npos);
+  EXPECT_EQ(warnings({"--seed=7", "--restore_dataloader=false"}).find(warning), std::string::npos);
+  EXPECT_EQ(warnings({"--seed=7", "--reset_trainer_state"}).find(warning), std::string::npos);
+  ExpectParts(warnings({"--seed=7"}), {"seed" + warning, "--restore_dataloader=false begins the data anew"});
+  ExpectParts(warnings({"--data.seed=7", "--model.max_sequence_length=16"}),
+              {"data.seed" + warning, "model.max_sequence_length" + warning});
+}
+
 TEST_F(Run, HasNothingToDoWhenItIsFinished) {
   ASSERT_EQ(RunCoat(Train("done")).exit_code, 0);
   const std::string metrics = folder_.Read("done/metrics.jsonl");

@@ -114,6 +114,14 @@ void LoadFile(const Context& ctx, const CheckpointReader& reader, std::string_vi
   }
 }
 
+std::string ConfigPath(const CheckpointReader& reader) {
+  return fmt::format("{}/{}", reader.path(), kConfigFile);
+}
+
+TrainConfig SavedConfig(const CheckpointReader& reader) {
+  return ParseTrainConfig(reader.ReadFile(std::string(kConfigFile)), ConfigPath(reader), {}, {.check_paths = false});
+}
+
 }  // namespace
 
 TensorInfo FileInfo(const std::string& name, const ConstTensorView& tensor) {
@@ -130,10 +138,25 @@ void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
 }
 
 std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const CheckpointReader& reader) {
-  const std::string file = fmt::format("{}/{}", reader.path(), kConfigFile);
-  const TrainConfig saved =
-      ParseTrainConfig(reader.ReadFile(std::string(kConfigFile)), file, {}, {.check_paths = false});
-  return CompareArchitectures(saved.model, file, config);
+  return CompareArchitectures(SavedConfig(reader).model, ConfigPath(reader), config);
+}
+
+std::vector<std::string> CompareDataOrder(const TrainConfig& config, const CheckpointReader& reader) {
+  const TrainConfig saved = SavedConfig(reader);
+  std::vector<std::string> warnings;
+  const auto compare = [&](bool same, std::string_view key) {
+    if (same) return;
+    warnings.push_back(
+        fmt::format("{} differs from that in {}, whose place in the epoch is taken over: some sequences may come "
+                    "twice and some not at all; --restore_dataloader=false begins the data anew",
+                    key, ConfigPath(reader)));
+  };
+  const auto seed = [](const TrainConfig& of) { return of.data.seed.value_or(of.seed); };
+  compare(seed(config) == seed(saved), config.data.seed ? "data.seed" : "seed");
+  compare(config.data.paths == saved.data.paths, "data.paths");
+  compare(config.data.datasets == saved.data.datasets, "data.datasets");
+  compare(config.model.max_sequence_length == saved.model.max_sequence_length, "model.max_sequence_length");
+  return warnings;
 }
 
 void LoadParameters(const CheckpointReader& reader, const Context& ctx, const Olmo& model) {

@@ -27,6 +27,10 @@ void SaveTensors(const Engine& engine, CheckpointWriter& writer);
 /// Compares the model of a checkpoint with the configuration's: see CompareArchitectures.
 std::vector<std::string> CompareWithCheckpoint(const TrainConfig& config, const CheckpointReader& reader);
 
+/// A warning on each key by which an epoch of this configuration has other sequences, or another order of them, than
+/// the checkpoint's. For a run that takes over a place within an epoch.
+std::vector<std::string> CompareDataOrder(const TrainConfig& config, const CheckpointReader& reader);
+
 /// Reads the parameters of a checkpoint into a model that is laid out.
 ///
 /// Throws IoError naming file and tensor when one is missing, left over, or of another shape or type.

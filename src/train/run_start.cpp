@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -75,7 +76,14 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
     const auto reader = MadeTogether(engine.ranks(), [&] { return CheckpointReader(path); });
-    const auto warnings = MadeTogether(engine.ranks(), [&] { return CompareWithCheckpoint(config, reader); });
+    const bool is_within_epoch =
+        take_over.trainer_state && take_over.data_position && reader.state().examples_seen_this_epoch > 0;
+    const auto warnings = MadeTogether(engine.ranks(), [&] {
+      std::vector<std::string> all = CompareWithCheckpoint(config, reader);
+      if (!is_within_epoch) return all;
+      for (std::string& warning : CompareDataOrder(config, reader)) all.push_back(std::move(warning));
+      return all;
+    });
     for (const std::string& warning : warnings) console.Warn(kLogger, warning);
     LoadTensors(reader, path, take_over, engine, console);
     TakeOverState(take_over, reader.state(), state);
