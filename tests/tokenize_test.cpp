@@ -1,8 +1,12 @@
 // `coat tokenize` with tokenizers of OLMo's kinds, against the tokenizers library called directly.
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -92,6 +96,26 @@ TEST_F(TokenizeCommand, NamesFileAndLineThatAreBroken) {
   const Outcome outcome = Tokenize("gpt_neox.json", {});
   ExpectFailure(outcome, 1, {inputs_.back() + ":3: is not JSON from column "});
   EXPECT_FALSE(std::filesystem::exists(folder_.File("out.npy")));
+}
+
+TEST(Tokenize, LeavesNothingWhenItIsStopped) {
+  const TempDir folder;
+  const std::string pipe = folder.File("texts.txt");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  CoatProcess process({"tokenize", pipe, folder.File("out.npy")});
+  const auto old_handler = ::signal(SIGPIPE, SIG_IGN);  // the process may end before it has read all
+  {
+    std::ofstream out(pipe);
+    const std::string text(std::size_t{1} << 20, 'a');
+    out << text << std::flush;
+    process.Signal(SIGTERM);
+    for (int i = 0; i < 20; ++i) out << "\n\n" << text << std::flush;
+  }
+  ::signal(SIGPIPE, old_handler);
+  const Outcome outcome = process.Wait();
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.out;
+  ExpectParts(outcome.err, {"stopped by a signal; what was not complete is removed"});
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"texts.txt"});
 }
 
 }  // namespace

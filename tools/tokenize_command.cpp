@@ -10,6 +10,7 @@
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "train/console.h"
+#include "train/stop_signal.h"
 
 namespace coat {
 
@@ -63,10 +64,7 @@ int RunOnRequests(const TokenizeArguments& arguments) {
   return kExitSuccess;
 }
 
-}  // namespace
-
-int RunTokenizeCommand(const TokenizeArguments& arguments) {
-  if (arguments.requests) return RunOnRequests(arguments);
+int RunOnTexts(const TokenizeArguments& arguments, const StopSignal& stop) {
   if (arguments.files.size() < 2) {
     throw UsageError("tokenize: expected at least one input file and, last, the output file; see coat tokenize --help");
   }
@@ -74,20 +72,37 @@ int RunTokenizeCommand(const TokenizeArguments& arguments) {
   const TokenType type = TypeOf(arguments.dtype, *tokenizer);
   // Results go to standard output, so progress is shown where errors are.
   Console console(DetectConsole(STDERR_FILENO));
-  const TokenizeResult result = TokenizeFiles(
-      {.inputs = {arguments.files.begin(), arguments.files.end() - 1},
-       .output = arguments.files.back(),
-       .token_type = type,
-       .end_of_text = arguments.eos_token_id,
-       .shard_bytes = arguments.shard_bytes.value_or(0),
-       .validation_fraction = arguments.validation_fraction,
-       .validation_output = arguments.validation_file,
-       .overwrite = arguments.overwrite,
-       .progress = [&](const TokenizeProgress& progress) { console.ShowProgress(ProgressText(progress)); }},
-      *tokenizer);
+  const auto show = [&](const TokenizeProgress& progress) {
+    if (stop.requested()) throw Error("stopped by a signal");
+    console.ShowProgress(ProgressText(progress));
+  };
+  const TokenizeResult result = TokenizeFiles({.inputs = {arguments.files.begin(), arguments.files.end() - 1},
+                                               .output = arguments.files.back(),
+                                               .token_type = type,
+                                               .end_of_text = arguments.eos_token_id,
+                                               .shard_bytes = arguments.shard_bytes.value_or(0),
+                                               .validation_fraction = arguments.validation_fraction,
+                                               .validation_output = arguments.validation_file,
+                                               .overwrite = arguments.overwrite,
+                                               .progress = show},
+                                              *tokenizer);
   console.ClearProgress();
   Print(Summary(arguments, result));
   return kExitSuccess;
+}
+
+}  // namespace
+
+int RunTokenizeCommand(const TokenizeArguments& arguments) {
+  if (arguments.requests) return RunOnRequests(arguments);
+  const StopSignal stop;
+  try {
+    return RunOnTexts(arguments, stop);
+  } catch (const Error&) {
+    if (!stop.requested()) throw;  // else whatever it was has come of the signal, which other processes have had too
+    fmt::print(stderr, "coat: stopped by a signal; what was not complete is removed\n");
+    return kExitInterrupted;
+  }
 }
 
 }  // namespace coat

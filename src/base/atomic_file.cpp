@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <filesystem>
 #include <random>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -23,6 +25,16 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 
 [[noreturn]] void ThrowExists(const std::string& path) {
   throw IoError(fmt::format("{}: exists already; nothing was overwritten", path));
+}
+
+/// What a link leads to: a file is written there, and the link stays.
+std::string TargetOf(std::string path) {
+  constexpr int kMostLinks = 40;  // as the system follows
+  std::error_code error;
+  for (int links = 0; links < kMostLinks && std::filesystem::is_symlink(path, error); ++links) {
+    path = (std::filesystem::path(path).parent_path() / std::filesystem::read_symlink(path, error)).string();
+  }
+  return path;
 }
 
 /// Refuses a `path` that cannot be given to a new file; returns the name under which to write until it is complete.
@@ -63,7 +75,9 @@ void RenameToNewName(const std::string& from, const std::string& to) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path, bool overwrite)
-    : path_(std::move(path)), overwrite_(overwrite), file_(PartialPath(path_, overwrite), O_WRONLY | O_CREAT | O_EXCL) {
+    : path_(TargetOf(std::move(path))),
+      overwrite_(overwrite),
+      file_(PartialPath(path_, overwrite), O_WRONLY | O_CREAT | O_EXCL) {
   buffer_.reserve(kBufferBytes);
 }
 

@@ -13,6 +13,7 @@ namespace coat {
 
 /// Writes a file aside (`path` + ".partial-" and a random number), and renames it on Commit. Without a Commit it
 /// removes what it wrote, so that `path` is never a half file; only a killed process leaves the partial one behind.
+/// Where `path` is a link, all this happens to the file that it leads to.
 ///
 /// What fails throws IoError and leaves `path` as it was.
 class AtomicFile {

@@ -89,6 +89,23 @@ TEST(AtomicFile, RefusesAFolderAndAMissingFolder) {
             folder.File("no/out") + ": cannot be written: the folder " + folder.File("no") + " does not exist");
 }
 
+TEST(AtomicFile, WritesWhereALinkLeads) {
+  const TempDir folder;
+  std::filesystem::create_directory(folder.File("there"));
+  for (const bool exists : {false, true}) {
+    const std::string link = folder.File(exists ? "link" : "dangling");
+    const std::string target = folder.File(exists ? "there/old" : "there/new");
+    if (exists) folder.Write("there/old", "old");
+    std::filesystem::create_symlink(target, link);
+    AtomicFile file(link, /*overwrite=*/exists);
+    file.Write(std::as_bytes(std::span("new", 3)));
+    file.Commit();
+    EXPECT_TRUE(std::filesystem::is_symlink(link));
+    EXPECT_FALSE(std::filesystem::is_symlink(target));
+    EXPECT_EQ(folder.Read(exists ? "there/old" : "there/new"), "new");
+  }
+}
+
 TEST(AtomicFile, RefusesWhatIsNoRegularFile) {
   const TempDir folder;
   const std::string path = folder.File("pipe");

@@ -3,11 +3,13 @@
 #include <fmt/core.h>
 #include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/yaml.h>
+#include <algorithm>
 
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace coat {
 
@@ -109,6 +111,12 @@ class Converter {
 };
 
 Node Parse(const std::string& text, Converter& converter) {
+  // The library would put the character U+FFFD for what it cannot read.
+  if (const std::size_t end = FindInvalidUtf8(text); end < text.size()) {
+    YAML::Mark mark;
+    mark.line = static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), '\n'));
+    converter.Fail(mark, "a byte that is not UTF-8; accepted: a text in UTF-8");
+  }
   std::vector<YAML::Node> documents;
   try {
     // The library takes the end of the text for the end of an open quote, but not the end of a document.

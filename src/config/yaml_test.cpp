@@ -74,6 +74,12 @@ TEST(ParseYamlFile, RefusesTagsSeveralDocumentsAndKeysThatAreNoWords) {
   EXPECT_EQ(Error("? [a]\n: b\n"), "x.yaml:1: a key must be a plain word");
 }
 
+TEST(ParseYamlFile, RefusesWhatIsNotUtf8) {
+  EXPECT_EQ(Error("a: 1\nb: caf\xe9\n"), "x.yaml:2: a byte that is not UTF-8; accepted: a text in UTF-8");
+  EXPECT_EQ(Error(std::string("\xff\xfe\x61\0", 4)), "x.yaml:1: a byte that is not UTF-8; accepted: a text in UTF-8");
+  EXPECT_EQ(ParseYamlFile("a: caf\xc3\xa9\n", "x.yaml").entries.size(), 1u);
+}
+
 TEST(ParseYamlFile, RefusesTextsThatASystemCutsShort) {
   EXPECT_EQ(Error("a: 1\nb: [\"x\\0y\"]\n"), "x.yaml:2: a text with the character \\0; accepted: any other");
   EXPECT_EQ(Error("\"a\\0\": 1\n"), "x.yaml:1: a text with the character \\0; accepted: any other");
