@@ -78,6 +78,7 @@ TEST(CommandLine, ConvertRefusesWhatItCannotWriteOrWouldLose) {
   const std::string out = folder.File("out");
   ExpectError(RunCoat({"convert", model}), 2, {"the folder to write"});
   ExpectError(RunCoat({"convert", folder.path(), out}), 1, {"is no model", "train.json", "config.json"});
+  ExpectError(RunCoat({"convert", folder.File("nope"), out}), 1, {"nope: no such file or directory"});
   ExpectError(RunCoat({"convert", model, out, "--to", "gguf"}), 2, {"gguf; accepted: coat, hf, olmo"});
   ExpectError(RunCoat({"convert", model, out, "--dtype", "int8"}), 2, {"int8; accepted: float32, bfloat16, float16"});
   ExpectError(RunCoat({"convert", model, out, "--dtype", "float16"}), 2, {"float16; accepted: float32"});

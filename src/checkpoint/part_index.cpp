@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -39,7 +40,7 @@ class IndexReader {
         return true;
       });
     } catch (const ordered_json::parse_error& error) {
-      Fail(fmt::format("no valid JSON at byte {} of {}", error.byte, text.size()));
+      Fail(fmt::format("no valid JSON at byte {} of {}", std::min(error.byte, text.size()), text.size()));
     } catch (const ordered_json::out_of_range&) {
       Fail("holds a number beyond double precision's range");
     }

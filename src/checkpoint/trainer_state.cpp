@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -196,7 +197,7 @@ TrainerState ParseTrainerState(std::string_view text, const std::string& path) {
       return true;
     });
   } catch (const ordered_json::parse_error& error) {
-    decoder.Throw(fmt::format("no valid JSON at byte {} of {}", error.byte, text.size()));
+    decoder.Throw(fmt::format("no valid JSON at byte {} of {}", std::min(error.byte, text.size()), text.size()));
   } catch (const ordered_json::out_of_range&) {
     decoder.Throw("holds a number beyond double precision's range");
   }

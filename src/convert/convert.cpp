@@ -40,6 +40,7 @@ ModelKind KindOfModel(const std::string& folder) {
   if (Has(folder, kNativeConfigFile) && (Has(folder, kNativeModelFile) || Has(folder, kNativeSafetensorsFile))) {
     return ModelKind::kOlmo;
   }
+  if (KindOf(folder) == PathKind::kMissing) throw IoError(fmt::format("{}: no such file or directory", folder));
   throw IoError(
       fmt::format("{} is no model; accepted: a checkpoint (a folder with {} and {}), a Hugging Face directory "
                   "(with {}) or an unsharded checkpoint of OLMo (with {} and {} or {}){}",
