@@ -304,6 +304,14 @@ TEST_F(Run, RefusesToGoOnFromAnOlderCheckpointOfTheSameFolder) {
   EXPECT_EQ(MetricsOf("held").size(), 12u);
 }
 
+TEST_F(Run, StartsFromACheckpointOfAnotherNameInItsFolder) {
+  ASSERT_EQ(RunCoat(Train("other", {"--stop_at=4"})).exit_code, 0);
+  fs::create_directories(Save("here"));
+  fs::copy(Save("other/step4"), Save("here/start"), fs::copy_options::recursive);
+  const Outcome outcome = RunCoat(Train("here", {"--load_path=" + Save("here/start")}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+}
+
 TEST_F(Run, WarnsOfACheckpointThatAnEarlierRunLeaves) {
   const std::string warning = Save("twice/step8") + " is of an earlier run";
   const auto train = [&](std::vector<std::string> options) {
@@ -335,6 +343,10 @@ TEST_F(Run, GoesOnFromItsOwnCheckpointsWhereAnEarlierRunHasLaterOnes) {
   for (const char* stop : {"--stop_at=6", "--stop_at=7"}) train("again", {seed, stop, "--try_load_latest_save"});
   train("once", {seed, "--stop_at=7"});
   EXPECT_TRUE(folder_.Read("again/step7/model.safetensors") == folder_.Read("once/step7/model.safetensors"));
+  // An earlier run's step 8 is in the way of this one's, which may go on without save_overwrite.
+  const Outcome rest = RunCoat(Train("again", {seed, "--stop_at=9", "--try_load_latest_save"}));
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_EQ(*FindLatestCheckpoint(Save("again")).path, Save("again/step9"));
 }
 
 TEST_F(Run, WarnsWhereTheOrderOfTheDataIsNoLongerTheCheckpoints) {

@@ -118,6 +118,8 @@ TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {
   EXPECT_EQ(Tensors("run", "step4"), Tensors("run", "step4-unsharded"));
   EXPECT_EQ(MetricsOf("run").size(), 4u);
   Run("run", {"--try_load_latest_save", "--force_save_unsharded", "--dry_run"});  // it is there already
+  Run("run", {"--force_save_unsharded", "--dry_run"});                            // of a new run, which has not begun
+  EXPECT_EQ(*FindLatestCheckpoint(Save("run")).path, Save("run/step4"));
   Run("none", {"--save_num_checkpoints_to_keep=0", "--force_save_unsharded", "--stop_after=1"});
   Run("other", {"--load_path=" + Save("run/step4"), "--force_save_unsharded", "--stop_after=1"});
   EXPECT_EQ(Checkpoints("other"),

@@ -13,7 +13,7 @@ inline constexpr const char* kFooter = R"(Examples:
   coat report runs/first -o first.html
 
 Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 stopped by
-SIGINT, SIGTERM or time_limit, and training has saved; 130 interrupted, nothing saved.)";
+SIGINT, SIGTERM or time_limit, and training has saved; 130 interrupted a second time, nothing saved.)";
 
 inline constexpr const char* kTrainFooter =
     R"(A key of the configuration is set by --key.path=value, where the value is YAML, or by --key alone for true. All keys:

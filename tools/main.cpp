@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "comm/launch.h"
 #include "config/text.h"
@@ -383,6 +384,7 @@ void RequireCpuFeatures() {
 int Main(int argc, char** argv) {
   try {
     IgnoreWriteSignals();
+    RemoveUnfinishedFilesAtSignals();
     RequireCpuFeatures();
     return Run(argc, argv);
   } catch (const std::exception& error) {

@@ -10,7 +10,6 @@
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "train/console.h"
-#include "train/stop_signal.h"
 
 namespace coat {
 
@@ -64,7 +63,10 @@ int RunOnRequests(const TokenizeArguments& arguments) {
   return kExitSuccess;
 }
 
-int RunOnTexts(const TokenizeArguments& arguments, const StopSignal& stop) {
+}  // namespace
+
+int RunTokenizeCommand(const TokenizeArguments& arguments) {
+  if (arguments.requests) return RunOnRequests(arguments);
   if (arguments.files.size() < 2) {
     throw UsageError("tokenize: expected at least one input file and, last, the output file; see coat tokenize --help");
   }
@@ -72,37 +74,20 @@ int RunOnTexts(const TokenizeArguments& arguments, const StopSignal& stop) {
   const TokenType type = TypeOf(arguments.dtype, *tokenizer);
   // Results go to standard output, so progress is shown where errors are.
   Console console(DetectConsole(STDERR_FILENO));
-  const auto show = [&](const TokenizeProgress& progress) {
-    if (stop.requested()) throw Error("stopped by a signal");
-    console.ShowProgress(ProgressText(progress));
-  };
-  const TokenizeResult result = TokenizeFiles({.inputs = {arguments.files.begin(), arguments.files.end() - 1},
-                                               .output = arguments.files.back(),
-                                               .token_type = type,
-                                               .end_of_text = arguments.eos_token_id,
-                                               .shard_bytes = arguments.shard_bytes.value_or(0),
-                                               .validation_fraction = arguments.validation_fraction,
-                                               .validation_output = arguments.validation_file,
-                                               .overwrite = arguments.overwrite,
-                                               .progress = show},
-                                              *tokenizer);
+  const TokenizeResult result = TokenizeFiles(
+      {.inputs = {arguments.files.begin(), arguments.files.end() - 1},
+       .output = arguments.files.back(),
+       .token_type = type,
+       .end_of_text = arguments.eos_token_id,
+       .shard_bytes = arguments.shard_bytes.value_or(0),
+       .validation_fraction = arguments.validation_fraction,
+       .validation_output = arguments.validation_file,
+       .overwrite = arguments.overwrite,
+       .progress = [&](const TokenizeProgress& progress) { console.ShowProgress(ProgressText(progress)); }},
+      *tokenizer);
   console.ClearProgress();
   Print(Summary(arguments, result));
   return kExitSuccess;
-}
-
-}  // namespace
-
-int RunTokenizeCommand(const TokenizeArguments& arguments) {
-  if (arguments.requests) return RunOnRequests(arguments);
-  const StopSignal stop;
-  try {
-    return RunOnTexts(arguments, stop);
-  } catch (const Error&) {
-    if (!stop.requested()) throw;  // else whatever it was has come of the signal, which other processes have had too
-    fmt::print(stderr, "coat: stopped by a signal; what was not complete is removed\n");
-    return kExitInterrupted;
-  }
 }
 
 }  // namespace coat

@@ -2,15 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <filesystem>
 #include <random>
-#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -27,14 +28,30 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
   throw IoError(fmt::format("{}: exists already; nothing was overwritten", path));
 }
 
-/// What a link leads to: a file is written there, and the link stays.
-std::string TargetOf(std::string path) {
-  constexpr int kMostLinks = 40;  // as the system follows
-  std::error_code error;
-  for (int links = 0; links < kMostLinks && std::filesystem::is_symlink(path, error); ++links) {
-    path = (std::filesystem::path(path).parent_path() / std::filesystem::read_symlink(path, error)).string();
+/// Names of files that are being written, for the handler of signals: it may read nothing else.
+constexpr std::size_t kMostUnfinished = 256;
+std::array<std::atomic<const char*>, kMostUnfinished> unfinished;
+
+void Enlist(const char* path) {
+  for (std::atomic<const char*>& place : unfinished) {
+    const char* free = nullptr;
+    if (place.compare_exchange_strong(free, path)) return;
   }
-  return path;
+}
+
+void Strike(const char* path) {
+  for (std::atomic<const char*>& place : unfinished) {
+    const char* own = path;
+    if (place.compare_exchange_strong(own, nullptr)) return;
+  }
+}
+
+extern "C" void RemoveAndEnd(int signal) {
+  for (const std::atomic<const char*>& place : unfinished) {
+    if (const char* const path = place.load(); path != nullptr) ::unlink(path);
+  }
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
 }
 
 /// Refuses a `path` that cannot be given to a new file; returns the name under which to write until it is complete.
@@ -75,9 +92,8 @@ void RenameToNewName(const std::string& from, const std::string& to) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path, bool overwrite)
-    : path_(TargetOf(std::move(path))),
-      overwrite_(overwrite),
-      file_(PartialPath(path_, overwrite), O_WRONLY | O_CREAT | O_EXCL) {
+    : path_(std::move(path)), overwrite_(overwrite), file_(PartialPath(path_, overwrite), O_WRONLY | O_CREAT | O_EXCL) {
+  Enlist(file_.path().c_str());
   buffer_.reserve(kBufferBytes);
 }
 
@@ -85,6 +101,7 @@ AtomicFile::~AtomicFile() {
   if (!committed_) {
     ::unlink(file_.path().c_str());
   }
+  Strike(file_.path().c_str());
 }
 
 void AtomicFile::Write(std::span<const std::byte> bytes) {
@@ -124,6 +141,14 @@ void AtomicFile::Commit() {
   }
   committed_ = true;
   SyncParentFolder(path_);
+}
+
+void RemoveUnfinishedFilesAtSignals() {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    struct sigaction old = {};
+    ::sigaction(signal, nullptr, &old);
+    if (old.sa_handler != SIG_IGN) ::signal(signal, RemoveAndEnd);  // nohup ignores SIGHUP
+  }
 }
 
 }  // namespace coat

@@ -13,7 +13,6 @@ namespace coat {
 
 /// Writes a file aside (`path` + ".partial-" and a random number), and renames it on Commit. Without a Commit it
 /// removes what it wrote, so that `path` is never a half file; only a killed process leaves the partial one behind.
-/// Where `path` is a link, all this happens to the file that it leads to.
 ///
 /// What fails throws IoError and leaves `path` as it was.
 class AtomicFile {
@@ -50,5 +49,10 @@ class AtomicFile {
   std::vector<std::byte> buffer_;
   bool committed_ = false;
 };
+
+/// From now on SIGHUP, SIGINT and SIGTERM, unless they are ignored, remove what every AtomicFile has written and not
+/// committed, and end the process as they would. For the whole process; called once, in main. A part of the program
+/// that ends in its own way puts its handlers in their place (train/stop_signal.h).
+void RemoveUnfinishedFilesAtSignals();
 
 }  // namespace coat

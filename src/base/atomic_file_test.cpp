@@ -1,7 +1,10 @@
 #include "base/atomic_file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <set>
@@ -89,20 +92,24 @@ TEST(AtomicFile, RefusesAFolderAndAMissingFolder) {
             folder.File("no/out") + ": cannot be written: the folder " + folder.File("no") + " does not exist");
 }
 
-TEST(AtomicFile, WritesWhereALinkLeads) {
+TEST(AtomicFile, LeavesNothingAtASignalThatEndsTheProcess) {
   const TempDir folder;
-  std::filesystem::create_directory(folder.File("there"));
-  for (const bool exists : {false, true}) {
-    const std::string link = folder.File(exists ? "link" : "dangling");
-    const std::string target = folder.File(exists ? "there/old" : "there/new");
-    if (exists) folder.Write("there/old", "old");
-    std::filesystem::create_symlink(target, link);
-    AtomicFile file(link, /*overwrite=*/exists);
-    file.Write(std::as_bytes(std::span("new", 3)));
-    file.Commit();
-    EXPECT_TRUE(std::filesystem::is_symlink(link));
-    EXPECT_FALSE(std::filesystem::is_symlink(target));
-    EXPECT_EQ(folder.Read(exists ? "there/old" : "there/new"), "new");
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    const pid_t process = ::fork();
+    if (process == 0) {
+      RemoveUnfinishedFilesAtSignals();
+      AtomicFile done(folder.File("done"), /*overwrite=*/true);
+      done.Commit();
+      AtomicFile first(folder.File("first"), /*overwrite=*/true);
+      AtomicFile second(folder.File("second"), /*overwrite=*/true);
+      ::raise(signal);
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(process, &status, 0), process);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(WTERMSIG(status), signal);
+    EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"done"});
   }
 }
 

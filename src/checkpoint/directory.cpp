@@ -105,7 +105,10 @@ std::optional<std::int64_t> RunOf(const std::string& path) {
     const MappedFile file(PathOf(path, kTrainerStateFile));
     const TrainerState state = ParseTrainerState(file.text(), file.path());
     const auto found = state.extra.find(kRunInFolder);
-    return found == state.extra.end() ? 0 : static_cast<std::int64_t>(found->second);
+    if (found == state.extra.end()) return 0;
+    constexpr double kMostRuns = 0x1p53;
+    if (!(found->second >= 0 && found->second <= kMostRuns)) return std::nullopt;
+    return static_cast<std::int64_t>(found->second);
   } catch (const IoError&) {
     return std::nullopt;
   }

@@ -17,7 +17,7 @@ namespace {
 /// Numbers that loops take together, so that compilers make vectors of them.
 constexpr std::size_t kLanes = 16;
 /// Logits are put in order band after band, as far as they are needed: those of a band differ by less than this many
-/// temperatures, so their weights by a factor of 16. The last band has all whose weight is 0.
+/// temperatures, so their weights by a factor of 16. The last band has all that are left, whose weights are 0.
 constexpr double kBand = 2.772588722239781;
 constexpr int kBands = 40;
 

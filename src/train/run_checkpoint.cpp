@@ -148,13 +148,15 @@ std::vector<std::string> CompareDataOrder(const TrainConfig& config, const Check
     if (same) return;
     warnings.push_back(
         fmt::format("{} differs from that in {}, whose place in the epoch is taken over: some sequences may come "
-                    "twice and some not at all; --restore_dataloader=false begins the data anew",
+                    "twice and some not at all",
                     key, ConfigPath(reader)));
   };
   const auto seed = [](const TrainConfig& of) { return of.data.seed.value_or(of.seed); };
   compare(seed(config) == seed(saved), config.data.seed ? "data.seed" : "seed");
   compare(config.data.paths == saved.data.paths, "data.paths");
   compare(config.data.datasets == saved.data.datasets, "data.datasets");
+  compare(config.data.memmap_dtype == saved.data.memmap_dtype, "data.memmap_dtype");
+  compare(config.data.drop_last == saved.data.drop_last, "data.drop_last");
   compare(config.model.max_sequence_length == saved.model.max_sequence_length, "model.max_sequence_length");
   return warnings;
 }

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -76,12 +75,15 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
     const auto reader = MadeTogether(engine.ranks(), [&] { return CheckpointReader(path); });
-    const bool is_within_epoch =
-        take_over.trainer_state && take_over.data_position && reader.state().examples_seen_this_epoch > 0;
+    const bool is_same_epoch = !config.epoch || *config.epoch == reader.state().epoch || folder.continues_latest_save();
+    const bool is_within_epoch = take_over.trainer_state && take_over.data_position && is_same_epoch &&
+                                 reader.state().examples_seen_this_epoch > 0;
     const auto warnings = MadeTogether(engine.ranks(), [&] {
       std::vector<std::string> all = CompareWithCheckpoint(config, reader);
       if (!is_within_epoch) return all;
-      for (std::string& warning : CompareDataOrder(config, reader)) all.push_back(std::move(warning));
+      const std::string_view advice =
+          folder.continues_latest_save() ? "" : "; --restore_dataloader=false begins the data anew";
+      for (const std::string& warning : CompareDataOrder(config, reader)) all.push_back(warning + std::string(advice));
       return all;
     });
     for (const std::string& warning : warnings) console.Warn(kLogger, warning);

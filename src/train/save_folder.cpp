@@ -82,8 +82,8 @@ void SaveFolder::Prepare() {
   if (!checkpoint_to_load_) checkpoint_to_load_ = config.load_path;
   resumes_here_ = checkpoint_to_load_ && LiesIn(*checkpoint_to_load_, folder);
   const bool is_newest = resumes_here_ && latest.path && !IsOlder(*checkpoint_to_load_, *latest.path);
-  run_ = latest.path && !is_newest ? latest.run + 1 : latest.run;
-  if (resumes_here_ && !config.save_overwrite && !is_newest) {
+  run_ = latest.path && !is_newest && !config.dry_run ? latest.run + 1 : latest.run;
+  if (resumes_here_ && !config.save_overwrite && latest.path && !is_newest) {
     throw ConfigError(fmt::format(
         "load_path: {} is not the newest checkpoint of {}, and going on from it would write over later ones; "
         "accepted: --save_overwrite to do so, another save_folder, or --try_load_latest_save",
@@ -157,8 +157,10 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
                                    : kind == SaveKind::kUnsharded ? state.unsharded_checkpoints
                                                                   : state.ephemeral_checkpoints;
   Communicator& ranks = engine.ranks();
-  CheckpointWriter writer(config_.save_folder, name, config_.save_overwrite ? IfExists::kReplace : IfExists::kRefuse,
-                          ranks);
+  // An earlier run's checkpoint of this step is replaced also when this run goes on without save_overwrite.
+  const std::optional<std::int64_t> old_run = RunOf(config_.save_folder + "/" + name.text());
+  const bool replaces = config_.save_overwrite || (old_run && *old_run < run_);
+  CheckpointWriter writer(config_.save_folder, name, replaces ? IfExists::kReplace : IfExists::kRefuse, ranks);
   SaveTensors(engine, writer);
   std::erase(list, name.text());
   list.push_back(name.text());

@@ -178,7 +178,7 @@ class Trainer {
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
     ReportStep(metrics, log);
     if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(metrics);
-    if (!cancellation_ && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
+    if (!cancellation_ && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
     Metrics logged = log ? metrics : Metrics();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     if (evaluate && !cancellation_) EvaluateUnlessStopped(logged);
@@ -199,10 +199,11 @@ class Trainer {
     const bool is_signaled = StopRequested();
     if (is_signaled || cancellation_) {
       const bool is_final = !is_signaled && cancellation_->is_final;
-      console_.Info(kLogger, fmt::format("Stopped after step {}{}: the checkpoint of step {} is saved{}", state_.step,
+      const std::int64_t saved = std::max(last_saves_.sharded, last_saves_.unsharded);
+      console_.Info(kLogger, fmt::format("Stopped after step {}{}{}{}", state_.step,
                                          is_signaled ? " by a signal" : ", because " + cancellation_->reason,
-                                         std::max(last_saves_.sharded, last_saves_.unsharded),
-                                         is_final ? "" : "; --try_load_latest_save goes on from there"));
+                                         saved < 0 ? "" : fmt::format(": the checkpoint of step {} is saved", saved),
+                                         saved < 0 || is_final ? "" : "; --try_load_latest_save goes on from there"));
       return is_final ? TrainOutcome::kFinished : TrainOutcome::kStopped;
     }
     console_.Info(kLogger,
@@ -261,6 +262,7 @@ class Trainer {
     if (!cancellation_) return;
     console_.Warn(kLogger,
                   fmt::format("{}: saving, then {} more steps", cancellation_->reason, cancellation_->extra_steps));
+    if (!cancellation_->is_final && state_.step % config_.eval_interval == 0) state_.extra[kEvaluationDue] = 1.0;
     Save(SaveKind::kSharded);
     schedule_->StopAfter(state_.step + cancellation_->extra_steps);
   }

@@ -52,13 +52,18 @@ class CoatProcess {
   void Signal(int number) const { ::kill(id_, number); }
   std::string OutputSoFar() const { return folder_.Read("out"); }
 
+  bool IsRunning() const {
+    siginfo_t end = {};
+    ::waitid(P_PID, static_cast<id_t>(id_), &end, WEXITED | WNOHANG | WNOWAIT);
+    return end.si_pid == 0;
+  }
+
   /// Waits until the process has printed `text`; fails the test if it ends without.
   void AwaitOutput(const std::string& text) const {
     for (;;) {
-      siginfo_t end = {};
-      ::waitid(P_PID, static_cast<id_t>(id_), &end, WEXITED | WNOHANG | WNOWAIT);
+      const bool is_running = IsRunning();
       if (OutputSoFar().find(text) != std::string::npos) return;
-      ASSERT_EQ(end.si_pid, 0) << "ended without " << text << ": " << folder_.Read("err");
+      ASSERT_TRUE(is_running) << "ended without " << text << ": " << folder_.Read("err");
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   }
