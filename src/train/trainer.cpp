@@ -324,8 +324,7 @@ class Trainer {
   std::optional<RunRecords> records_;
   std::optional<RunProfiler> profiler_;
   LastSaves last_saves_;
-  std::optional<Cancellation>
-      cancellation_;  // by a time limit or early stopping: no checkpoints and evaluations any more
+  std::optional<Cancellation> cancellation_;  // from then on no checkpoints and evaluations any more
   bool stop_is_agreed_ = false;
   bool benchmark_is_over_ = false;
   bool described_device_ = false;
