@@ -110,6 +110,26 @@ TEST_F(Saves, KeepThatAnEvaluationIsDue) {
   for (const auto& [step, is_evaluated] : evaluated) EXPECT_TRUE(is_evaluated) << step;
 }
 
+TEST_F(Saves, AtATimeLimitKeepThatAnEvaluationIsDue) {
+  const std::vector<std::string> options = {"--eval_interval=4", "--canceled_check_interval=4"};
+  std::vector<std::string> first = options;
+  first.insert(first.end(), {"--time_limit=1e-9", "--extra_steps_after_cancel=0"});
+  EXPECT_EQ(RunCoat(Train("due", first)).exit_code, 3);
+  std::vector<std::string> rest = options;
+  rest.push_back("--try_load_latest_save");
+  Run("due", rest);
+  Run("whole", options);
+  const auto evaluated = [&](const std::string& save) {
+    std::set<std::string> steps;
+    for (const std::string& line : MetricsOf(save)) {
+      if (line.find("eval/") != std::string::npos) steps.insert(line.substr(0, line.find(',')));
+    }
+    return steps;
+  };
+  EXPECT_EQ(evaluated("whole").size(), 3u);
+  EXPECT_EQ(evaluated("due"), evaluated("whole"));
+}
+
 TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {
   Run("run", {"--stop_at=4"});
   Run("run", {"--load_path=" + Save("run/step4"), "--force_save_unsharded", "--dry_run"});

@@ -65,8 +65,7 @@ void CheckSizes(const TrainConfig& config, Checker& checker) {
   const ModelConfig& model = config.model;
   const auto as_double = [](std::int64_t value) { return static_cast<double>(value); };
   const double d = as_double(model.d_model);
-  const double feed_forward =
-      model.mlp_hidden_size ? as_double(*model.mlp_hidden_size) : as_double(model.mlp_ratio) * d;
+  const double feed_forward = as_double(model.FeedForwardWidth());
   const double of_layer = 4.0 * d * d + 1.5 * d * feed_forward;
   const double parameters = as_double(model.n_layers) * of_layer + 2.0 * d * as_double(model.EmbeddingRows());
   if (parameters > kMostParameters) {

@@ -3,8 +3,8 @@
 #include <fmt/core.h>
 #include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/yaml.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
