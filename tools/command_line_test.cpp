@@ -111,6 +111,13 @@ TEST(CommandLine, NamesTheKeyThatAConfigurationGetsWrong) {
   ExpectError(RunCoat({"train", kTinyConfig, "--data.paths=[]"}), 2, {"data.paths"});
 }
 
+TEST(CommandLine, EvalSaysWhatItReadsWhereItIsGivenSomethingElse) {
+  const TempDir folder;
+  const std::string none = folder.File("none");
+  ExpectError(RunCoat({"eval", none}), 2, {none + ": No such file", "a checkpoint", "a configuration (a YAML file)"});
+  ExpectError(RunCoat({"eval", folder.path()}), 2, {folder.path() + " is not a checkpoint", "a configuration"});
+}
+
 TEST(CommandLine, ConfigPrintsAllKeysWithOverrides) {
   const Outcome outcome = RunCoat({"config", kTinyConfig, "--optimizer.learning_rate=1e-4", "--evaluators=[]"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -99,6 +99,13 @@ struct Source {
 };
 
 Source SourceOf(const std::string& path) {
+  std::error_code unreadable;  // is reported where it is read
+  if (fs::status(path, unreadable).type() == fs::file_type::not_found) {
+    throw UsageError(fmt::format(
+        "eval: {}: No such file or directory; accepted: a checkpoint (a folder with train.json and config.yaml), or a "
+        "configuration (a YAML file)",
+        path));
+  }
   if (!fs::is_directory(path)) return {path, std::nullopt};
   const auto has = [&](const char* name) { return fs::exists(fs::path(path) / name); };
   if (IsWholeCheckpoint(path)) return {(fs::path(path) / kConfigFile).string(), path};

@@ -162,7 +162,8 @@ Command AddEval(CLI::App& coat) {
   };
   list("--data", arguments.data, "token files of which to take the loss, under a label; may be given again");
   list("--requests", arguments.requests, "request files of a task, under its name; may be given again");
-  app->add_option("--metrics", arguments.metrics, "of the tasks; default: the configuration's, and with --requests all")
+  app->add_option("--metrics", arguments.metrics,
+                  "of the tasks; default: the configuration's; of --requests all but pmi_dc and f1")
       ->type_name("NAME,...");
   CLI::Option* const recipe = AddChoice(
       *app, "--recipe", state->recipe, {{"plain", EvaluationRecipe::kPlain}, {"training", EvaluationRecipe::kTraining}},

@@ -89,6 +89,10 @@ TEST(ShippedConfigs, NoTwoRunsShareANameOrAFolder) {
   }
 }
 
+TEST(ShippedConfigs, TrainAsLongAsMaxDurationSays) {
+  for (const auto& [name, config] : Shipped()) EXPECT_EQ(config.stop_at, std::nullopt) << name;
+}
+
 TEST(ShippedConfigs, DoWhatTheirNamesSay) {
   for (const auto& [name, config] : Shipped()) {
     SCOPED_TRACE(name);
