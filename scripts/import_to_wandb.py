@@ -16,6 +16,8 @@ import json
 import os
 import sys
 
+import python_packages
+
 
 def fail(message):
     sys.exit(f"import_to_wandb: {message}")
@@ -67,10 +69,7 @@ def main():
     parser.add_argument("--project", help="instead of wandb.project")
     parser.add_argument("--entity", help="instead of wandb.entity; an empty one is your default")
     arguments = parser.parse_args()
-    try:
-        import wandb
-    except ImportError:
-        fail("the Python package wandb is not installed; python3 -m pip install wandb")
+    wandb, = python_packages.load("wandb")
     config = read_config(arguments.run)
     lines = list(read_metrics(arguments.run))  # whole, before anything is sent
     section = config.pop("wandb", None) or {}

@@ -20,6 +20,8 @@ import json
 import os
 import sys
 
+import python_packages
+
 END_OF_TEXT, PADDING = "<|endoftext|>", "<|padding|>"
 
 
@@ -35,10 +37,7 @@ class Bytes:
 
 class Library:
     def __init__(self, path):
-        try:
-            import tokenizers
-        except ImportError:
-            fail(f"--tokenizer {path} needs the Python package tokenizers: python3 -m pip install tokenizers")
+        tokenizers, = python_packages.load("tokenizers")
         try:
             self.tokenizer = tokenizers.Tokenizer.from_file(path)
         except Exception as error:  # the library has no class for it

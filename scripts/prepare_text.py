@@ -16,8 +16,9 @@ import multiprocessing
 import os
 import re
 
-import numpy
-import tokenizers
+import python_packages
+
+numpy, tokenizers = python_packages.load("numpy", "tokenizers")
 
 END_OF_TEXT = "<|endoftext|>"
 SKIPPED_FOLDERS = {"_modules", "_sources", "_static", "_images", "src"}  # sources, and text that is in the HTML as well

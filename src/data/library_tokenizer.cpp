@@ -63,8 +63,9 @@ Tokenizer::Vocabulary LibraryTokenizer::VocabularyOf(const std::string& text) co
     const auto problem = description.at("problem").get<std::string>();
     if (!description.at("missing").get<bool>()) throw IoError(fmt::format("{}: is no tokenizer: {}", name(), problem));
     throw UsageError(
-        fmt::format("{} is read by Python's library tokenizers, which {} has not ({}): install it with `{} -m pip "
-                    "install tokenizers`, or name another interpreter in the environment variable COAT_PYTHON",
+        fmt::format("{} is read by Python's library tokenizers, which {} has not ({}); the environment variable "
+                    "COAT_PYTHON names an interpreter that has it: `{} -m venv ~/.venvs/coat && ~/.venvs/coat/bin/pip "
+                    "install tokenizers`, then `export COAT_PYTHON=~/.venvs/coat/bin/python3`",
                     name(), interpreter_, problem, interpreter_));
   }
   Vocabulary vocabulary;

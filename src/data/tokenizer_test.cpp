@@ -82,7 +82,8 @@ TEST(OpenTokenizer, SaysWhatIsMissing) {
     std::filesystem::permissions(bare, std::filesystem::perms::owner_all);
     const Environment python("COAT_PYTHON", bare);
     ExpectParts(ErrorOf<UsageError>([&] { OpenTokenizer(file); }),
-                {bare + " has not", "-m pip install tokenizers", "COAT_PYTHON"});
+                {bare + " has not", bare + " -m venv ~/.venvs/coat && ~/.venvs/coat/bin/pip install tokenizers",
+                 "export COAT_PYTHON=~/.venvs/coat/bin/python3"});
   }
 }
 

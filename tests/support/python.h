@@ -29,12 +29,13 @@ inline std::string PythonInterpreter() {
   return ::access(installed.c_str(), X_OK) == 0 ? installed : "python3";
 }
 
-/// Runs `script`, a path below the project's folder, with these arguments. A script that misses a module exits with
-/// kPythonSkips and says which.
-inline PythonOutcome RunPython(const std::string& script, const std::vector<std::string>& arguments) {
+/// Runs `script`, a path below the project's folder, with these arguments. A script of tests that misses a module exits
+/// with kPythonSkips and says which.
+inline PythonOutcome RunPython(const std::string& script, const std::vector<std::string>& arguments,
+                               const std::string& interpreter = PythonInterpreter()) {
   const TempDir folder;
   const auto quoted = [](const std::string& text) { return " '" + text + "'"; };
-  std::string command = quoted(PythonInterpreter()) + quoted(SourceDir() + "/" + script);
+  std::string command = quoted(interpreter) + quoted(SourceDir() + "/" + script);
   for (const std::string& argument : arguments) command += quoted(argument);
   const int status = std::system((command + " >" + quoted(folder.File("log")) + " 2>&1").c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, folder.Read("log")};
