@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/start_thread.h"
+
 namespace coat {
 
 namespace {
@@ -63,6 +65,12 @@ struct alignas(64) Worker {
 
 struct ThreadPool::State {
   explicit State(std::size_t others) : workers(others) {}
+  ~State() {
+    for (Worker& worker : workers) worker.Enter(Phase::kToEnd);
+    for (Worker& worker : workers) {
+      if (worker.thread.joinable()) worker.thread.join();  // not where it could not be started
+    }
+  }
 
   std::vector<Worker> workers;  // but the caller's
   alignas(64) std::atomic<std::int64_t> next{0};
@@ -98,14 +106,12 @@ ThreadPool::ThreadPool(int threads) {
   state_ = std::make_unique<State>(static_cast<std::size_t>(size - 1));
   for (int worker = 1; worker < size; ++worker) {
     Worker& self = state_->workers[static_cast<std::size_t>(worker - 1)];
-    self.thread = std::thread([state = state_.get(), &self, worker] { state->Loop(self, worker); });
+    const auto loop = [state = state_.get(), &self, worker] { state->Loop(self, worker); };
+    self.thread = StartThread("computing", [&] { return std::thread(loop); });
   }
 }
 
-ThreadPool::~ThreadPool() {
-  for (Worker& worker : state_->workers) worker.Enter(Phase::kToEnd);
-  for (Worker& worker : state_->workers) worker.thread.join();
-}
+ThreadPool::~ThreadPool() = default;
 
 int ThreadPool::size() const {
   return static_cast<int>(state_->workers.size()) + 1;

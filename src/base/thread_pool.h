@@ -15,7 +15,7 @@ namespace coat {
 /// the cores can use cost little. Calls come from one thread at a time and do not nest.
 class ThreadPool {
  public:
-  /// `threads` 0 means one a core that this process may use.
+  /// `threads` 0 means one a core that this process may use. Throws Error where the system starts no more threads.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/start_thread.h"
 #include "cuda/nccl_library.h"
 
 namespace coat::cuda {
@@ -28,7 +29,7 @@ bool IsError(ncclResult_t result) {
 ncclComm_t Init(const ncclUniqueId& id, int rank, int size, int ordinal, std::string& problem) {
   auto promise = std::make_shared<std::promise<std::pair<ncclComm_t, std::string>>>();
   std::future<std::pair<ncclComm_t, std::string>> future = promise->get_future();
-  std::thread([=] {
+  const auto init = [=] {
     ncclComm_t comm = nullptr;
     std::string words;
     if (const cudaError_t error = cudaSetDevice(ordinal); error != cudaSuccess) {
@@ -37,7 +38,8 @@ ncclComm_t Init(const ncclUniqueId& id, int rank, int size, int ordinal, std::st
       words = NcclWords(result, nullptr);
     }
     promise->set_value({comm, words});
-  }).detach();
+  };
+  StartThread("NCCL", [&] { return std::thread(init); }).detach();
   if (future.wait_for(kTimeToStart) != std::future_status::ready) {
     problem =
         "NCCL has not started within ten minutes: a rank has not come, or the network between the ranks is blocked "
@@ -91,7 +93,7 @@ NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, CudaDevice& dev
   std::string problem;
   watch_->comm = Init(id, rank, size, device.options().ordinal, problem);
   if (!problem.empty()) throw Failure(problem);
-  std::thread([watch = watch_] { watch->Run(); }).detach();
+  StartThread("NCCL", [this] { return std::thread([watch = watch_] { watch->Run(); }); }).detach();
 }
 
 NcclGroup::~NcclGroup() {

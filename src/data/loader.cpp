@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/start_thread.h"
 #include "data/order.h"
 
 namespace coat {
@@ -36,7 +37,8 @@ DataLoader::DataLoader(const MemMapDataset& dataset, const LoaderOptions& option
   }
   position_ = Skip(start, options.fast_forward_batches);
   ring_.resize(static_cast<std::size_t>(options.prefetch_batches) + 1);
-  reader_ = std::jthread([this](const std::stop_token& stop) { ReadAhead(stop); });
+  reader_ = StartThread("reading ahead",
+                        [this] { return std::jthread([this](const std::stop_token& stop) { ReadAhead(stop); }); });
 }
 
 DataPosition DataLoader::Skip(DataPosition position, std::int64_t batches) const {

@@ -13,6 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/start_thread.h"
 #include "base/system_call.h"
 #include "data/document_reader.h"
 #include "data/token_output.h"
@@ -124,8 +125,8 @@ class Pipeline {
     started_->texts = std::exchange(texts_, {});
     started_->ends = std::exchange(ends_, {});
     bytes_ = 0;
-    started_->ids =
-        std::async(std::launch::async, [&batch = *started_, this] { return tokenizer_.EncodeBatch(batch.texts); });
+    const auto encode = [&batch = *started_, this] { return tokenizer_.EncodeBatch(batch.texts); };
+    started_->ids = StartThread("tokenizing", [&] { return std::async(std::launch::async, encode); });
   }
 
   void WriteStarted() {
