@@ -211,6 +211,9 @@ TEST(Validate, RefusesSizesThatNoMachineHolds) {
               {"device_train_microbatch_size: 2147483647 sequences of 2147483647 tokens; accepted"});
   ExpectParts(ErrorWith({"--model.max_sequence_length" + most, "--device_eval_batch_size" + most}),
               {"device_eval_batch_size: 2147483647 sequences"});
+  ExpectParts(ErrorWith({"--model.max_sequence_length" + most,
+                         "--evaluators=[{label: a, data: {paths: [b]}, device_eval_batch_size: 2147483647}]"}),
+              {"evaluators[0].device_eval_batch_size: 2147483647 sequences"});
 }
 
 TEST(Validate, RefusesNumbersThatFloat32DoesNotHold) {

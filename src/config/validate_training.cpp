@@ -83,6 +83,10 @@ void CheckSizes(const TrainConfig& config, Checker& checker) {
   };
   check("device_train_microbatch_size", config.MicroBatch());
   check("device_eval_batch_size", config.device_eval_batch_size);
+  for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
+    const std::int64_t sequences = config.evaluators[i].device_eval_batch_size.value_or(config.device_eval_batch_size);
+    check(fmt::format("evaluators[{}].device_eval_batch_size", i), sequences);
+  }
 }
 
 void CheckLength(const TrainConfig& config, Checker& checker) {

@@ -1,8 +1,24 @@
 #include "train/run_length.h"
 
 #include <algorithm>
+#include <limits>
+
+#include "base/error.h"
 
 namespace coat {
+
+namespace {
+
+std::int64_t StepsOfEpochs(const Duration& epochs, std::int64_t steps_per_epoch) {
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max() / steps_per_epoch;
+  if (epochs.value > most) {
+    throw ConfigError(fmt::format("max_duration: found {}; accepted with epochs of {} steps: at most {}",
+                                  ToText(epochs), steps_per_epoch, ToText({most, Duration::Unit::kEpochs})));
+  }
+  return epochs.value * steps_per_epoch;
+}
+
+}  // namespace
 
 std::int64_t MaxSteps(const Duration& max_duration, const RunStart& start) {
   switch (max_duration.unit) {
@@ -11,7 +27,7 @@ std::int64_t MaxSteps(const Duration& max_duration, const RunStart& start) {
     case Duration::Unit::kTokens:
       return start.step + std::max<std::int64_t>(max_duration.value - start.tokens_seen, 0) / start.tokens_per_step;
     case Duration::Unit::kEpochs:
-      return max_duration.value * start.steps_per_epoch;
+      return StepsOfEpochs(max_duration, start.steps_per_epoch);
   }
   return 0;
 }
@@ -19,7 +35,7 @@ std::int64_t MaxSteps(const Duration& max_duration, const RunStart& start) {
 std::int64_t LastStep(const TrainConfig& config, const RunStart& start) {
   std::int64_t last = MaxSteps(config.max_duration, start);
   if (config.stop_at) last = std::min(last, *config.stop_at);
-  if (config.stop_after) last = std::min(last, start.step + *config.stop_after);
+  if (config.stop_after && *config.stop_after < last - start.step) last = start.step + *config.stop_after;
   return last;
 }
 

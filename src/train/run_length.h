@@ -15,7 +15,8 @@ struct RunStart {
 };
 
 /// The step after which max_duration is reached: that many steps; or as many more whole batches as the tokens allow
-/// that are left; or all whole batches of that many epochs. Source: OLMo's Trainer.max_steps.
+/// that are left; or all whole batches of that many epochs. Throws ConfigError for more epochs than steps fit 63 bits.
+/// Source: OLMo's Trainer.max_steps.
 std::int64_t MaxSteps(const Duration& max_duration, const RunStart& start);
 
 /// The step after which the run stops: the smallest of MaxSteps, stop_at and start.step + stop_after.

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "tests/support/error_of.h"
+
 namespace coat {
 namespace {
 
@@ -39,6 +43,23 @@ TEST(RunLength, StopsAtTheSmallestLimit) {
   EXPECT_EQ(LastStep(config, resumed), 35);
   resumed.step = 38;
   EXPECT_EQ(LastStep(config, resumed), 40);
+}
+
+TEST(RunLength, RefusesEpochsWhoseStepsDoNotFit63Bits) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 25;
+  EXPECT_EQ(MaxSteps({kMost, Duration::Unit::kEpochs}, kStart), kMost * 25);
+  EXPECT_EQ(ErrorOf<ConfigError>([] {
+              MaxSteps({kMost + 1, Duration::Unit::kEpochs}, kStart);
+            }),
+            "max_duration: found 368934881474191033ep; accepted with epochs of 25 steps: at most 368934881474191032ep");
+}
+
+TEST(RunLength, StopsAtItsEndWhereStopAfterIsBeyond63Bits) {
+  TrainConfig config = WithDuration({100, Duration::Unit::kSteps});
+  config.stop_after = std::numeric_limits<std::int64_t>::max();
+  RunStart resumed = kStart;
+  resumed.step = 30;
+  EXPECT_EQ(LastStep(config, resumed), 100);
 }
 
 TEST(RunLength, MeasuresTheScheduleInItsUnit) {
