@@ -43,20 +43,19 @@ class MpiTransport final : public Transport {
  public:
   /// The ranks of `comm`; with `is_run`, those of MPI_COMM_WORLD, which end MPI with this object.
   MpiTransport(MPI_Comm comm, bool is_run) : comm_(comm), is_run_(is_run), exceptions_(std::uncaught_exceptions()) {
-    MPI_Comm_rank(comm, &rank_);
-    MPI_Comm_size(comm, &size_);
     Check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    Check(MPI_Comm_rank(comm, &rank_), "MPI_Comm_rank");
+    Check(MPI_Comm_size(comm, &size_), "MPI_Comm_size");
   }
 
   // MPI_Finalize and MPI_Comm_free wait for the others, who may have failed or wait for this rank elsewhere: after an
   // error they are left out, and the launcher ends the others when it sees this process end without MPI_Finalize.
   ~MpiTransport() override {
     if (has_failed_ || std::uncaught_exceptions() > exceptions_) return;
-    if (is_run_) {
-      MPI_Finalize();
-    } else {
-      MPI_Comm_free(&comm_);
-    }
+    const int error = is_run_ ? MPI_Finalize() : MPI_Comm_free(&comm_);
+    if (error == MPI_SUCCESS) return;
+    std::fprintf(stderr, "coat: rank %d of %d: %s failed: %s\n", rank_, size_,
+                 is_run_ ? "MPI_Finalize" : "MPI_Comm_free", TextOf(error).c_str());
   }
 
   int rank() const override { return rank_; }
@@ -159,7 +158,9 @@ class MpiTransport final : public Transport {
 /// Starts MPI in this process. Throws CommError when it has been started before: it cannot be started again.
 std::unique_ptr<Transport> StartMpi() {
   int is_started = 0;
-  MPI_Initialized(&is_started);
+  if (const int error = MPI_Initialized(&is_started); error != MPI_SUCCESS) {
+    throw CommError("MPI_Initialized failed: " + TextOf(error));
+  }
   if (is_started != 0) throw CommError("a process joins the ranks of its run once, and this one has done so before");
   int threads = 0;
   if (const int error = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads); error != MPI_SUCCESS) {
