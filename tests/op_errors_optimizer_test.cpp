@@ -114,6 +114,18 @@ TEST_F(OptimizerOpErrorsTest, LionWRefusesAMomentOfAnotherShape) {
   ExpectParts(ErrorFrom(LionW, args), {"LionW tensors[0] param", "bf16", "[5] f32"});
 }
 
+TEST_F(OptimizerOpErrorsTest, LionWRefusesSettingsThatMakeNoUpdate) {
+  LionWTensor tensor = {.param = kOne, .grad = kOne, .exp_avg = kOne};
+  const auto with = [&](const LionWSettings& settings) {
+    return ErrorFrom(LionW, {.tensors = {&tensor, 1}, .settings = settings});
+  };
+  ExpectParts(with({.learning_rate = kNaN}), {"LionW learning_rate is nan", "finite"});
+  ExpectParts(with({.beta1 = 1.0}), {"LionW betas are 1 and 0", "below 1"});
+  ExpectParts(with({.beta2 = -0.1}), {"LionW betas are 0 and -0.1", "from 0"});
+  tensor.weight_decay = kNaN;
+  ExpectParts(with({}), {"LionW tensors[0] weight_decay is nan", "finite"});
+}
+
 class CoatAdamWErrorsTest : public OptimizerOpErrorsTest {
  protected:
   static ExpandedMoment Moment(std::int64_t groups) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "base/context.h"
 #include "base/tensor.h"
@@ -21,7 +20,7 @@ struct AdamWTensor {
 
 struct AdamWArgs {
   std::span<const AdamWTensor> tensors;  // apart in memory
-  AdamWSettings settings;                // eps >= 2^-126, step >= 1
+  AdamWSettings settings;                // betas from 0 to below 1, eps >= 2^-126, step >= 1
   bool selective = false;                // leave alone the elements whose gradient, after the scale, is 0
   TensorView absmax = {};  // [tensors] f32, written: the largest magnitude of each updated parameter; may be missing
 };
@@ -32,12 +31,6 @@ struct AdamWArgs {
 /// ArgumentError unless shapes, types, devices and settings are as above. Source: OLMo's AdamW (torch.optim.AdamW with
 /// selective updates).
 void AdamW(Context& ctx, const AdamWArgs& args);
-
-/// Throws ArgumentError unless eps >= 2^-126, step >= 1, both betas are in [0, 1) and all numbers are finite.
-void RequireAdamWSettings(std::string_view op, const AdamWSettings& settings);
-
-/// Throws ArgumentError, which begins with `tensor`, unless the weight decay is finite.
-void RequireWeightDecay(std::string_view tensor, double weight_decay);
 
 namespace cpu {
 void AdamW(Context& ctx, const AdamWArgs& args);

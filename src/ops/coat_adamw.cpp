@@ -5,9 +5,9 @@
 #include <string>
 
 #include "base/error.h"
-#include "ops/adamw.h"
 #include "ops/checks.h"
 #include "ops/dispatch.h"
+#include "ops/update_checks.h"
 
 namespace coat {
 
@@ -43,19 +43,13 @@ void CoatAdamW(Context& ctx, const CoatAdamWArgs& args) {
   for (std::size_t i = 0; i < args.tensors.size(); ++i) {
     const CoatAdamWTensor& tensor = args.tensors[i];
     const std::string name = fmt::format("CoatAdamW tensors[{}]", i);
-    const Shape shape = tensor.param.shape();
-    RequireTensor(ctx, name + " param", tensor.param, shape, DType::kF32);
-    RequirePlain(ctx, name + " grad", tensor.grad, shape);
-    RequireMoment(ctx, name + " exp_avg", tensor.exp_avg, shape, args.group);
-    RequireMoment(ctx, name + " exp_avg_sq", tensor.exp_avg_sq, shape, args.group);
+    RequireUpdated(ctx, name, tensor);
+    RequireMoment(ctx, name + " exp_avg", tensor.exp_avg, tensor.param.shape(), args.group);
+    RequireMoment(ctx, name + " exp_avg_sq", tensor.exp_avg_sq, tensor.param.shape(), args.group);
     RequireSameFormat(name + " exp_avg", tensor.exp_avg, args.tensors[0].exp_avg);
     RequireSameFormat(name + " exp_avg_sq", tensor.exp_avg_sq, args.tensors[0].exp_avg_sq);
-    if (tensor.grad_scale) RequireTensor(ctx, name + " grad_scale", tensor.grad_scale, {1}, DType::kF32);
-    RequireWeightDecay(name, tensor.weight_decay);
   }
-  if (args.absmax) {
-    RequireTensor(ctx, "CoatAdamW absmax", args.absmax, {static_cast<std::int64_t>(args.tensors.size())}, DType::kF32);
-  }
+  RequireAbsMaxOfTensors(ctx, "CoatAdamW", args.absmax, args.tensors.size());
   COAT_DISPATCH(CoatAdamW, ctx, args);
 }
 

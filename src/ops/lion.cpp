@@ -6,6 +6,7 @@
 
 #include "ops/checks.h"
 #include "ops/dispatch.h"
+#include "ops/update_checks.h"
 
 namespace coat {
 
@@ -13,15 +14,11 @@ void LionW(Context& ctx, const LionWArgs& args) {
   for (std::size_t i = 0; i < args.tensors.size(); ++i) {
     const LionWTensor& tensor = args.tensors[i];
     const std::string name = fmt::format("LionW tensors[{}]", i);
-    const Shape shape = tensor.param.shape();
-    RequireTensor(ctx, name + " param", tensor.param, shape, DType::kF32);
-    RequirePlain(ctx, name + " grad", tensor.grad, shape);
-    RequireTensor(ctx, name + " exp_avg", tensor.exp_avg, shape, DType::kF32);
-    if (tensor.grad_scale) RequireTensor(ctx, name + " grad_scale", tensor.grad_scale, {1}, DType::kF32);
+    RequireUpdated(ctx, name, tensor);
+    RequireTensor(ctx, name + " exp_avg", tensor.exp_avg, tensor.param.shape(), DType::kF32);
   }
-  if (args.absmax) {
-    RequireTensor(ctx, "LionW absmax", args.absmax, {static_cast<std::int64_t>(args.tensors.size())}, DType::kF32);
-  }
+  RequireLearningRateAndBetas("LionW", args.settings.learning_rate, args.settings.beta1, args.settings.beta2);
+  RequireAbsMaxOfTensors(ctx, "LionW", args.absmax, args.tensors.size());
   COAT_DISPATCH(LionW, ctx, args);
 }
 

@@ -19,15 +19,15 @@ struct LionWTensor {
 
 struct LionWArgs {
   std::span<const LionWTensor> tensors;  // apart in memory
-  LionWSettings settings;
-  bool selective = false;  // leave alone the elements whose gradient, after the scale, is 0
+  LionWSettings settings;                // betas from 0 to below 1
+  bool selective = false;                // leave alone the elements whose gradient, after the scale, is 0
   TensorView absmax = {};  // [tensors] f32, written: the largest magnitude of each updated parameter; may be missing
 };
 
 /// One Lion update of all tensors: LionWUpdate of numerics/adamw.h on each element.
 ///
 /// Rounding: grad * grad_scale in float32, then as LionWUpdate; absmax as the op AbsMax. Exactness: bitwise. Throws
-/// ArgumentError unless shapes, types and devices are as above. Source: OLMo's LionW.
+/// ArgumentError unless shapes, types, devices and settings are as above. Source: OLMo's LionW.
 void LionW(Context& ctx, const LionWArgs& args);
 
 namespace cpu {
