@@ -206,6 +206,15 @@ TEST_F(FineTuning, SkipsStepsWithoutLabelsAndEndsWhereThereIsNothingElse) {
                  "data.label_mask_paths"});
 }
 
+TEST_F(FineTuning, SaysThatAnEvaluationHasNoLabels) {
+  folder_.Write("none.npy", std::string(mask_.size(), '\0'));
+  const Outcome outcome = RunCoat(Train("run", {"--evaluators=[{label: blank, data: {paths: [" + File("tokens.npy") +
+                                                    "], label_mask_paths: [" + File("none.npy") + "]}}]",
+                                                "--max_duration=1"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"'blank' measures nothing: no token of its data has a label", "label_mask_paths"});
+}
+
 TEST_F(FineTuning, NamesWhatDoesNotFit) {
   ExpectFailure(RunCoat(Train("a", {"--reset_optimizer_state=false"})), 2,
                 {"load_path", File("model"), "no optimizer state", "reset_optimizer_state: true"});

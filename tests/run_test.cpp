@@ -253,6 +253,23 @@ TEST_F(Run, WarmsUpAgainAfterLoadingWithoutTheOptimizer) {
   ExpectParts(MetricsOf("third")[0], {"\"step\":1,"});
 }
 
+TEST_F(Run, ForgetsTheWarmUpOfACheckpointWhoseStepItDoesNotTakeOver) {
+  ASSERT_EQ(RunCoat(Train("first", {"--stop_at=4"})).exit_code, 0);
+  ASSERT_EQ(RunCoat(Train("again", {"--load_path=" + Save("first/step4"), "--reset_optimizer_state"})).exit_code, 0);
+  ASSERT_EQ(RunCoat(Train("anew", {"--load_path=" + Save("again/step8"), "--restore_dataloader=false", "--stop_at=4"}))
+                .exit_code,
+            0);
+  const auto rates = [&](const std::string& save) {
+    std::vector<std::string> found;
+    for (const std::string& line : MetricsOf(save)) {
+      const std::size_t begin = line.find("\"optim/learning_rate_group0\"");
+      found.push_back(line.substr(begin, line.find(',', begin) - begin));
+    }
+    return found;
+  };
+  EXPECT_EQ(rates("anew"), rates("first"));
+}
+
 TEST_F(Run, WritesNothingInADryRun) {
   const Outcome outcome = RunCoat(Train("dry", {"--dry_run"}));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;

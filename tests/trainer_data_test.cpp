@@ -70,6 +70,18 @@ TEST_F(TrainerData, SkipsBatchesOnceWhereACheckpointIsLoaded) {
   EXPECT_EQ(Indices("more").at(6), whole.at(9));
 }
 
+TEST_F(TrainerData, SkipsBatchesAlsoWhereItStopsBeforeItsFirstStep) {
+  Run("whole", {"--stop_at=6"});
+  const Strings skip = {"--load_path=" + Save("whole/step4"), "--fast_forward_batches=1", "--try_load_latest_save"};
+  Strings none = skip;
+  none.push_back("--stop_at=4");
+  Run("skip", none);
+  Strings one = skip;
+  one.push_back("--stop_at=5");
+  Run("skip", one);
+  EXPECT_EQ(Indices("skip").at(5), Indices("whole").at(6));
+}
+
 TEST_F(TrainerData, SkipsBatchesOfTheNextEpochToo) {
   // 40 sequences: an epoch is 6 batches, so that the eighth is the second of epoch 1.
   Run("whole", {"--stop_at=8"});

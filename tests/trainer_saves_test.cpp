@@ -76,6 +76,47 @@ TEST_F(Saves, GoOnBitForBitFromAnUnshardedOne) {
   EXPECT_EQ(Tensors("whole", "step12"), Tensors("parts", "step12-unsharded"));
 }
 
+TEST_F(Saves, OfBothKindsAtOneStepAreKnownToTheRunThatGoesOn) {
+  const std::vector<std::string> both = {"--save_interval_unsharded=4", "--save_num_checkpoints_to_keep=1",
+                                         "--save_num_unsharded_checkpoints_to_keep=1"};
+  const auto until = [&](const std::string& stop) {
+    std::vector<std::string> options = both;
+    options.insert(options.end(), {"--try_load_latest_save", stop});
+    return options;
+  };
+  Run("whole", both);
+  for (const char* const stop : {"--stop_at=4", "--stop_at=4", "--stop_at=8", "--stop_at=12", "--stop_at=12"}) {
+    Run("parts", until(stop));
+  }
+  EXPECT_EQ(Checkpoints("whole"),
+            Names({"step12", "step12-unsharded", "latest -> step12", "latest-unsharded -> step12-unsharded"}));
+  EXPECT_EQ(Checkpoints("parts"), Checkpoints("whole"));
+
+  // Killed between the two.
+  Run("killed", until("--stop_at=8"));
+  fs::remove_all(Save("killed/step8-unsharded"));
+  fs::remove(Save("killed/latest-unsharded"));
+  Run("killed", until("--stop_at=8"));
+  EXPECT_EQ(Checkpoints("killed"),
+            Names({"step8", "step8-unsharded", "latest -> step8", "latest-unsharded -> step8-unsharded"}));
+  EXPECT_EQ(Tensors("killed", "step8"), Tensors("killed", "step8-unsharded"));
+}
+
+TEST_F(Saves, OfARunThatStartsOverInItsFolderAreGoneOnFrom) {
+  Run("run", {"--stop_at=8"});
+  Run("run", {"--load_path=" + Save("run/step8"), "--reset_trainer_state", "--save_overwrite", "--stop_at=2"});
+  EXPECT_EQ(*FindLatestCheckpoint(Save("run")).path, Save("run/step2"));
+  EXPECT_EQ(MetricsOf("run").size(), 2u);
+}
+
+TEST_F(Saves, AtATimeLimitComeAfterTheMetricsOfTheirStep) {
+  folder_.Write("failed/step3", "in the way of the checkpoint");
+  ExpectFailure(
+      RunCoat(Train("failed", {"--time_limit=1e-9", "--canceled_check_interval=3", "--no_pre_train_checkpoint"})), 1,
+      {"step3"});
+  EXPECT_EQ(MetricsOf("failed").size(), 3u);
+}
+
 TEST_F(Saves, AreNoneWhereNoneAreKept) {
   Run("none", {"--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"});
   EXPECT_EQ(Checkpoints("none"), Names());

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "comm/agreement.h"
 #include "comm/launch.h"
 #include "tools/failure.h"
 
@@ -26,10 +27,8 @@ int RunOnRanks(const std::function<int(Communicator& ranks)>& command) {
 void RequireOneRank(const std::string& command) {
   const int ranks = LaunchedRanks();
   if (ranks == 1) return;
-  UsageError error(fmt::format(
-      "{}: started on {} ranks; accepted: one process; several are for `coat train` and `coat plan`", command, ranks));
-  error.is_of_all_ranks = true;
-  throw error;
+  throw OfAllRanks(UsageError(fmt::format(
+      "{}: started on {} ranks; accepted: one process; several are for `coat train` and `coat plan`", command, ranks)));
 }
 
 }  // namespace coat

@@ -10,6 +10,13 @@
 
 namespace coat {
 
+/// `error` as one that all ranks throw, with the same words, at the same place: Error::is_of_all_ranks.
+template <class AnyError>
+AnyError OfAllRanks(AnyError error) {
+  error.is_of_all_ranks = true;
+  return error;
+}
+
 /// How ranks fail together: what fails on one of them is kept until all meet, and then all throw the same error, so
 /// that none waits for one that has given up. With one rank errors are thrown where they arise.
 class Agreement {

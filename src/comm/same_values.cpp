@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/agreement.h"
 
 namespace coat {
 
@@ -41,9 +42,7 @@ std::string Found(const std::vector<NamedValue>& values, const std::string& name
 }
 
 [[noreturn]] void Fail(const std::string& message) {
-  ConfigError error(message);
-  error.is_of_all_ranks = true;
-  throw error;
+  throw OfAllRanks(ConfigError(message));
 }
 
 }  // namespace

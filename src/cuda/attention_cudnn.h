@@ -18,7 +18,7 @@ class CudaDevice;
 /// kLargestWorkspace, one at the least. The device's workspace grows accordingly.
 class CudnnAttention {
  public:
-  static constexpr std::int64_t kLargestWorkspace = 576 << 20;
+  static constexpr std::int64_t kLargestWorkspace = 1056 << 20;
 
   /// Loads cuDNN and makes a handle. Throws Error if there is none.
   explicit CudnnAttention(CudaDevice& device);

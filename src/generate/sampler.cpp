@@ -70,16 +70,18 @@ std::int32_t Sampler::Choose(std::span<const float> logits, std::int64_t index) 
   if (options_.temperature == 0.0) {
     return static_cast<std::int32_t>(std::find(logits.begin(), logits.end(), largest) - logits.begin());
   }
-  likeliest_.clear();
-  bands_ = 0;
   double total = Weigh(logits, largest);
   std::size_t kept = logits.size();
+  const bool some_by_k = options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < kept;
+  if (!some_by_k && options_.top_p == 1.0) return DrawFromAll(Uniform(index) * total);
+  likeliest_.clear();
+  bands_ = 0;
   const auto has = [&](std::size_t count) {
     while (likeliest_.size() < count && ExtendLikeliest(logits, largest)) {
     }
     return likeliest_.size() >= count;
   };
-  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < kept) {
+  if (some_by_k) {
     kept = static_cast<std::size_t>(options_.top_k);
     has(kept);
     total = 0.0;
@@ -98,6 +100,17 @@ std::int32_t Sampler::Choose(std::span<const float> logits, std::int64_t index) 
     if (left < 0.0) return likeliest_[i].id;
   }
   return likeliest_[std::min(kept, likeliest_.size()) - 1].id;  // all of the probability was used up by roundings
+}
+
+std::int32_t Sampler::DrawFromAll(double sum) const {
+  std::size_t last = 0;
+  for (std::size_t id = 0; id < weights_.size(); ++id) {
+    if (weights_[id] == 0.0f) continue;
+    sum -= static_cast<double>(weights_[id]);
+    if (sum < 0.0) return static_cast<std::int32_t>(id);
+    last = id;
+  }
+  return static_cast<std::int32_t>(last);  // all of the probability was used up by roundings
 }
 
 double Sampler::Weigh(std::span<const float> logits, float largest) {

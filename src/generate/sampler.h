@@ -16,8 +16,9 @@ struct SamplingOptions {
 
 /// Chooses tokens from logits. The same logits, options and index give the same token on every machine.
 ///
-/// Order and meaning of temperature, top_k and top_p are those of transformers' `generate`. Among equal logits the
-/// smaller id comes first. The random number of token `index` is Philox(counter = index, key = seed), of 53 bits.
+/// Order and meaning of temperature, top_k and top_p are those of transformers' `generate`. Where they leave some out,
+/// tokens are drawn in the order of their logits, among equal ones the smaller id first; else in the order of their
+/// ids. The random number of token `index` is Philox(counter = index, key = seed), of 53 bits.
 class Sampler {
  public:
   /// Throws UsageError for a temperature or top_k below 0 or not finite, and a top_p outside (0, 1],
@@ -35,6 +36,8 @@ class Sampler {
     float weight;  // exp((logit - largest) / temperature)
   };
 
+  /// The token where the sum of the weights, by id, exceeds `sum`.
+  std::int32_t DrawFromAll(double sum) const;
   /// weights_ of all logits; returns their sum.
   double Weigh(std::span<const float> logits, float largest);
   /// Makes likeliest_ longer, unless it has all logits already: returns whether it could.

@@ -81,14 +81,17 @@ TEST(Sampler, TopPCountsWithinTopK) {
   ExpectShares({.top_k = 3, .top_p = 0.85}, Weights({1, 3, 4}, 1.0));
 }
 
-/// The token as the definition has it: all tokens in order, weights in double precision.
+/// The token as the definition has it: weights in double precision, all tokens by id, or some by logit.
 std::int32_t ChooseFromAll(const SamplingOptions& options, const std::vector<float>& logits, double uniform) {
   std::vector<std::int32_t> ids(logits.size());
   std::iota(ids.begin(), ids.end(), 0);
   const auto logit = [&](std::int32_t id) { return static_cast<double>(logits[static_cast<std::size_t>(id)]); };
-  std::stable_sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+  const bool keeps_all = options.top_p == 1.0 && (options.top_k == 0 || options.top_k >= std::ssize(ids));
+  if (!keeps_all) {
+    std::stable_sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+  }
   if (options.top_k > 0) ids.resize(std::min(ids.size(), static_cast<std::size_t>(options.top_k)));
-  const double largest = logit(ids[0]);
+  const double largest = *std::max_element(logits.begin(), logits.end());
   const auto weight = [&](std::int32_t id) { return std::exp((logit(id) - largest) / options.temperature); };
   double total = 0.0;
   for (const std::int32_t id : ids) total += weight(id);
@@ -103,7 +106,7 @@ std::int32_t ChooseFromAll(const SamplingOptions& options, const std::vector<flo
   return ids[kept - 1];
 }
 
-// As many tokens as models have, of which only some are put in order.
+// As many tokens as models have, of which only some are put in order, or none.
 TEST(Sampler, ChoosesAmongManyAsAmongAllInOrder) {
   std::mt19937 noise(5);
   std::normal_distribution<float> normal;
@@ -111,8 +114,9 @@ TEST(Sampler, ChoosesAmongManyAsAmongAllInOrder) {
     std::vector<float> logits(20'011);
     for (float& logit : logits) logit = spread * normal(noise);
     for (const SamplingOptions& options :
-         {SamplingOptions{.temperature = 0.7}, SamplingOptions{.temperature = 3.0, .top_p = 0.999},
-          SamplingOptions{.temperature = 1.0, .top_k = 40}, SamplingOptions{.temperature = 0.05, .top_k = 5000},
+         {SamplingOptions{.temperature = 0.7}, SamplingOptions{.temperature = 1.0, .top_k = 20'011},
+          SamplingOptions{.temperature = 3.0, .top_p = 0.999}, SamplingOptions{.temperature = 1.0, .top_k = 40},
+          SamplingOptions{.temperature = 0.05, .top_k = 5000},
           SamplingOptions{.temperature = 1.3, .top_k = 1000, .top_p = 0.6}}) {
       Sampler sampler(options);
       for (std::int64_t i = 0; i < 10; ++i) {

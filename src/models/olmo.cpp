@@ -67,6 +67,7 @@ Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
       parameters_(OlmoParameters(config)),
       final_norm_({.rms = config.norm_after, .eps = static_cast<float>(config.layer_norm_eps)}, recipe_),
       head_(recipe_, LogitScale(config)) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) by_name_.emplace(parameters_[i].name, i);
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) blocks_.emplace_back(BlockConfig(config), recipe_);
 }
 
@@ -111,13 +112,10 @@ void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights, Aren
 
 FindParameter Olmo::Find(std::string prefix) const {
   return [this, prefix = std::move(prefix)](std::string_view name) -> const Parameter& {
-    for (const Parameter& parameter : parameters_) {
-      if (parameter.name.size() == prefix.size() + name.size() && parameter.name.starts_with(prefix) &&
-          parameter.name.ends_with(name)) {
-        return parameter;
-      }
-    }
-    throw ArgumentError(fmt::format("the model has no parameter {}{}", prefix, name));
+    const std::string whole = prefix + std::string(name);
+    const auto found = by_name_.find(whole);
+    if (found == by_name_.end()) throw ArgumentError(fmt::format("the model has no parameter {}", whole));
+    return parameters_[found->second];
   };
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/arena.h"
@@ -146,9 +147,10 @@ class Olmo {
   ModelConfig config_;
   Recipe recipe_;
   std::vector<Parameter> parameters_;
-  std::optional<Exchange> exchange_;  // where ranks share the model
-  TensorView magnitudes_;             // [P] f32, with FP8 weights of one scale
-  TensorView rotary_table_;           // [T, K] f32
+  std::unordered_map<std::string, std::size_t> by_name_;  // places in parameters_
+  std::optional<Exchange> exchange_;                      // where ranks share the model
+  TensorView magnitudes_;                                 // [P] f32, with FP8 weights of one scale
+  TensorView rotary_table_;                               // [T, K] f32
   std::vector<Block> blocks_;
   FinalNorm final_norm_;
   Head head_;

@@ -54,6 +54,7 @@ ClippingResult GradientClipping::Measure(Context& ctx, const ClippingLimits& lim
     result.first_non_finite = parameters_[i].name;
     return result;
   }
+  if (!std::isfinite(result.total_norm)) return result;
   if (limits.max_norm_ratio) {
     AdaptiveClipCoefficients(ctx, {.norms = norms_,
                                    .norm_averages = averages_,

@@ -24,7 +24,7 @@ struct ClippingLimits {
 
 /// What the gradients of a step were, before clipping.
 struct ClippingResult {
-  double total_norm = 0.0;       // of all parameters together; NaN or infinite if any gradient is
+  double total_norm = 0.0;  // of all parameters together; not finite if any gradient is not, or if it is beyond float32
   std::vector<double> norms;     // of each parameter, in their order
   double clipping_rate = 0.0;    // share of the parameters whose gradient is scaled down
   std::vector<double> averages;  // moving averages of the clipped norms, this step's included; with max_norm_ratio only
@@ -43,8 +43,8 @@ class GradientClipping {
 
   /// Lays out norms, coefficients and averages: a few floats a parameter.
   void LayOut(Arena& metadata);
-  /// Norms of the gradients, and coefficients for the update. When a gradient is not finite, coefficients and averages
-  /// are left as they were: the step is to be skipped. On kMeta it only checks the gradients.
+  /// Norms of the gradients, and coefficients for the update. When a gradient or the total norm is not finite,
+  /// coefficients and averages are left as they were: the step is to be skipped. On kMeta it only checks the gradients.
   ClippingResult Measure(Context& ctx, const ClippingLimits& limits);
   /// [P] f32, what UpdateScalars::grad_scale wants.
   ConstTensorView coefficients() const { return coefficients_; }

@@ -120,6 +120,17 @@ TEST_F(GradientClippingTest, NamesTheFirstGradientThatIsNotFiniteAndKeepsItsStat
   EXPECT_EQ(clipping_.Measure(ctx_, limits).first_non_finite, "");
 }
 
+TEST_F(GradientClippingTest, KeepsItsStateWhereOnlyTheTotalNormOverflows) {
+  const ClippingLimits limits = {.max_norm = 1.0, .max_norm_ratio = {}};
+  clipping_.Measure(ctx_, limits);
+  const double coefficient = Coefficient(0);
+  for (const std::size_t i : {0u, 1u}) parameters_.all()[i].grad.As<float>()[0] = 3e38f;  // together 4.2e38
+  const ClippingResult result = clipping_.Measure(ctx_, limits);
+  EXPECT_EQ(result.first_non_finite, "");
+  EXPECT_TRUE(std::isinf(result.total_norm));
+  EXPECT_EQ(Coefficient(0), coefficient) << "not 0, by which the step would be lost in silence";
+}
+
 TEST_F(GradientClippingTest, TakesLargeFiniteGradientsForFinite) {
   parameters_.all()[1].grad.As<float>()[0] = 1e30f;
   const ClippingResult result = clipping_.Measure(ctx_, {.max_norm = 1.0, .max_norm_ratio = {}});

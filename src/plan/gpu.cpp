@@ -61,7 +61,8 @@ constexpr Rates::OfProducts kBlocks = {1066, 1066, 922};
 constexpr Rates::OfProducts kPlain = {718, 689, 729};
 // 15.3 ms for head and loss of 16,384 tokens by 50,304 rows, less 0.75 ms of CrossEntropy.
 constexpr double kHead = 696;
-// 8 sequences of 2048, 16 heads of 128: 258 and 978 microseconds, within documents 1246 and 5512.
+// 8 sequences of 2048, 16 heads of 128: 258 and 978 microseconds (backward in two parts, as when the steps were
+// measured), within documents 1246 and 5512.
 constexpr double kAttentionForward = 533;
 constexpr double kAttentionBackward = 351;
 constexpr double kDocumentsForward = 110;

@@ -16,8 +16,9 @@ namespace coat {
 namespace {
 
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-// By the driver less the plan: 1.03 to 1.06 GiB for the 1B models, 0.8 and 1.04 for the 7B; and 0.9 more where NCCL
-// connects two GPUs (docs/performance.md). More GPUs were not measured.
+// By the driver less the plan: 1.03 to 1.06 GiB for the 1B models, 0.8 and 1.04 for the 7B, each with 512 MiB for the
+// scores of attention, which may take 1 GiB; and 0.9 more where NCCL connects two GPUs (docs/performance.md). More GPUs
+// were not measured.
 constexpr double kBesideThePlan = 1.06 * kGiB;
 constexpr double kOfCollectives = 0.90 * kGiB;
 // Layers lose multiprocessors and memory traffic to what travels beside them: chosen between what OLMo-1B with COAT on

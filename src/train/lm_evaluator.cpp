@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "comm/agreement.h"
 #include "train/data_options.h"
 #include "train/labels.h"
 #include "train/shared_batches.h"
@@ -73,7 +74,7 @@ Metrics LmEvaluator::MetricsOf(Findings& findings) const {
     const std::string& of_data = dataset_->labels()[i];
     const std::string name = "eval/" + (of_data.empty() ? label() : of_data);
     const double mean = sums[i].loss / static_cast<double>(sums[i].sequences);
-    if (!std::isfinite(mean)) throw TrainingError(fmt::format("{}: the loss is {}", name, mean));
+    if (!std::isfinite(mean)) throw OfAllRanks(TrainingError(fmt::format("{}: the loss is {}", name, mean)));
     metrics.Set(name + "/CrossEntropyLoss", mean);
     metrics.Set(name + "/Perplexity", std::exp(mean));
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/agreement.h"
 
 namespace coat {
 
@@ -46,12 +47,10 @@ void RequireOwnDevices(Communicator& ranks, const std::string& id) {
   for (auto rank = all.begin(); rank != all.end(); ++rank) {
     const auto other = std::find(rank + 1, all.end(), *rank);
     if (other == all.end()) continue;
-    ConfigError error(
+    throw OfAllRanks(ConfigError(
         fmt::format("ranks {} and {} of {} have the same GPU; accepted: a GPU for each rank of a machine (start fewer, "
                     "or look at CUDA_VISIBLE_DEVICES), or --device=cpu",
-                    rank - all.begin(), other - all.begin(), all.size()));
-    error.is_of_all_ranks = true;
-    throw error;
+                    rank - all.begin(), other - all.begin(), all.size())));
   }
 }
 

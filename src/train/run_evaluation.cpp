@@ -26,6 +26,10 @@ Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Communicator&
       console.Info(logger_, fmt::format("[eval_step={}/{}]", done, evaluator.batch_count()));
     }
   });
+  if (metrics.items().empty()) {
+    console.Warn(logger_, fmt::format("'{}' measures nothing: no token of its data has a label (data.label_mask_paths)",
+                                      evaluator.label()));
+  }
   console.Info(logger_, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(metrics)));
   return metrics;
 }

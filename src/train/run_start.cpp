@@ -1,6 +1,8 @@
 #include "train/run_start.h"
 
+#include <algorithm>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,7 @@ void TakeOverState(const TakeOver& take_over, const TrainerState& loaded, Traine
     state = loaded;
     state.extra.insert(fresh.begin(), fresh.end());
     if (!take_over.optimizer_state) state.extra[kUpdates] = 0.0;
+    if (!take_over.data_position) state.extra.erase(kBoltOnStart);  // a step that does not come in this run
   } else if (take_over.optimizer_state && loaded.extra.contains(kUpdates)) {
     state.extra[kUpdates] = loaded.extra.at(kUpdates);  // belongs to the moments
   }
@@ -50,10 +53,40 @@ void TakeOverState(const TakeOver& take_over, const TrainerState& loaded, Traine
   }
 }
 
-void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder, TrainerState& state) {
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// What rank 0 has found, for all.
+std::vector<std::string> OfRankZero(Communicator& ranks, const std::vector<std::string>& names) {
+  std::string lines;
+  for (const std::string& name : names) lines += name + '\n';
+  std::istringstream found(ranks.AllGatherText(lines).front());
+  std::vector<std::string> all;
+  while (std::getline(found, lines)) all.push_back(lines);
+  return all;
+}
+
+/// The lists of a run that goes on from the checkpoint at `path`, of `step`: what they name and is there, and what the
+/// run saved at the same step after that checkpoint, which cannot know it.
+void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder, const std::string& path,
+                             std::int64_t step, Communicator& ranks, TrainerState& state) {
   for (std::vector<std::string>* names :
        {&state.checkpoints, &state.unsharded_checkpoints, &state.ephemeral_checkpoints}) {
     *names = folder.resumes_here() ? ExistingCheckpoints(config.save_folder, *names) : std::vector<std::string>();
+  }
+  if (!folder.resumes_here()) return;
+  const auto add = [&](CheckpointKind kind, std::vector<std::string>& names) {
+    const std::string name = CheckpointName{.step = step, .kind = kind}.text();
+    if (Contains(names, name) || Contains(state.ephemeral_checkpoints, name)) return;
+    const std::string other = config.save_folder + "/" + name;
+    if (IsWholeCheckpoint(other) && RunOf(other) == RunOf(path)) names.push_back(name);
+  };
+  add(CheckpointKind::kSharded, state.checkpoints);
+  add(CheckpointKind::kUnsharded, state.unsharded_checkpoints);
+  for (std::vector<std::string>* names :
+       {&state.checkpoints, &state.unsharded_checkpoints, &state.ephemeral_checkpoints}) {
+    *names = OfRankZero(ranks, *names);
   }
 }
 
@@ -89,7 +122,7 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
     for (const std::string& warning : warnings) console.Warn(kLogger, warning);
     LoadTensors(reader, path, take_over, engine, console);
     TakeOverState(take_over, reader.state(), state);
-    KeepExistingCheckpoints(config, folder, state);
+    KeepExistingCheckpoints(config, folder, path, reader.state().step, engine.ranks(), state);
     console.Info(kLogger, fmt::format("Loaded {}: step {}, epoch {}{}", path, state.step, state.epoch,
                                       take_over.optimizer_state ? "" : ", without the optimizer's state"));
   } else {

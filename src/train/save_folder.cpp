@@ -1,6 +1,5 @@
 #include "train/save_folder.h"
 
-#include <array>
 #include <filesystem>
 #include <system_error>
 
@@ -42,6 +41,11 @@ bool IsOlder(const std::string& path, const std::string& latest) {
   return RunOf(path) != RunOf(latest) || step_of(latest) > step_of(path);
 }
 
+/// Whether the run begins at step 0 with a checkpoint's model, whoever saved it.
+bool StartsOver(const TrainConfig& config) {
+  return config.reset_trainer_state || !config.restore_dataloader;
+}
+
 bool TouchesFolder(const TrainConfig& config) {
   return !config.dry_run || config.force_save_unsharded;
 }
@@ -80,7 +84,8 @@ void SaveFolder::Prepare() {
     continues_latest_save_ = latest.path.has_value();
   }
   if (!checkpoint_to_load_) checkpoint_to_load_ = config.load_path;
-  resumes_here_ = checkpoint_to_load_ && LiesIn(*checkpoint_to_load_, folder);
+  resumes_here_ =
+      continues_latest_save_ || (checkpoint_to_load_ && !StartsOver(config) && LiesIn(*checkpoint_to_load_, folder));
   const bool is_newest = resumes_here_ && latest.path && !IsOlder(*checkpoint_to_load_, *latest.path);
   run_ = latest.path && !is_newest && !config.dry_run ? latest.run + 1 : latest.run;
   if (resumes_here_ && !config.save_overwrite && latest.path && !is_newest) {
@@ -89,8 +94,8 @@ void SaveFolder::Prepare() {
         "accepted: --save_overwrite to do so, another save_folder, or --try_load_latest_save",
         *checkpoint_to_load_, folder));
   }
-  const bool starts_over = config.try_load_latest_save && !checkpoint_to_load_;
-  may_overwrite_ = config.save_overwrite || resumes_here_ || starts_over;
+  const bool begins_again = config.try_load_latest_save && !continues_latest_save_;
+  may_overwrite_ = config.save_overwrite || resumes_here_ || begins_again;
   if (!config.dry_run && !may_overwrite_ && fs::exists(ConfigPath(folder))) {
     throw ConfigError(fmt::format(
         "save_folder: {} holds a run already; accepted: another save_folder, --save_overwrite to write over "
@@ -134,12 +139,6 @@ void SaveFolder::RequireShared() const {
                     "folder that all ranks share",
                     fs::absolute(config_.save_folder).string()));
   });
-}
-
-bool SaveFolder::HasCheckpoint(const std::string& path) const {
-  std::array<double, 1> found = {ranks_.rank() == 0 && IsWholeCheckpoint(path) ? 1.0 : 0.0};
-  ranks_.AllReduce(found, Reduction::kMax);
-  return found[0] != 0.0;
 }
 
 void SaveFolder::WriteConfig() const {

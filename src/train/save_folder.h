@@ -31,14 +31,12 @@ class SaveFolder {
   const std::optional<std::string>& checkpoint_to_load() const { return checkpoint_to_load_; }
   /// Whether that checkpoint was found by try_load_latest_save: the run itself saved it.
   bool continues_latest_save() const { return continues_latest_save_; }
-  /// Whether that checkpoint is one of this folder's own: then the run goes on, and files here are continued.
+  /// Whether that checkpoint is one of this folder's own, and its step is taken over too: then the run goes on, and
+  /// files here are continued.
   bool resumes_here() const { return resumes_here_; }
   /// Whether files of an earlier run here may be written over: with save_overwrite, when the run resumes here, and with
   /// try_load_latest_save when an earlier attempt was killed before its first checkpoint.
   bool may_overwrite() const { return may_overwrite_; }
-
-  /// Whether `path` is a whole checkpoint, as rank 0 sees it.
-  bool HasCheckpoint(const std::string& path) const;
 
   /// Writes config.yaml, or writes over it.
   void WriteConfig() const;

@@ -54,8 +54,6 @@ TEST(SaveFolder, RanksStartFromWhatRankZeroFinds) {
     EXPECT_EQ(opened.checkpoint_to_load(), folder.File("step7"));
     EXPECT_TRUE(opened.continues_latest_save());
     EXPECT_TRUE(opened.resumes_here());
-    EXPECT_TRUE(opened.HasCheckpoint(folder.File("step7")));
-    EXPECT_FALSE(opened.HasCheckpoint(folder.File("step8")));
   });
 }
 
@@ -67,6 +65,46 @@ TEST(SaveFolder, WhatRankZeroRefusesAllRefuse) {
     const std::string message =
         ErrorOf<ConfigError>([&] { const SaveFolder opened(ConfigOf(folder.path()), console, ranks); });
     ExpectParts(message, {"holds a run already", "--save_overwrite"});
+  });
+}
+
+TEST(SaveFolder, OfARunKilledBeforeItsFirstCheckpointIsTakenUpAgain) {
+  const TempDir folder;
+  folder.Write("run/config.yaml", "run_name: earlier\n");
+  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse).Commit({}, "");
+  RunAsRanks(1, [&](Communicator& ranks) {
+    Console console({.is_silent = true});
+    TrainConfig config = ConfigOf(folder.File("run"));
+    config.load_path = folder.File("step7");
+    config.try_load_latest_save = true;
+    const SaveFolder opened(config, console, ranks);
+    EXPECT_EQ(opened.checkpoint_to_load(), config.load_path);
+    EXPECT_FALSE(opened.resumes_here());
+    EXPECT_TRUE(opened.may_overwrite());
+  });
+}
+
+TEST(SaveFolder, DoesNotGoOnWhereTheRunStartsOver) {
+  const TempDir folder;
+  folder.Write("config.yaml", "run_name: earlier\n");
+  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse).Commit({}, "");
+  TrainConfig config = ConfigOf(folder.path());
+  config.load_path = folder.File("step7");
+  RunAsRanks(1, [&](Communicator& ranks) {
+    Console console({.is_silent = true});
+    EXPECT_TRUE(SaveFolder(config, console, ranks).resumes_here());
+    TrainConfig without_place = config;
+    without_place.restore_dataloader = false;
+    TrainConfig without_state = config;
+    without_state.reset_trainer_state = true;
+    for (TrainConfig over : {without_place, without_state}) {
+      ExpectParts(ErrorOf<ConfigError>([&] { const SaveFolder opened(over, console, ranks); }),
+                  {"holds a run already"});
+      over.save_overwrite = true;
+      EXPECT_FALSE(SaveFolder(over, console, ranks).resumes_here());
+      over.try_load_latest_save = true;
+      EXPECT_TRUE(SaveFolder(over, console, ranks).resumes_here()) << "these keys are for load_path";
+    }
   });
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "comm/agreement.h"
 #include "train/labels.h"
 #include "train/module_outputs.h"
 #include "train/state_keys.h"
@@ -25,6 +26,17 @@ class BesideRankZero final : public TensorObserver {
  public:
   void See(const Context&, std::string_view, std::span<const Arena::Entry>) override {}
 };
+
+/// Why gradients make no update; "" if they do.
+std::string BlameFor(const ClippingResult& gradients) {
+  if (!gradients.first_non_finite.empty()) {
+    return fmt::format("the gradient of {} is not finite", gradients.first_non_finite);
+  }
+  if (!std::isfinite(gradients.total_norm)) {
+    return "the norm of all gradients together is beyond the largest float32";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -46,7 +58,8 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
   const StepLosses losses = ForwardBackward(batch, counts.predicted, state.step);
   const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
   Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
-  if (std::isfinite(losses.cross_entropy) && gradients.first_non_finite.empty()) {
+  const std::string blame = BlameFor(gradients);
+  if (std::isfinite(losses.cross_entropy) && blame.empty()) {
     state.extra[kUpdates] += 1.0;
     state.extra[kSkippedInARow] = 0.0;
     const auto update = static_cast<std::int64_t>(state.extra[kUpdates]);
@@ -55,11 +68,9 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
     state.current_train_loss = losses.cross_entropy;
     state.min_train_loss = std::min(state.min_train_loss, losses.cross_entropy);
   } else {
-    const std::string& tensor = gradients.first_non_finite;
-    SkipUpdate(fmt::format("the loss is {}, {}", losses.cross_entropy,
-                           tensor.empty() ? std::string("no gradient is to blame")
-                                          : fmt::format("the gradient of {} is not finite", tensor)),
-               "A lower learning rate, a longer warm-up or max_grad_norm may help", state);
+    SkipUpdate(
+        fmt::format("the loss is {}, {}", losses.cross_entropy, blame.empty() ? "no gradient is to blame" : blame),
+        "A lower learning rate, a longer warm-up or max_grad_norm may help", state);
   }
   return {.step = MetricsOf(counts, losses, gradients, learning_rate, state), .parameters = std::move(of_parameters)};
 }
@@ -120,9 +131,7 @@ void TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, Trai
       fmt::format("step {} is skipped, {} in a row: {}", state.step, static_cast<std::int64_t>(in_a_row), cause);
   console_.Warn(kLogger, message);
   if (in_a_row >= static_cast<double>(config_.max_skipped_steps)) {
-    TrainingError error(fmt::format("{}; max_skipped_steps is reached. {}", message, advice));
-    error.is_of_all_ranks = true;
-    throw error;
+    throw OfAllRanks(TrainingError(fmt::format("{}; max_skipped_steps is reached. {}", message, advice)));
   }
 }
 

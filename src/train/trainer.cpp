@@ -103,7 +103,7 @@ class Trainer {
     records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_);
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
-    if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
+    if (config_.force_save_unsharded || UnshardedIsDue()) SaveUnshardedUnlessThere();
     const bool is_due = state_.extra.erase(kEvaluationDue) > 0 && folder_.resumes_here();
     if (is_due || (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0)) {
       records_->AddMetrics(state_.step, Evaluate());
@@ -120,10 +120,15 @@ class Trainer {
     return TrainOutcome::kFinished;
   }
 
+  /// Whether the run that goes on was killed after the sharded checkpoint of its step.
+  bool UnshardedIsDue() const {
+    if (!folder_.resumes_here() || state_.step == 0) return false;
+    const std::vector<SaveKind> due = SavesDue(config_, state_.step);
+    return std::find(due.begin(), due.end(), SaveKind::kUnsharded) != due.end();
+  }
+
   void SaveUnshardedUnlessThere() {
-    const CheckpointName name = {.step = state_.step, .kind = CheckpointKind::kUnsharded};
-    const bool on_disk = folder_.resumes_here() && folder_.HasCheckpoint(config_.save_folder + "/" + name.text());
-    if (!on_disk && last_saves_.unsharded != state_.step) Save(SaveKind::kUnsharded);
+    if (last_saves_.unsharded != state_.step) Save(SaveKind::kUnsharded);
   }
 
   void Log(const std::vector<std::string>& lines) {
@@ -144,7 +149,8 @@ class Trainer {
     if (start.examples_seen_this_epoch <= filled) {
       start.examples_seen_this_epoch = std::min(start.examples_seen_this_epoch, EpochSize(ranks_.size()));
     }
-    loader_ = std::make_unique<DataLoader>(dataset_, options, start);
+    loader_ = MadeTogether(ranks_, [&] { return std::make_unique<DataLoader>(dataset_, options, start); });
+    TakeOverPosition();
   }
 
   /// Sequences of an epoch for so many ranks.
@@ -176,14 +182,16 @@ class Trainer {
     if (!described_device_) Log(DescribeDeviceUse(engine_));
     described_device_ = true;
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
+    const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     ReportStep(metrics, log);
     if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(metrics);
-    if (!cancellation_ && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
+    const bool was_canceled = cancellation_.has_value();
+    if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
     Metrics logged = log ? metrics : Metrics();
-    const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
-    if (evaluate && !cancellation_) EvaluateUnlessStopped(logged);
+    if (evaluate && !was_canceled) EvaluateUnlessStopped(logged);
     records_->AddMetrics(state_.step, logged);
-    if (!cancellation_) Save(SavesDue(config_, state_.step));
+    if (was_canceled) return;
+    Save(cancellation_ ? std::vector{SaveKind::kSharded} : SavesDue(config_, state_.step));
   }
 
   void EndBenchmark(const Metrics& metrics) {
@@ -228,8 +236,7 @@ class Trainer {
     state_.step += 1;
     state_.examples_seen += config_.global_train_batch_size;
     state_.tokens_seen += TokensPerStep(config_);
-    state_.epoch = loader_->position().epoch;
-    state_.examples_seen_this_epoch = loader_->position().examples_seen_this_epoch;
+    TakeOverPosition();
     speed_.StartBatch(state_.tokens_seen, static_cast<std::int64_t>(batch.input_ids.size()));
     records_->AddBatch(state_.step, batch);
     const StepReport report = step_.Run(batch, *schedule_, state_);
@@ -238,6 +245,11 @@ class Trainer {
     metrics.Merge(SystemMetricsOf(state_.step, engine_));
     metrics.Merge(report.parameters);
     return metrics;
+  }
+
+  void TakeOverPosition() {
+    state_.epoch = loader_->position().epoch;
+    state_.examples_seen_this_epoch = loader_->position().examples_seen_this_epoch;
   }
 
   const Batch& NextBatch() {
@@ -254,7 +266,7 @@ class Trainer {
                                           .steps_per_second = metrics.Find("throughput/device/batches_per_second")}));
   }
 
-  /// If the run ends early, a checkpoint is saved now, and no later one.
+  /// If the run ends early, a checkpoint of this step is saved, and no later one.
   void CheckCanceled(std::chrono::steady_clock::time_point start) {
     std::array<double, 1> seconds = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
     ranks_.AllReduce(seconds, Reduction::kMax);
@@ -262,15 +274,13 @@ class Trainer {
     if (!cancellation_) return;
     console_.Warn(kLogger,
                   fmt::format("{}: saving, then {} more steps", cancellation_->reason, cancellation_->extra_steps));
-    if (!cancellation_->is_final && state_.step % config_.eval_interval == 0) state_.extra[kEvaluationDue] = 1.0;
-    Save(SaveKind::kSharded);
     schedule_->StopAfter(state_.step + cancellation_->extra_steps);
   }
 
-  /// Who is to stop saves first: the run evaluates when it goes on.
+  /// Who is to stop saves first: the run evaluates when it goes on, if it does.
   void EvaluateUnlessStopped(Metrics& logged) {
-    if (StopRequested()) {
-      state_.extra[kEvaluationDue] = 1.0;
+    if (StopRequested() || cancellation_) {
+      if (!cancellation_ || !cancellation_->is_final) state_.extra[kEvaluationDue] = 1.0;
     } else {
       logged.Merge(Evaluate());
     }
