@@ -1,9 +1,12 @@
 // `coat generate` as a user meets it, against transformers' greedy continuations.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -132,6 +135,38 @@ TEST_F(GenerateCommand, EndsAtTheEndOfTheText) {
   const Outcome outcome = Generate(Checkpoint(config, weights), options);
   EXPECT_EQ(Ids(outcome), ids.substr(0, second - 1));
   ExpectParts(outcome.err, {"1 new tokens", "the end of the text"});
+}
+
+TEST_F(GenerateCommand, SaysWhyItMakesNoMore) {
+  const auto error = [&](std::int64_t length, std::vector<std::string> options) {
+    ModelConfig config = BytesModel();
+    config.max_sequence_length = length;
+    NamedTensors zeros = RandomWeights(config);  // all logits are equal: no text ends
+    for (auto& [name, bytes] : zeros.bytes) bytes.assign(bytes.size(), '\0');
+    options.insert(options.end(), {"--prompt_ids=97,98", "--print_ids", "--temperature=0"});
+    return Generate(Checkpoint(config, zeros), options).err;
+  };
+  ExpectParts(error(64, {"--max_new_tokens=5"}), {" 5 new tokens", "as many as asked for"});
+  ExpectParts(error(64, {}), {" 62 new tokens", "as many as the model has room for"});
+  ExpectParts(error(300, {}), {" 256 new tokens", "as many as by default"});
+}
+
+TEST_F(GenerateCommand, AsksForThePromptOnATerminal) {
+  const ModelConfig config = BytesModel();
+  const std::string checkpoint = Checkpoint(config, RandomWeights(config));
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_EQ(::grantpt(terminal), 0);
+  ASSERT_EQ(::unlockpt(terminal), 0);
+  const std::string name = ::ptsname(terminal);
+  const int other_end = ::open(name.c_str(), O_RDWR | O_NOCTTY);
+  const std::string typed = "ab\n\4";  // a line and Ctrl-D
+  ASSERT_EQ(::write(terminal, typed.data(), typed.size()), static_cast<ssize_t>(typed.size()));
+  const Outcome outcome = RunCoat({"generate", checkpoint, "--device=cpu", "--tokenizer=bytes", "--max_new_tokens=1"},
+                                  [&] { ::dup2(other_end, STDIN_FILENO); });
+  EXPECT_EQ(outcome.exit_code, 0);
+  ExpectParts(outcome.err, {"The prompt", "Ctrl-D", "3 tokens of the prompt"});
+  ::close(other_end);
+  ::close(terminal);
 }
 
 TEST_F(GenerateCommand, StopsAtASignalWithWhatItHas) {

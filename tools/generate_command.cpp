@@ -37,6 +37,7 @@ double SecondsSince(Clock::time_point begin) {
 }
 
 std::string ReadStandardInput() {
+  if (::isatty(STDIN_FILENO) != 0) fmt::print(stderr, "The prompt, to the end of input (Ctrl-D):\n");
   std::string text;
   std::vector<char> piece(1 << 16);
   for (;;) {
@@ -118,21 +119,30 @@ TokenIds PromptIds(const GenerateArguments& arguments, const ModelConfig& model,
   return ids;
 }
 
-/// How many tokens to make, at the most.
-std::int64_t TokensToMake(const GenerateArguments& arguments, const ModelConfig& model, const TokenIds& prompt) {
+/// How many tokens to make at the most, and what is said where so many were made.
+struct Limit {
+  std::int64_t tokens;
+  std::string_view reached;
+};
+
+Limit LimitOf(const GenerateArguments& arguments, const ModelConfig& model, const TokenIds& prompt) {
   const std::int64_t room = model.max_sequence_length - static_cast<std::int64_t>(prompt.size());
   if (room < 1) {
     throw UsageError(fmt::format("the prompt has {} tokens; the model takes {}, of which one at least is made here",
                                  prompt.size(), model.max_sequence_length));
   }
-  const std::int64_t tokens = arguments.max_new_tokens.value_or(std::min(kDefaultTokens, room));
+  if (!arguments.max_new_tokens) {
+    if (room < kDefaultTokens) return {room, "as many as the model has room for"};
+    return {kDefaultTokens, "as many as by default"};
+  }
+  const std::int64_t tokens = *arguments.max_new_tokens;
   if (tokens < 1 || tokens > room) {
     throw UsageError(
         fmt::format("--max_new_tokens: found {}; accepted: 1 to {}, which the prompt's {} tokens leave of "
                     "the model's {}",
                     tokens, room, prompt.size(), model.max_sequence_length));
   }
-  return tokens;
+  return {tokens, "as many as asked for"};
 }
 
 /// The tokens on standard output as they come: their text in whole characters, or their ids.
@@ -163,7 +173,7 @@ struct Progress {
   std::string_view end;       // why there are no more
 };
 
-Progress Generate(Generator& generator, Sampler& sampler, const TokenIds& prompt, std::int64_t tokens,
+Progress Generate(Generator& generator, Sampler& sampler, const TokenIds& prompt, const Limit& limit,
                   std::int32_t end_of_text, const StopSignal& stop, TokenPrinter& printer) {
   Progress progress;
   Clock::time_point begin = Clock::now();
@@ -177,8 +187,8 @@ Progress Generate(Generator& generator, Sampler& sampler, const TokenIds& prompt
       break;
     }
     printer.Add(id);
-    if (++progress.tokens == tokens) {
-      progress.end = "as many as asked for";
+    if (++progress.tokens == limit.tokens) {
+      progress.end = limit.reached;
       break;
     }
     if (stop.requested()) {
@@ -211,7 +221,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   Sampler sampler(arguments.sampling);
   const std::unique_ptr<Tokenizer> tokenizer = TokenizerFor(arguments, config);
   const TokenIds prompt = PromptIds(arguments, config.model, tokenizer.get());
-  const std::int64_t tokens = TokensToMake(arguments, config.model, prompt);
+  const Limit limit = LimitOf(arguments, config.model, prompt);
   const bool is_float = (arguments.precision ? arguments.precision : config.precision) == Precision::kFp32;
 
   DeviceOptions options = arguments.device;
@@ -220,7 +230,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   if (!device.advice.empty()) fmt::print(stderr, "coat: warning: {}\n", device.advice);
   Generator generator(config.model,
                       {.compute = is_float ? DType::kF32 : DType::kBF16,
-                       .positions = static_cast<std::int64_t>(prompt.size()) + tokens,
+                       .positions = static_cast<std::int64_t>(prompt.size()) + limit.tokens,
                        .cache = !arguments.no_cache},
                       std::move(device.context));
   LoadParameters(CheckpointReader(arguments.checkpoint), generator.context(), generator.model());
@@ -228,7 +238,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   const StopSignal stop;
   TokenPrinter printer(arguments.print_ids ? nullptr : tokenizer.get());
   const Progress progress =
-      Generate(generator, sampler, prompt, tokens, static_cast<std::int32_t>(config.model.eos_token_id), stop, printer);
+      Generate(generator, sampler, prompt, limit, static_cast<std::int32_t>(config.model.eos_token_id), stop, printer);
   printer.Finish();
   fmt::print(stderr, "{}", Summary(progress, prompt.size(), device.description));
   return stop.requested() ? kExitStopped : kExitSuccess;
