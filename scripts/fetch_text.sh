@@ -4,6 +4,7 @@
 # FOLDER is .cache/text unless given; afterwards it has packages/*.deb, 0.8 GB, and files/, 4.3 GB. Needs no root and
 # installs nothing. What is there already is not downloaded again. Token files are then made with
 #   scripts/prepare_text.py .cache/text/files --out .cache/text --train-tokens 49200000
+# by a Python that has numpy and tokenizers; it says how to get one.
 set -euo pipefail
 folder=${1:-$(dirname "$0")/../.cache/text}
 
