@@ -382,6 +382,13 @@ TEST_F(Distributed, StopsAllRanksAfterTheSameStepOnASignalToOne) {
   EXPECT_EQ(Numbers("run", "step").back(), static_cast<double>(step + 2));
 }
 
+TEST_F(Distributed, StopsAllRanksOnASignalThatMpirunPassesOn) {
+  const MpirunOutcome outcome =
+      SignalRankOne(SIGUSR1, "run", {"--max_duration=1000000", "--save_interval=null"}, /*to_its_parent=*/true);
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+  EXPECT_TRUE(FindLatestCheckpoint(Save("run")).path);
+}
+
 TEST_F(Distributed, EndsAllRanksWhenOneIsKilledAndGoesOnFromTheLastCheckpoint) {
   const Strings overrides = {"--max_duration=60", "--save_interval=5", "--try_load_latest_save"};
   ExpectSuccess(RunOn(2, "whole", overrides));

@@ -16,7 +16,7 @@ namespace coat {
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitFailure = 1;  // at run time: a file, the memory, the training itself
 inline constexpr int kExitUsage = 2;    // a command line or a configuration that cannot be honored
-inline constexpr int kExitStopped = 3;  // by SIGINT, SIGTERM or time_limit: a run has saved
+inline constexpr int kExitStopped = 3;  // by a signal or time_limit: a run has saved
 
 /// A configuration file and what the command line sets on top of it.
 struct ConfigArguments {

@@ -13,11 +13,12 @@ inline constexpr const char* kFooter = R"(Examples:
   coat report runs/first -o first.html
 
 Exit codes: 0 done; 1 failed at run time; 2 a command line or configuration that cannot be honored; 3 stopped by
-SIGINT, SIGTERM or time_limit, and training has saved; 130 interrupted a second time, nothing saved.)";
+a signal or time_limit, and training has saved; 130 interrupted a second time, nothing saved.)";
 
 inline constexpr const char* kTrainFooter =
     R"(A key of the configuration is set by --key.path=value, where the value is YAML, or by --key alone for true. All keys:
-coat config --reference. SIGINT (Ctrl-C) and SIGTERM finish the step, save and leave with exit code 3.
+coat config --reference. SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish the step, save and leave with exit
+code 3.
 
 Examples:
   coat train configs/tiny/tiny-coat-both.yaml

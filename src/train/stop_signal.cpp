@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <string_view>
 
@@ -16,7 +17,8 @@ namespace {
 std::atomic<int> first_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 std::atomic<bool> is_installed{false};
-struct sigaction old_interrupt, old_terminate;
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+std::array<struct sigaction, kSignals.size()> old_actions;
 
 /// Calls only what POSIX allows in a handler: write and _exit.
 extern "C" void RequestStop(int number) {
@@ -36,13 +38,15 @@ StopSignal::StopSignal() {
   action.sa_handler = RequestStop;
   action.sa_flags = SA_RESTART;  // a read or write under way goes on; the run looks at requested() between steps
   ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, &old_interrupt);
-  ::sigaction(SIGTERM, &action, &old_terminate);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    ::sigaction(kSignals[i], nullptr, &old_actions[i]);
+    const bool stays_ignored = kSignals[i] == SIGHUP && old_actions[i].sa_handler == SIG_IGN;
+    if (!stays_ignored) ::sigaction(kSignals[i], &action, nullptr);
+  }
 }
 
 StopSignal::~StopSignal() {
-  ::sigaction(SIGINT, &old_interrupt, nullptr);
-  ::sigaction(SIGTERM, &old_terminate, nullptr);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &old_actions[i], nullptr);
   is_installed = false;
 }
 

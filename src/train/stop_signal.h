@@ -3,9 +3,11 @@
 
 namespace coat {
 
-/// While it lives, SIGINT and SIGTERM ask the run to stop instead of ending it: it finishes the step, saves and leaves.
-/// Once asked, SIGINT ends the process at once with exit code 130 and nothing saved. The destructor gives back the
-/// handlers that were there before. At most one at a time; requested() may be called from any thread.
+/// While it lives, these ask the run to stop instead of ending it: it finishes the step, saves and leaves. SIGINT and
+/// SIGTERM; SIGUSR1 and SIGUSR2, which batch systems send before time is up and mpirun passes on to all ranks; SIGHUP,
+/// when a terminal closes, unless it is ignored (nohup). Once asked, SIGINT ends the process at once with exit code 130
+/// and nothing saved. The destructor gives back the handlers that were there before. At most one at a time; requested()
+/// may be called from any thread.
 class StopSignal {
  public:
   StopSignal();
@@ -14,7 +16,7 @@ class StopSignal {
   StopSignal& operator=(const StopSignal&) = delete;
 
   bool requested() const { return number() != 0; }
-  /// The signal that asked first: SIGINT or SIGTERM; 0 if none did.
+  /// The signal that asked first; 0 if none did.
   int number() const;
 };
 

@@ -33,7 +33,8 @@ TEST(StopSignal, IsNotRequestedWithoutASignal) {
 }
 
 TEST(StopSignal, RemembersTheFirstSignal) {
-  for (const int number : {SIGINT, SIGTERM}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
+    ::signal(number, SIG_DFL);  // tests may run under nohup
     const StopSignal stop;
     ::raise(number);
     EXPECT_TRUE(stop.requested());
@@ -75,6 +76,16 @@ TEST(StopSignal, GivesBackTheHandlersThatWereThere) {
   auto* const old_handler = ::signal(SIGINT, SIG_IGN);
   { const StopSignal stop; }
   EXPECT_EQ(::signal(SIGINT, old_handler), SIG_IGN);
+}
+
+TEST(StopSignal, LetsARunOutliveItsTerminalUnderNohup) {
+  auto* const old_handler = ::signal(SIGHUP, SIG_IGN);
+  {
+    const StopSignal stop;
+    ::raise(SIGHUP);
+    EXPECT_FALSE(stop.requested());
+  }
+  ::signal(SIGHUP, old_handler);
 }
 
 TEST(StopSignal, ForgetsWhatAnEarlierOneWasAsked) {

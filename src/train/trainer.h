@@ -12,7 +12,7 @@ struct TrainOptions {
 
 enum class TrainOutcome {
   kFinished,
-  kStopped,  // by SIGINT, SIGTERM or time_limit: saved, to go on later
+  kStopped,  // by a signal (train/stop_signal.h) or time_limit: saved, to go on later
 };
 
 /// Runs the training that a validated configuration describes, from start or checkpoint to its last step.

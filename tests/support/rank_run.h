@@ -75,8 +75,18 @@ class RankRun : public TinyRun {
     return 0;
   }
 
-  /// Runs on two ranks, sends rank 1 a signal after some steps, and waits for the end.
-  MpirunOutcome SignalRankOne(int number, const std::string& save, const std::vector<std::string>& overrides) const {
+  static pid_t ParentOf(pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
+    pid_t parent = 0;
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("PPid:")) parent = std::stoi(line.substr(5));
+    }
+    return parent;
+  }
+
+  /// Runs on two ranks, sends rank 1 a signal after some steps, or its parent, mpirun, and waits for the end.
+  MpirunOutcome SignalRankOne(int number, const std::string& save, const std::vector<std::string>& overrides,
+                              bool to_its_parent = false) const {
     std::future<MpirunOutcome> end = std::async(std::launch::async, [&] { return RunOn(2, save, overrides); });
     const std::string metrics = Save(save) + "/metrics.jsonl";
     const auto is_running = [&] { return end.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready; };
@@ -85,8 +95,9 @@ class RankRun : public TinyRun {
       if (std::filesystem::file_size(metrics, error) > 2000 && !error) break;
     }
     if (is_running()) {
-      const pid_t process = ProcessOf(1, Save(save));
-      EXPECT_GT(process, 0) << "there is no rank 1";
+      const pid_t rank = ProcessOf(1, Save(save));
+      EXPECT_GT(rank, 0) << "there is no rank 1";
+      const pid_t process = to_its_parent && rank > 0 ? ParentOf(rank) : rank;
       if (process > 0) ::kill(process, number);
     }
     return end.get();
