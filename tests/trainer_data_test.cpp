@@ -82,6 +82,12 @@ TEST_F(TrainerData, SkipsBatchesAlsoWhereItStopsBeforeItsFirstStep) {
   EXPECT_EQ(Indices("skip").at(5), Indices("whole").at(6));
 }
 
+TEST_F(TrainerData, SaysThatItSkipsNothingWithoutACheckpoint) {
+  const Outcome outcome = RunCoat(Train("run", {"--fast_forward_batches=3", "--stop_at=1"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectParts(outcome.out, {"fast_forward_batches has no effect", "load_path"});
+}
+
 TEST_F(TrainerData, SkipsBatchesOfTheNextEpochToo) {
   // 40 sequences: an epoch is 6 batches, so that the eighth is the second of epoch 1.
   Run("whole", {"--stop_at=8"});

@@ -62,11 +62,9 @@ void MemMapDataset::AddMasks(const DatasetOptions& options) {
           "Convert it in Python: numpy.load(\"{0}\").astype(bool).tofile(\"NEW_FILE\")",
           mask.path()));
     }
-    const std::int64_t sequences = mask.size() / sequence_length_;
-    if (sequences != files_[i].sequence_count()) {
-      throw IoError(fmt::format(
-          "{}: has {} bytes = {} sequences of {}; its token file {} has {} (a label mask has one byte a token)",
-          mask.path(), mask.size(), sequences, sequence_length_, files_[i].path(), files_[i].sequence_count()));
+    if (mask.size() != files_[i].token_count()) {
+      throw IoError(fmt::format("{}: has {} bytes; its token file {} has {} tokens (a label mask has one byte a token)",
+                                mask.path(), mask.size(), files_[i].path(), files_[i].token_count()));
     }
   }
 }

@@ -39,7 +39,7 @@ class MemMapDataset {
   ///
   /// Throws ConfigError when neither or both of `paths` and `datasets` are given, when a list is empty, and when the
   /// mask files are not as many as the token files. Throws IoError as TokenFile, and when a mask file has the header
-  /// of NumPy's .npy format or holds another number of sequences than its token file.
+  /// of NumPy's .npy format or has not one byte for each token of its token file.
   explicit MemMapDataset(const DatasetOptions& options);
 
   /// The number of sequences in all files.

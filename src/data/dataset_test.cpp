@@ -108,9 +108,11 @@ TEST(MemMapDataset, RefusesMasksThatDoNotFit) {
             "data.label_mask_paths: 1 files for 2 token files; give one for each, in their order");
   const std::string brief = folder.Write("bm", std::string(2, '\1'));
   options.label_mask_paths = {whole, brief};
-  EXPECT_EQ(ErrorOf([&] { MemMapDataset{options}; }), brief + ": has 2 bytes = 0 sequences of 3; its token file " +
-                                                          folder.File("b") +
-                                                          " has 1 (a label mask has one byte a token)");
+  EXPECT_EQ(ErrorOf([&] { MemMapDataset{options}; }), brief + ": has 2 bytes; its token file " + folder.File("b") +
+                                                          " has 3 tokens (a label mask has one byte a token)");
+  // As many whole sequences, but one token less: it would be that of other data.
+  options.label_mask_paths = {folder.Write("other", std::string(7, '\1')), folder.Write("bw", std::string(3, '\1'))};
+  EXPECT_THROW(MemMapDataset{options}, IoError);
   // The total alone would agree here: 2 + 1 sequences in both.
   options.label_mask_paths = {folder.Write("c", std::string(3, '\1')), folder.Write("d", std::string(6, '\1'))};
   EXPECT_THROW(MemMapDataset{options}, IoError);

@@ -126,6 +126,9 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
     console.Info(kLogger, fmt::format("Loaded {}: step {}, epoch {}{}", path, state.step, state.epoch,
                                       take_over.optimizer_state ? "" : ", without the optimizer's state"));
   } else {
+    if (config.fast_forward_batches.value_or(0) > 0) {
+      console.Warn(kLogger, "fast_forward_batches has no effect: no checkpoint is loaded (load_path)");
+    }
     engine.InitializeParameters(static_cast<std::uint64_t>(config.seed));
   }
   if (config.epoch && *config.epoch != state.epoch && !folder.continues_latest_save()) {
