@@ -233,5 +233,10 @@ TEST(CommandLine, ReportsThatStandardOutputCannotBeWritten) {
   ExpectError(outcome, 1, {"standard output cannot be written"});
 }
 
+TEST(CommandLine, KeepsItsExitCodeWhereStandardErrorCannotBeWritten) {
+  EXPECT_EQ(RunCoat({"nonsense"}, [] { ::dup2(::open("/dev/full", O_WRONLY), STDERR_FILENO); }).exit_code, 2);
+  EXPECT_EQ(RunCoat({"nonsense"}, [] { ::close(STDERR_FILENO); }).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace coat

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/standard_error.h"
 #include "tools/commands.h"
 
 namespace coat {
@@ -36,8 +37,8 @@ void PrintFailure(const Failure& failure, int rank, int ranks) {
   // What connects the ranks says itself which one it is.
   const bool has_rank = ranks == 1 || failure.is_of_all_ranks || failure.message.starts_with("rank ");
   std::fflush(stdout);
-  fmt::print(stderr, "coat: error: {}{}\n", has_rank ? "" : fmt::format("rank {} of {}: ", rank, ranks),
-             failure.message);
+  WriteToStandardError(
+      fmt::format("coat: error: {}{}\n", has_rank ? "" : fmt::format("rank {} of {}: ", rank, ranks), failure.message));
 }
 
 }  // namespace coat

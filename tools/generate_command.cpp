@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/standard_error.h"
 #include "base/utf8.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
@@ -37,7 +38,7 @@ double SecondsSince(Clock::time_point begin) {
 }
 
 std::string ReadStandardInput() {
-  if (::isatty(STDIN_FILENO) != 0) fmt::print(stderr, "The prompt, to the end of input (Ctrl-D):\n");
+  if (::isatty(STDIN_FILENO) != 0) WriteToStandardError("The prompt, to the end of input (Ctrl-D):\n");
   std::string text;
   std::vector<char> piece(1 << 16);
   for (;;) {
@@ -227,7 +228,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   DeviceOptions options = arguments.device;
   options.cuda.other_bits = false;  // the same seed gives the same text in every process
   ComputeDevice device = OpenComputeDevice(options);
-  if (!device.advice.empty()) fmt::print(stderr, "coat: warning: {}\n", device.advice);
+  if (!device.advice.empty()) WriteToStandardError(fmt::format("coat: warning: {}\n", device.advice));
   Generator generator(config.model,
                       {.compute = is_float ? DType::kF32 : DType::kBF16,
                        .positions = static_cast<std::int64_t>(prompt.size()) + limit.tokens,
@@ -240,7 +241,7 @@ int RunGenerateCommand(const GenerateArguments& arguments) {
   const Progress progress =
       Generate(generator, sampler, prompt, limit, static_cast<std::int32_t>(config.model.eos_token_id), stop, printer);
   printer.Finish();
-  fmt::print(stderr, "{}", Summary(progress, prompt.size(), device.description));
+  WriteToStandardError(Summary(progress, prompt.size(), device.description));
   return stop.requested() ? kExitStopped : kExitSuccess;
 }
 

@@ -2,13 +2,15 @@
 
 #include <fmt/core.h>
 
-#include <cstdio>
+#include "base/standard_error.h"
 
 namespace coat {
 
 void PrintValidation(const ValidationReport& report) {
-  for (const std::string& warning : report.warnings) fmt::print(stderr, "coat: warning: {}\n", warning);
-  for (const std::string& key : report.without_effect) fmt::print(stderr, "coat: note: without effect: {}\n", key);
+  for (const std::string& warning : report.warnings) WriteToStandardError(fmt::format("coat: warning: {}\n", warning));
+  for (const std::string& key : report.without_effect) {
+    WriteToStandardError(fmt::format("coat: note: without effect: {}\n", key));
+  }
 }
 
 }  // namespace coat

@@ -1,8 +1,9 @@
 #include "base/error.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <string_view>
+
+#include "base/standard_error.h"
 
 namespace coat::detail {
 
@@ -20,8 +21,7 @@ void ThrowArgumentError(const char* file, int line, const std::string& message) 
 }
 
 void AbortOnBrokenInvariant(const char* file, int line, const char* condition) {
-  fmt::print(stderr, "coat: broken invariant: {} [{}:{}]\n", condition, BelowSourceRoot(file), line);
-  std::fflush(stderr);
+  WriteToStandardError(fmt::format("coat: broken invariant: {} [{}:{}]\n", condition, BelowSourceRoot(file), line));
   std::abort();
 }
 

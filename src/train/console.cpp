@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/standard_error.h"
 #include "base/system_call.h"
 
 namespace coat {
@@ -142,7 +143,7 @@ void Console::Write(std::string_view text) {
       ::poll(&room, 1, -1);
     } else if (errno != EINTR) {
       is_broken_ = true;
-      fmt::print(stderr, "coat: warning: the log cannot be written any more: {}\n", SystemReason(errno));
+      WriteToStandardError(fmt::format("coat: warning: the log cannot be written any more: {}\n", SystemReason(errno)));
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -180,6 +181,19 @@ TEST_F(ConsoleTest, SaysOnceThatItCannotWriteAndGoesOn) {
   console.Info("train", "two");
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "coat: warning: the log cannot be written any more: Broken pipe\n");
   ::signal(SIGPIPE, old_handler);
+}
+
+TEST_F(ConsoleTest, GoesOnWhereStandardErrorIsClosedToo) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(STDERR_FILENO);
+    Console console({.descriptor = -1}, Clock());
+    console.Info("train", "one");
+    ::_exit(7);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
 }
 
 TEST_F(ConsoleTest, WaitsForAReaderThatIsSlow) {
