@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/standard_error.h"
+#include "base/standard_streams.h"
 #include "tools/commands.h"
 
 namespace coat {

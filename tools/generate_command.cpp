@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/standard_error.h"
+#include "base/standard_streams.h"
 #include "base/utf8.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"

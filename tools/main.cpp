@@ -15,6 +15,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/standard_streams.h"
 #include "comm/launch.h"
 #include "config/text.h"
 #include "tools/arguments.h"
@@ -384,6 +385,7 @@ void RequireCpuFeatures() {
 
 int Main(int argc, char** argv) {
   try {
+    OccupyStandardDescriptors();
     IgnoreWriteSignals();
     RemoveUnfinishedFilesAtSignals();
     RequireCpuFeatures();

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "base/standard_error.h"
+#include "base/standard_streams.h"
 
 namespace coat {
 

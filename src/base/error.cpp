@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/standard_error.h"
+#include "base/standard_streams.h"
 
 namespace coat::detail {
 

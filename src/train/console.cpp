@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "base/standard_error.h"
+#include "base/standard_streams.h"
 #include "base/system_call.h"
 
 namespace coat {
