@@ -116,6 +116,9 @@ TEST(CommandLine, EvalSaysWhatItReadsWhereItIsGivenSomethingElse) {
   const std::string none = folder.File("none");
   ExpectError(RunCoat({"eval", none}), 2, {none + ": No such file", "a checkpoint", "a configuration (a YAML file)"});
   ExpectError(RunCoat({"eval", folder.path()}), 2, {folder.path() + " is not a checkpoint", "a configuration"});
+  folder.Write("olmo/model.pt", "");
+  const std::string olmo = folder.File("olmo");
+  ExpectError(RunCoat({"eval", olmo}), 2, {olmo + " is not a checkpoint", "`coat convert " + olmo + " OUT` makes one"});
 }
 
 TEST(CommandLine, ConfigPrintsAllKeysWithOverrides) {

@@ -111,7 +111,9 @@ Source SourceOf(const std::string& path) {
   if (IsWholeCheckpoint(path)) return {(fs::path(path) / kConfigFile).string(), path};
   std::string hint = "a folder with train.json and config.yaml, or a configuration";
   if (has("latest")) hint = (fs::path(path) / "latest").string();
-  if (has("config.json")) hint = fmt::format("a checkpoint; `coat convert {} OUT` makes one of it", path);
+  if (has("config.json") || has("model.pt")) {
+    hint = fmt::format("a checkpoint; `coat convert {} OUT` makes one of it", path);
+  }
   throw UsageError(fmt::format("eval: {} is not a checkpoint; accepted: {}", path, hint));
 }
 
