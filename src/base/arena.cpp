@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "base/divide.h"
 #include "base/error.h"
 
 namespace coat {
@@ -13,7 +14,7 @@ namespace coat {
 namespace {
 
 std::int64_t Aligned(std::int64_t bytes) {
-  return (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
+  return RoundUp(bytes, Arena::kAlignment);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/divide.h"
 #include "base/error.h"
 
 namespace coat {
@@ -34,7 +35,7 @@ void Context::ParallelFor(std::int64_t count, const std::function<void(std::int6
 
 void Context::ParallelBlocks(std::int64_t total, std::int64_t grain,
                              const std::function<void(std::int64_t, std::int64_t)>& body) {
-  pool_->Run((total + grain - 1) / grain, [&](std::int64_t index, int) {
+  pool_->Run(DivideUp(total, grain), [&](std::int64_t index, int) {
     const std::int64_t begin = index * grain;
     body(begin, std::min(begin + grain, total));
   });

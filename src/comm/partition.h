@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <numeric>
 
+#include "base/divide.h"
 #include "base/tensor.h"
 
 namespace coat {
@@ -21,8 +22,8 @@ struct Part {
 /// rounded up, so that the last ranks have less or nothing. With one rank it is everything. `unit` and `ranks` are at
 /// least 1.
 constexpr Part PartOf(std::int64_t elements, std::int64_t unit, int rank, int ranks) {
-  const std::int64_t units = (elements + unit - 1) / unit;
-  const std::int64_t each = (units + ranks - 1) / ranks * unit;
+  const std::int64_t units = DivideUp(elements, unit);
+  const std::int64_t each = DivideUp(units, ranks) * unit;
   const std::int64_t first = std::min(rank * each, elements);
   return {first, std::min(each, elements - first)};
 }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <utility>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "comm/reduce.h"
 
@@ -21,7 +21,7 @@ constexpr std::int64_t kLeastStagingBytes = 64 << 10;
 constexpr std::int64_t kAlignment = 64;
 
 constexpr std::int64_t Aligned(std::int64_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return RoundUp(bytes, kAlignment);
 }
 
 /// Elements [offset, offset + count) of every rank's part of one of the tensors of a call; those beyond a shorter

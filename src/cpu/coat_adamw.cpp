@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/divide.h"
 #include "cpu/absmax.h"
 #include "cpu/lanes.h"
 #include "numerics/bfloat16.h"
@@ -92,7 +93,7 @@ void UpdateTensor(Context& ctx, const CoatAdamWArgs& args, std::size_t t) {
   const float grad_scale = tensor.grad_scale ? *tensor.grad_scale.As<float>() : 1.0f;
   const auto expand_min = static_cast<float>(args.expand_min);
   const std::int64_t elements = tensor.param.elements();
-  const std::int64_t groups = (elements + args.group - 1) / args.group;
+  const std::int64_t groups = DivideUp(elements, args.group);
   VisitPlain(tensor.grad.dtype(), [&]<class T>() {
     ctx.ParallelBlocks(groups, kElements / args.group, [&](std::int64_t first, std::int64_t last) {
       alignas(64) float exp_avg[kLargestGroup];

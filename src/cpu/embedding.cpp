@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "ops/visit.h"
 
 namespace coat::cpu {
@@ -63,8 +64,8 @@ void EmbeddingBackward(Context& ctx, const EmbeddingBackwardArgs& args) {
   SortPositions(ids, count, args.d_weight.shape()[0], reinterpret_cast<std::int32_t*>(ctx.Workspace(0)),
                 Context::kWorkspaceBytes / static_cast<std::int64_t>(sizeof(std::int32_t)), order);
 
-  const std::int64_t row_blocks = (count + kRowGrain - 1) / kRowGrain;
-  const std::int64_t column_blocks = (columns + kColumnGrain - 1) / kColumnGrain;
+  const std::int64_t row_blocks = DivideUp(count, kRowGrain);
+  const std::int64_t column_blocks = DivideUp(columns, kColumnGrain);
   const auto starts_run = [&](std::int64_t i) { return i == 0 || ids[order[i]] != ids[order[i - 1]]; };
   VisitPlain(args.d_x.dtype(), [&]<class X>() {
     VisitPlain(args.d_weight.dtype(), [&]<class W>() {

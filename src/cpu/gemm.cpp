@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
 #include "cpu/blas.h"
 #include "ops/visit.h"
 
@@ -25,8 +26,7 @@ struct Tiling {
 /// The largest tiles that still give every core some: halves the larger side until there are enough.
 Tiling TilingOf(const GemmShape& shape) {
   Tiling tile = {kMaxTile, kMaxTile};
-  const auto tiles = [](std::int64_t extent, std::int64_t size) { return (extent + size - 1) / size; };
-  while (tiles(shape.m, tile.m) * tiles(shape.n, tile.n) < kEnoughTiles) {
+  while (DivideUp(shape.m, tile.m) * DivideUp(shape.n, tile.n) < kEnoughTiles) {
     std::int64_t& larger = std::min(tile.m, shape.m) >= std::min(tile.n, shape.n) ? tile.m : tile.n;
     if (larger <= kMinTile) break;
     larger /= 2;
@@ -120,8 +120,8 @@ void StoreBFloat16(const float* sums, std::int64_t rows, std::int64_t columns, B
 void Gemm(Context& ctx, const GemmArgs& args) {
   const GemmShape shape = ShapeOf(args);
   const Tiling tiling = TilingOf(shape);
-  const std::int64_t row_tiles = (shape.m + tiling.m - 1) / tiling.m;
-  const std::int64_t column_tiles = (shape.n + tiling.n - 1) / tiling.n;
+  const std::int64_t row_tiles = DivideUp(shape.m, tiling.m);
+  const std::int64_t column_tiles = DivideUp(shape.n, tiling.n);
   const bool a_transposed = args.layout == GemmLayout::kTN;
   const bool b_transposed = args.layout == GemmLayout::kNT;
   const float alpha = TensorScale(args.a) * TensorScale(args.b);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/launch.h"
@@ -64,9 +65,8 @@ void AbsMax(Context& ctx, const AbsMaxArgs& args) {
     const T* x = args.x.As<T>();
     const std::int64_t head = ElementsBeforeVectors(x, elements);
     constexpr std::int64_t kElementsPerBlock = std::int64_t{kThreads} * kVectorElements<T> * kVectorsAtOnce;
-    const std::int64_t blocks =
-        std::min<std::int64_t>((elements + kElementsPerBlock - 1) / kElementsPerBlock,
-                               std::int64_t{kBlocksPerMultiprocessor} * device.multiprocessors());
+    const std::int64_t blocks = std::min<std::int64_t>(
+        DivideUp(elements, kElementsPerBlock), std::int64_t{kBlocksPerMultiprocessor} * device.multiprocessors());
     AbsMaxKernel<<<static_cast<unsigned>(blocks), kThreads, 0, device.stream()>>>(x, elements, head, absmax);
   });
   COAT_CUDA(cudaGetLastError());

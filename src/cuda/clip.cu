@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cuda/device.h"
+#include "cuda/launch.h"
 
 namespace coat::cuda {
 
@@ -56,7 +57,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 unsigned BlocksOf(std::int64_t count) {
-  return static_cast<unsigned>((count + kThreads - 1) / kThreads);
+  return BlocksFor(count, kThreads);
 }
 
 }  // namespace

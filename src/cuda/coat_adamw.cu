@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/divide.h"
 #include "cuda/expansion.cuh"
 #include "cuda/fp8.cuh"
 #include "cuda/tensor_table.cuh"
@@ -344,7 +345,7 @@ void UpdateAll(const CudaDevice& device, const CoatAdamWArgs& args, DType grads)
     const std::int64_t fast_elements = FastElements<T>(whole, args.group);
     if (fast_elements > 0) fast.Add(whole, fast_elements / kFastTile);
     const Entry rest = Behind<T>(whole, fast_elements, args.group);
-    if (rest.elements > 0) general.Add(rest, (rest.elements + args.group - 1) / args.group);
+    if (rest.elements > 0) general.Add(rest, DivideUp(rest.elements, args.group));
   }
   fast.Flush();
   general.Flush();

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "base/tensor.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 
@@ -74,7 +76,7 @@ inline float* PartialSums(CudaDevice& device, std::int64_t count, std::int64_t w
 inline void AddPartialSums(CudaDevice& device, const float* partials, std::int64_t count, bool accumulate,
                            TensorView sums) {
   const std::int64_t width = sums.elements();
-  const auto blocks = static_cast<unsigned>((width + kColumnsOfBlock - 1) / kColumnsOfBlock);
+  const auto blocks = BlocksFor(width, kColumnsOfBlock);
   VisitPlain(sums.dtype(), [&]<class G>() {
     AddPartialSumsKernel<<<blocks, dim3(kColumnsOfBlock, kThreadsOfSum), 0, device.stream()>>>(
         partials, static_cast<int>(count), width, accumulate, sums.As<G>());
@@ -86,12 +88,11 @@ inline void AddPartialSums(CudaDevice& device, const float* partials, std::int64
 template <class Term>
 void SumColumns(CudaDevice& device, const Term& term, std::int64_t rows, bool accumulate, TensorView sums) {
   const std::int64_t width = sums.elements();
-  const std::int64_t count = std::min<std::int64_t>((rows + kThreadsOfPartialSum - 1) / kThreadsOfPartialSum,
-                                                    kMaxPartialSums / kThreadsOfPartialSum);
+  const std::int64_t count =
+      std::min<std::int64_t>(DivideUp(rows, kThreadsOfPartialSum), kMaxPartialSums / kThreadsOfPartialSum);
   float* const partials = PartialSums(device, count, width);
   if (count > 0) {
-    const dim3 blocks(static_cast<unsigned>((width + kColumnsOfBlock - 1) / kColumnsOfBlock),
-                      static_cast<unsigned>(count));
+    const dim3 blocks(BlocksFor(width, kColumnsOfBlock), static_cast<unsigned>(count));
     PartialSumsKernel<<<blocks, dim3(kColumnsOfBlock, kThreadsOfPartialSum), 0, device.stream()>>>(term, rows, width,
                                                                                                    partials);
     COAT_CUDA(cudaGetLastError());

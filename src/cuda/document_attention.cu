@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 
+#include "base/divide.h"
 #include "cuda/device.h"
 #include "cuda/document_attention_kernels.cuh"
 #include "numerics/bfloat16.h"
@@ -24,7 +25,7 @@ AttentionLayout LayoutOf(const Args& args, const AttentionExtents& extents) {
 template <class Kernel, class... Arguments>
 void Launch(CudaDevice& device, Kernel kernel, std::size_t shared_bytes, const AttentionExtents& x, std::int64_t heads,
             Arguments... arguments) {
-  const std::int64_t tiles = (x.positions + kDocumentRows - 1) / kDocumentRows;
+  const std::int64_t tiles = DivideUp(x.positions, kDocumentRows);
   COAT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
   kernel<<<static_cast<unsigned>(x.sequences * heads * tiles), kDocumentThreads, shared_bytes, device.stream()>>>(
       arguments...);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/divide.h"
 #include "cuda/attention_layout.cuh"
 #include "cuda/document_attention_tiles.cuh"
 
@@ -32,7 +33,7 @@ struct TilePlace {
   int rows;  // of the tile that lie in the sequence
 
   __device__ TilePlace(std::int64_t index, std::int64_t heads, std::int64_t positions) {
-    const std::int64_t tiles = (positions + kDocumentRows - 1) / kDocumentRows;
+    const std::int64_t tiles = DivideUp(positions, kDocumentRows);
     sequence = index / tiles / heads;
     head = index / tiles % heads;
     first = index % tiles * kDocumentRows;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/packed.cuh"
@@ -199,7 +200,7 @@ void AddRuns(CudaDevice& device, const BackwardOperands<X, W>& args) {
   RunsKernel<X, W, 8><<<blocks.grid, blocks.block, 0, device.stream()>>>(args);
   COAT_CUDA(cudaGetLastError());
   if (args.count <= kLongRun) return;
-  const std::int64_t slices = (args.columns * static_cast<std::int64_t>(sizeof(X)) + kSliceBytes - 1) / kSliceBytes;
+  const std::int64_t slices = DivideUp(args.columns * static_cast<std::int64_t>(sizeof(X)), kSliceBytes);
   const int blocks_at_once = 6 * device.multiprocessors();
   LongRunsKernel<X, W><<<blocks_at_once, kTileThreads, 0, device.stream()>>>(args, static_cast<int>(slices));
   COAT_CUDA(cudaGetLastError());
@@ -215,7 +216,7 @@ void EmbeddingForward(Context& ctx, const EmbeddingForwardArgs& args) {
   VisitPlain(args.weight.dtype(), [&]<class W>() {
     VisitPlain(args.x.dtype(), [&]<class T>() {
       const auto launch = [&]<int kVector>() {
-        const RowBlocks blocks(rows, (columns + kVectorsAtOnce * kVector - 1) / (kVectorsAtOnce * kVector));
+        const RowBlocks blocks(rows, DivideUp(columns, kVectorsAtOnce * kVector));
         EmbeddingForwardKernel<W, T, kVector><<<blocks.grid, blocks.block, 0, device.stream()>>>(
             args.weight.As<W>(), args.ids.As<std::int32_t>(), args.x.As<T>(), rows, columns);
       };
@@ -233,7 +234,7 @@ void EmbeddingBackward(Context& ctx, const EmbeddingBackwardArgs& args) {
   const std::int64_t count = args.ids.elements();
   if (count == 0) return;
   CudaDevice& device = DeviceOf(ctx);
-  const std::int64_t sorted_bytes = (count * 4 + 255) / 256 * 256;
+  const std::int64_t sorted_bytes = RoundUp(count * 4, 256);
   const auto sorted_ids = reinterpret_cast<std::int32_t*>(device.workspace());
   SortPositions(device, args.ids.As<std::int32_t>(), count, args.d_weight.shape()[0], sorted_bytes, sorted_ids,
                 args.order.As<std::int32_t>());

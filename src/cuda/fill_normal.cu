@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/divide.h"
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "cuda/vector_access.cuh"
 #include "numerics/normal.h"
 #include "numerics/philox.h"
@@ -73,9 +75,8 @@ void Fill(Context& ctx, const FillArgs& args) {
     T* x = args.x.As<T>();
     const std::int64_t head = ElementsBeforeVectors(x, elements);
     constexpr std::int64_t kElementsPerBlock = std::int64_t{kThreads} * kVectorElements<T>;
-    const std::int64_t blocks =
-        std::min<std::int64_t>((elements + kElementsPerBlock - 1) / kElementsPerBlock,
-                               std::int64_t{kBlocksPerMultiprocessor} * device.multiprocessors());
+    const std::int64_t blocks = std::min<std::int64_t>(
+        DivideUp(elements, kElementsPerBlock), std::int64_t{kBlocksPerMultiprocessor} * device.multiprocessors());
     FillKernel<<<static_cast<unsigned>(blocks), kThreads, 0, device.stream()>>>(x, elements, head,
                                                                                 RoundTo<T>(args.value));
   });
@@ -87,9 +88,8 @@ void FillNormal(Context& ctx, const FillNormalArgs& args) {
   if (elements == 0) return;
   const float cutoff = args.cutoff > 0.0f ? args.cutoff : std::numeric_limits<float>::infinity();
   const std::int64_t counters = (args.offset + elements - 1) / 4 - args.offset / 4 + 1;
-  FillNormalKernel<<<static_cast<unsigned>((counters + kThreads - 1) / kThreads), kThreads, 0,
-                     DeviceOf(ctx).stream()>>>(args.x.As<float>(), elements, args.offset, args.seed, args.tensor_id,
-                                               args.std, InsideOf(cutoff), cutoff);
+  FillNormalKernel<<<BlocksFor(counters, kThreads), kThreads, 0, DeviceOf(ctx).stream()>>>(
+      args.x.As<float>(), elements, args.offset, args.seed, args.tensor_id, args.std, InsideOf(cutoff), cutoff);
   COAT_CUDA(cudaGetLastError());
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "cuda/device.h"
 #include "cuda/gemm_plans.h"
@@ -62,7 +63,7 @@ void RequireFp8Takes(const GemmArgs& args) {
 /// leave the order of the sum as the only difference from FP8; scales of groups and blocks are multiplied in.
 void MultiplyDecoded(CudaDevice& device, const GemmArgs& args) {
   constexpr std::int64_t kAlignment = 256;
-  const auto aligned = [](std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; };
+  const auto aligned = [](std::int64_t bytes) { return RoundUp(bytes, kAlignment); };
   const std::int64_t a_bytes = aligned(args.a.codes.elements() * SizeOf(DType::kBF16));
   const std::int64_t b_bytes = aligned(args.b.codes.elements() * SizeOf(DType::kBF16));
   GemmPlans& plans = device.Get<GemmPlans>();

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "cuda/vector_access.cuh"
 #include "ops/visit.h"
 
@@ -19,7 +21,7 @@ constexpr int kTileRows = 8;  // of its threads
 /// Blocks for `count` threads' work; more is done in turns.
 unsigned BlocksFor(std::int64_t count) {
   constexpr std::int64_t kMostBlocks = 132 * 16;
-  return static_cast<unsigned>(std::clamp<std::int64_t>((count + kThreads - 1) / kThreads, 1, kMostBlocks));
+  return static_cast<unsigned>(std::clamp<std::int64_t>(DivideUp(count, kThreads), 1, kMostBlocks));
 }
 
 __device__ std::int64_t GlobalThread() {
@@ -160,8 +162,7 @@ void SpreadScales(cudaStream_t stream, const float* a, const float* b, float* a_
 }
 
 void TransposeScales(cudaStream_t stream, const float* scales, std::int64_t rows, std::int64_t columns, float* out) {
-  const dim3 blocks(static_cast<unsigned>((rows + kTile - 1) / kTile),
-                    static_cast<unsigned>((columns + kTile - 1) / kTile));
+  const dim3 blocks(BlocksFor(rows, kTile), BlocksFor(columns, kTile));
   TransposeScalesKernel<<<blocks, dim3(kTile, kTileRows), 0, stream>>>(scales, rows, columns, out);
   COAT_CUDA(cudaGetLastError());
 }

@@ -1,5 +1,6 @@
 #include "cuda/gemm_scales.h"
 
+#include "base/divide.h"
 #include "cuda/gemm_prepare.h"
 
 namespace coat::cuda {
@@ -15,12 +16,12 @@ bool IsAligned16(const void* address) {
 
 /// Scales along K of a row of blocks, padded.
 std::int64_t PaddedRuns(const GemmShape& shape) {
-  return (shape.k / kRun + 3) / 4 * 4;
+  return RoundUp(shape.k / kRun, 4);
 }
 
 /// Bytes for `count` scales.
 std::int64_t BytesOf(std::int64_t count) {
-  return (count * static_cast<std::int64_t>(sizeof(float)) + kAlignment - 1) / kAlignment * kAlignment;
+  return RoundUp(count * static_cast<std::int64_t>(sizeof(float)), kAlignment);
 }
 
 struct Room {

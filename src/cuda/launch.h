@@ -2,11 +2,13 @@
 
 #include <cstdint>
 
+#include "base/divide.h"
+
 namespace coat::cuda {
 
 /// Blocks that `work` units take when each does up to `per_block`.
 inline unsigned BlocksFor(std::int64_t work, std::int64_t per_block) {
-  return static_cast<unsigned>((work + per_block - 1) / per_block);
+  return static_cast<unsigned>(DivideUp(work, per_block));
 }
 
 /// `blocks` of `threads` as the second argument of __launch_bounds__: no more than a multiprocessor of the architecture

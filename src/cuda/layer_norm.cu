@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/packed.cuh"
@@ -222,7 +223,7 @@ __global__ void ScaleKernel(const float* absmax, float* scale) {
 template <class T, class F>
 void NormalizeQuantizeAs(CudaDevice& device, const NormalizeOperands<T>& args) {
   const auto launch = [&]<int kVector>() {
-    const std::int64_t steps = (args.width + kVectorsAtOnce * kVector - 1) / (kVectorsAtOnce * kVector);
+    const std::int64_t steps = DivideUp(args.width, kVectorsAtOnce * kVector);
     const RowBlocks blocks(args.rows, steps);
     NormalizeQuantizeKernel<T, F, kVector><<<blocks.grid, blocks.block, 0, device.stream()>>>(args);
   };

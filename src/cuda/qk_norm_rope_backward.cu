@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/column_sums.cuh"
 #include "cuda/device.h"
@@ -231,7 +232,7 @@ void Launch(CudaDevice& device, Operands<T> args, bool accumulate, TensorView d_
   const bool done =
       in_vectors && VisitThinRowLayout<kResidentThreads<T> / kWarpSize>(args.width / 2, [&]<class Layout>() {
         constexpr std::int64_t kRows = Layout::kRowsOfBlock;
-        const std::int64_t blocks = std::min<std::int64_t>((args.tokens + kRows - 1) / kRows, kMaxPartialSums / kRows);
+        const std::int64_t blocks = std::min<std::int64_t>(DivideUp(args.tokens, kRows), kMaxPartialSums / kRows);
         args.partials = PartialSums(device, blocks * kRows, args.width);
         QkNormRopeBackwardKernel<T, Layout>
             <<<static_cast<unsigned>(blocks), Layout::kThreads, 0, device.stream()>>>(args);

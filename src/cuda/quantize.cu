@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/patch_copy.cuh"
@@ -364,9 +365,8 @@ void Launch(Context& ctx, const QuantizeArgs& args) {
                       (!y_t.wanted || n % kPiece == 0);
   const bool same_codes = args.y && args.y_t && args.y.format == args.y_t.format && y.scaling != Scaling::kGroup;
   // A matrix without elements has a scale.
-  const std::int64_t row_tiles = std::max<std::int64_t>((n + kTileRows - 1) / kTileRows, 1);
-  const std::int64_t column_tiles =
-      std::max<std::int64_t>((width + kTileColumns<kGroups> - 1) / kTileColumns<kGroups>, 1);
+  const std::int64_t row_tiles = std::max<std::int64_t>(DivideUp(n, kTileRows), 1);
+  const std::int64_t column_tiles = std::max<std::int64_t>(DivideUp(width, kTileColumns<kGroups>), 1);
   const auto tiles = static_cast<unsigned>(row_tiles * column_tiles);
   const auto launch = [&]<bool kVector>() {
     const auto kernel = &QuantizeKernel<T, kGroups, kVector>;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/column_sums.cuh"
 #include "cuda/device.h"
@@ -196,7 +197,7 @@ void Launch(CudaDevice& device, const RmsNormBackwardArgs& args) {
                     VisitThinRowLayout<kResidentThreads<T> / kWarpSize>(operands.width, [&]<class Layout>() {
                       constexpr std::int64_t kRows = Layout::kRowsOfBlock;
                       const std::int64_t blocks =
-                          std::min<std::int64_t>((operands.rows + kRows - 1) / kRows, kMaxPartialSums / kRows);
+                          std::min<std::int64_t>(DivideUp(operands.rows, kRows), kMaxPartialSums / kRows);
                       operands.partials = PartialSums(device, blocks * kRows, operands.width);
                       RmsNormBackwardKernel<T, X, Layout>
                           <<<static_cast<unsigned>(blocks), Layout::kThreads, 0, device.stream()>>>(operands);

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "cuda/packed.cuh"
 #include "cuda/vector_access.cuh"
 #include "numerics/bfloat16.h"
@@ -253,8 +255,8 @@ void WithShares(CudaDevice& device, int heads_at_once, RopeOperands<T> args, Lau
   const bool in_vectors = half % 8 == 0 && IsAligned16(args.qkv) && IsAligned16(args.table);
   args.shares = SharesOf(in_vectors ? half / 8 : half, args.touched_heads, heads_at_once);
   // Enough blocks to fill the device several times over, and few enough atomic maxima at their ends.
-  const std::int64_t blocks = std::min<std::int64_t>((args.tokens + args.shares.tokens - 1) / args.shares.tokens,
-                                                     32 * device.multiprocessors());
+  const std::int64_t blocks =
+      std::min<std::int64_t>(DivideUp(args.tokens, args.shares.tokens), 32 * device.multiprocessors());
   if (in_vectors) {
     launch.template operator()<8>(args, static_cast<unsigned>(blocks));
   } else {
@@ -272,8 +274,8 @@ void Forward(CudaDevice& device, const RopeOperands<T>& operands) {
     }
     if (kVector == 1 && args.clip_mask != nullptr) {
       const std::int64_t bytes = args.tokens * args.width / 8;
-      ClipMaskKernel<T><<<static_cast<unsigned>((bytes + kThreads - 1) / kThreads), kThreads, 0, device.stream()>>>(
-          args.qkv, args.clip, bytes, args.clip_mask);
+      ClipMaskKernel<T>
+          <<<BlocksFor(bytes, kThreads), kThreads, 0, device.stream()>>>(args.qkv, args.clip, bytes, args.clip_mask);
     }
     RopeForwardKernel<T, kVector, true><<<blocks, kThreads, 0, device.stream()>>>(args);
   });

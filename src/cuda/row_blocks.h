@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "cuda/launch.h"
+
 namespace coat::cuda {
 
 /// Threads of a block of RowBlocks.
@@ -22,7 +24,7 @@ struct RowBlocks {
     const auto wanted = static_cast<std::uint64_t>(steps < kRowBlockThreads ? steps : kRowBlockThreads);
     block.x = static_cast<unsigned>(std::bit_ceil(wanted));
     block.y = kRowBlockThreads / block.x;
-    grid.x = static_cast<unsigned>((rows + block.y - 1) / block.y);
+    grid.x = BlocksFor(rows, block.y);
   }
 };
 

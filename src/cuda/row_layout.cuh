@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 
@@ -40,7 +41,7 @@ struct RowLayout {
   }
   /// Blocks for `rows` rows: enough to fill the device several times, so that the last ones end together.
   static unsigned Blocks(std::int64_t rows, const CudaDevice& device) {
-    const std::int64_t blocks = (rows + kRowsOfBlock - 1) / kRowsOfBlock;
+    const std::int64_t blocks = DivideUp(rows, kRowsOfBlock);
     return static_cast<unsigned>(std::min<std::int64_t>(blocks, 64 * device.multiprocessors()));
   }
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide.h"
+
 namespace coat::cuda {
 
 /// Columns of a row that a thread takes at a time in a RunLoop: the smallest group of a scale.
@@ -65,8 +67,7 @@ class RunLoop {
 /// Blocks that keep all multiprocessors busy with a loop over `runs`, at least one.
 inline unsigned BlocksForRuns(std::int64_t runs, int threads, int multiprocessors) {
   constexpr std::int64_t kBlocksEach = 12;
-  return static_cast<unsigned>(
-      std::clamp<std::int64_t>((runs + threads - 1) / threads, 1, kBlocksEach * multiprocessors));
+  return static_cast<unsigned>(std::clamp<std::int64_t>(DivideUp(runs, threads), 1, kBlocksEach * multiprocessors));
 }
 
 }  // namespace coat::cuda

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <cub/device/device_radix_sort.cuh>
 
+#include "base/divide.h"
 #include "base/error.h"
+#include "cuda/launch.h"
 
 namespace coat::cuda {
 
@@ -31,15 +33,14 @@ void SortPositions(CudaDevice& device, const std::int32_t* ids, std::int64_t cou
   const auto sorted_keys = reinterpret_cast<std::uint32_t*>(sorted_ids);
   std::byte* const positions_begin = device.workspace() + workspace_begin;
   const auto positions = reinterpret_cast<std::int32_t*>(positions_begin);
-  const std::int64_t positions_bytes = (count * 4 + 255) / 256 * 256;
+  const std::int64_t positions_bytes = RoundUp(count * 4, 256);
   std::size_t sort_bytes = 0;
   COAT_CUDA(cub::DeviceRadixSort::SortPairs(nullptr, sort_bytes, keys, sorted_keys, positions, order, count, 0, bits,
                                             device.stream()));
   const std::int64_t needed = workspace_begin + positions_bytes + static_cast<std::int64_t>(sort_bytes);
   COAT_REQUIRE(needed <= CudaDevice::kWorkspaceBytes, "sorting {} positions takes {} bytes of workspace; there are {}",
                count, needed, CudaDevice::kWorkspaceBytes);
-  CountKernel<<<static_cast<unsigned>((count + kThreads - 1) / kThreads), kThreads, 0, device.stream()>>>(count,
-                                                                                                          positions);
+  CountKernel<<<BlocksFor(count, kThreads), kThreads, 0, device.stream()>>>(count, positions);
   COAT_CUDA(cudaGetLastError());
   COAT_CUDA(cub::DeviceRadixSort::SortPairs(positions_begin + positions_bytes, sort_bytes, keys, sorted_keys, positions,
                                             order, count, 0, bits, device.stream()));

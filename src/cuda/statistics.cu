@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/launch.h"
@@ -118,7 +119,7 @@ void NormsOf(const CudaDevice& device, const L2NormsArgs& args, DType dtype) {
     if (x.dtype() != dtype) continue;
     tables.Add(
         {.x = x.data(), .norm = args.norms.As<float>() + i, .elements = x.elements(), .vectors = IsAligned16(x.data())},
-        (x.elements() + kTile - 1) / kTile);
+        DivideUp(x.elements(), kTile));
   }
   tables.Flush();
 }
@@ -173,7 +174,7 @@ void L2Norms(Context& ctx, const L2NormsArgs& args) {
 void Statistics(Context& ctx, const StatisticsArgs& args) {
   const CudaDevice& device = DeviceOf(ctx);
   const std::int64_t elements = args.x.elements();
-  const std::int64_t tiles = (elements + kTile - 1) / kTile;
+  const std::int64_t tiles = DivideUp(elements, kTile);
   COAT_REQUIRE(tiles * static_cast<std::int64_t>(sizeof(TileSums)) <= device.workspace_bytes(),
                "Statistics has {} partial sums; the workspace has {} bytes", tiles, device.workspace_bytes());
   auto* partials = reinterpret_cast<TileSums*>(device.workspace());

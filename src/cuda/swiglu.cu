@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/device.h"
+#include "cuda/launch.h"
 #include "cuda/vector_access.cuh"
 #include "numerics/activation.h"
 #include "ops/visit.h"
@@ -81,8 +82,7 @@ __global__ void __launch_bounds__(kThreads)
 dim3 GridOf(std::int64_t rows, std::int64_t width, int count) {
   constexpr std::int64_t kMostAlongY = 65535;
   const std::int64_t columns = static_cast<std::int64_t>(kThreads) * count;
-  return dim3(static_cast<unsigned>((width + columns - 1) / columns),
-              static_cast<unsigned>(std::min(rows, kMostAlongY)));
+  return dim3(BlocksFor(width, columns), static_cast<unsigned>(std::min(rows, kMostAlongY)));
 }
 
 /// Calls f.template operator()<kCount>() with a vector's elements if every row of every tensor begins at a multiple of

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
@@ -251,7 +252,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksEach<T>)
     GradientCodesKernel(const Inputs<T> in, int tiles, const float* __restrict__ absmax, const Outputs out) {
   extern __shared__ __align__(16) std::byte dynamic_memory[];
   auto& memory = *reinterpret_cast<TileMemory<T>*>(dynamic_memory);
-  const auto tiles_of_row = max(static_cast<int>((in.width + kTileColumns - 1) / kTileColumns), 1);
+  const auto tiles_of_row = max(static_cast<int>(DivideUp(in.width, kTileColumns)), 1);
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int patch_row = warp * kWarpRows + lane / kLanesOfRow * kPatchRows;
@@ -353,7 +354,7 @@ void SwigluQuantizeBackward(Context& ctx, const SwigluQuantizeBackwardArgs& args
   const Outputs out = {args.d_up_gate.codes.As<std::uint8_t>(), args.d_up_gate_t.codes.As<std::uint8_t>(),
                        args.product_t.codes.As<std::uint8_t>(), args.d_up_gate.scales.As<float>(),
                        args.d_up_gate_t.scales.As<float>(),     args.product_t.scales.As<float>()};
-  const auto tiles = static_cast<int>((rows + kTileRows - 1) / kTileRows * ((width + kTileColumns - 1) / kTileColumns));
+  const auto tiles = static_cast<int>(DivideUp(rows, kTileRows) * DivideUp(width, kTileColumns));
   COAT_CUDA(cudaMemsetAsync(absmax, 0, 2 * sizeof(float), device.stream()));
   VisitPlain(args.d_product.dtype(), [&]<class T>() {
     const Inputs<T> in = {.codes = args.up_gate.codes.As<std::uint8_t>(),

@@ -9,6 +9,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/divide.h"
 #include "base/tensor.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
@@ -94,7 +95,7 @@ inline float* AbsMaxOfTensor(const TensorView& absmax, std::size_t i) {
 /// Blocks of a grid that goes over `tiles`, `tiles_a_block` at a time: at most `resident` a multiprocessor.
 inline unsigned PersistentBlocks(const CudaDevice& device, std::int64_t tiles, std::int64_t tiles_a_block,
                                  int resident) {
-  const std::int64_t needed = (tiles + tiles_a_block - 1) / tiles_a_block;
+  const std::int64_t needed = DivideUp(tiles, tiles_a_block);
   return static_cast<unsigned>(std::min<std::int64_t>(needed, std::int64_t{device.multiprocessors()} * resident));
 }
 

@@ -1,3 +1,4 @@
+#include "base/divide.h"
 #include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/transpose_tile.cuh"
@@ -58,8 +59,8 @@ void TransposeCodes(Context& ctx, const TransposeCodesArgs& args) {
   const std::int64_t n = args.x.shape()[0];
   const std::int64_t width = args.x.shape()[1];
   if (args.x.elements() == 0) return;
-  const std::int64_t column_tiles = (width + kColumns - 1) / kColumns;
-  const std::int64_t tiles = (n + kTileRows - 1) / kTileRows * column_tiles;
+  const std::int64_t column_tiles = DivideUp(width, kColumns);
+  const std::int64_t tiles = DivideUp(n, kTileRows) * column_tiles;
   const auto* x = args.x.As<std::uint8_t>();
   auto* y = args.y.As<std::uint8_t>();
   const bool vector = n % kPiece == 0 && width % kPatch == 0 && IsAligned16(x) && IsAligned16(y);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "data/order.h"
 
@@ -13,7 +14,7 @@ EvaluationLoader::EvaluationLoader(const MemMapDataset& dataset, const Evaluatio
   COAT_REQUIRE(options.batch_size > 0, "batch_size is {}; it must be positive", options.batch_size);
   COAT_REQUIRE(options.subset_num_batches == -1 || options.subset_num_batches > 0,
                "subset_num_batches is {}; it must be positive, or -1 for all of the data", options.subset_num_batches);
-  batch_count_ = (sequence_count_ + options.batch_size - 1) / options.batch_size;
+  batch_count_ = DivideUp(sequence_count_, options.batch_size);
   if (options.subset_num_batches == -1 || options.subset_num_batches >= batch_count_) {
     return;
   }

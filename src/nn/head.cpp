@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
 #include "ops/cross_entropy.h"
 #include "ops/gemm.h"
 
@@ -19,9 +20,9 @@ std::int64_t MostTokens(std::int64_t row_bytes) {
 /// weight, so fewer are faster.
 std::int64_t ChunkOf(std::int64_t tokens, std::int64_t row_bytes) {
   const std::int64_t most = MostTokens(row_bytes);
-  const std::int64_t parts = (tokens + most - 1) / most;
-  const std::int64_t of_each = (tokens + parts - 1) / parts;
-  return std::min(tokens, (of_each + 127) / 128 * 128);
+  const std::int64_t parts = DivideUp(tokens, most);
+  const std::int64_t of_each = DivideUp(tokens, parts);
+  return std::min(tokens, RoundUp(of_each, 128));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "ops/checks.h"
 #include "ops/dispatch.h"
@@ -18,7 +19,7 @@ void RequireMoment(const Context& ctx, const std::string& argument, const Expand
   COAT_REQUIRE(static_cast<bool>(moment.codes) && IsFp8(moment.codes.dtype()), "{} codes are {}; expected {} fp8",
                argument, ConstTensorView(moment.codes).ToString(), shape.ToString());
   RequireTensor(ctx, argument + " codes", moment.codes, shape, moment.codes.dtype());
-  const Shape groups = {(shape.elements() + group - 1) / group};
+  const Shape groups = {DivideUp(shape.elements(), group)};
   RequireTensor(ctx, argument + " absmax", moment.absmax, groups, DType::kF32);
   if (moment.exponent) RequireTensor(ctx, argument + " exponent", moment.exponent, groups, DType::kF32);
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/divide.h"
 #include "ops/format_reference.h"
 #include "ops/op_case.h"
 
@@ -52,7 +53,7 @@ std::string NameOf(const char* operand, std::size_t tensor) {
 
 void MakeMoment(Operands& operands, const std::string& name, const CoatShape& shape, std::int64_t elements,
                 DType format, bool expanded, bool is_signed, std::uint64_t seed) {
-  const std::int64_t groups = (elements + shape.group - 1) / shape.group;
+  const std::int64_t groups = DivideUp(elements, shape.group);
   const TensorView codes = operands.InOut(name, {elements}, format, seed);
   const TensorView absmax = operands.InOut(name + ".absmax", {groups}, DType::kF32, seed, shape.data);
   const TensorView exponent = operands.InOut(name + ".exponent", {expanded ? groups : 1}, DType::kF32, seed);

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "base/divide.h"
 #include "ops/adamw.h"
 #include "ops/coat_adamw.h"
 #include "ops/lion.h"
@@ -46,7 +47,7 @@ StateTensor StateOf(const Parameter& parameter, const std::string& suffix, Tenso
 StateTensor GroupStateOf(const Parameter& parameter, const std::string& suffix, TensorView tensor, std::int64_t group) {
   return {.name = parameter.name + suffix,
           .tensor = tensor,
-          .whole = {(parameter.shape.elements() + group - 1) / group},
+          .whole = {DivideUp(parameter.shape.elements(), group)},
           .part = {.first = parameter.part.first / group, .count = tensor.elements()}};
 }
 
@@ -197,7 +198,7 @@ class Fp8AdamW : public Optimizer {
   ExpandedMoment LayOutMoment(const Parameter& parameter, const char* suffix, Fp8Format format, Expansion expansion,
                               Arena& moments, Arena& metadata) const {
     const std::string name = parameter.name + suffix;
-    const Shape groups = {(parameter.value.elements() + quantize_.qgroup_size - 1) / quantize_.qgroup_size};
+    const Shape groups = {DivideUp(parameter.value.elements(), quantize_.qgroup_size)};
     ExpandedMoment moment;
     moment.codes =
         moments.Tensor(name, parameter.value.shape(), format == Fp8Format::kE4M3 ? DType::kE4M3 : DType::kE5M2);

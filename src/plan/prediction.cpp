@@ -3,8 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <vector>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "models/olmo.h"
 #include "plan/exchange_time.h"
@@ -132,7 +132,7 @@ Prediction Predict(const TrainConfig& config, const Cluster& cluster) {
   prediction.beside = kBesideThePlan + (cluster.ranks > 1 ? kOfCollectives : 0.0);
   prediction.sequences = config.global_train_batch_size / cluster.ranks;
   prediction.micro_batch = std::min(config.device_train_microbatch_size, prediction.sequences);
-  prediction.micro_batches = (prediction.sequences + prediction.micro_batch - 1) / prediction.micro_batch;
+  prediction.micro_batches = DivideUp(prediction.sequences, prediction.micro_batch);
   prediction.tokens = static_cast<double>(prediction.sequences * config.model.max_sequence_length);
   prediction.work = model.Work(prediction.micro_batch);
   const MicroBatchTime first = model.MicroBatch(prediction.micro_batch, PlaceInStep::kFirst);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
 #include "models/olmo.h"
 #include "recipes/recipe.h"
 #include "train/memory_plan.h"
@@ -42,7 +43,7 @@ MemoryPlan PublishedCoatPlan(const TrainConfig& config) {
   if (inputs > 0) plan.saved.push_back({"block_input", inputs * tokens * 2 * d});
   std::int64_t saved = 0;
   for (const MemoryPlan::Line& line : plan.saved) saved += line.bytes;
-  const std::int64_t groups = (parameters + 127) / 128;
+  const std::int64_t groups = DivideUp(parameters, 128);
   const std::int64_t logits = tokens * model.EmbeddingRows() * (2 + 4);  // bf16, and float32 for the loss
   plan.categories = {{"masters", 4 * parameters},
                      {"gradients", 4 * parameters},
