@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/head_size.h"
 #include "config/checker.h"
 #include "config/scalar.h"
 
@@ -9,7 +10,6 @@ namespace coat {
 
 namespace {
 
-constexpr std::int64_t kLargestHead = 4096;  // that attention computes
 constexpr std::int64_t kMostLayers = 65535;  // each has parameters of its own, so memory is used for every one
 
 void CheckHeads(const ModelConfig& model, Checker& checker) {
@@ -22,9 +22,9 @@ void CheckHeads(const ModelConfig& model, Checker& checker) {
                                               "positions turn pairs",
                                               model.n_heads, model.HeadSize()));
   }
-  if (model.HeadSize() > kLargestHead) {
+  if (model.HeadSize() > kMaxHeadSize) {
     checker.Fail("model.n_heads", fmt::format("{} heads of {} elements; accepted: a head size up to {}", model.n_heads,
-                                              model.HeadSize(), kLargestHead));
+                                              model.HeadSize(), kMaxHeadSize));
   }
   if (model.n_kv_heads && model.n_heads % *model.n_kv_heads != 0) {
     checker.Fail("model.n_kv_heads",

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 
+#include "base/divide.h"
 #include "cpu/blas.h"
+#include "cpu/key_tiles.h"
 #include "cpu/lanes.h"
 #include "cpu/log_of_sum.h"
 #include "numerics/elementary.h"
@@ -21,18 +21,7 @@ namespace coat::cpu {
 
 namespace {
 
-constexpr std::int64_t kQueryRows = 64;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-/// Floats of decoded keys and values that are kept: at least one tile, and a whole sequence if it is short.
-constexpr std::int64_t kKeptFloats = 512 * 1024;
-
-/// Keys of a tile: a multiple of kQueryRows, so that the causal mask alone leaves each query of a tile a key in each
-/// tile that is not skipped.
-constexpr std::int64_t KeyRows(std::int64_t head_size) {
-  return head_size <= 1024 ? 256 : (head_size <= 2048 ? 128 : 64);
-}
-static_assert(2 * KeyRows(kMaxHeadSize) * kMaxHeadSize <= kKeptFloats);
 
 /// Keys whose gradients one task of the backward op sums: as many as fit into the workspace beside the tiles.
 constexpr std::int64_t SpanRows(std::int64_t head_size) {
@@ -42,99 +31,6 @@ constexpr std::int64_t SpanRows(std::int64_t head_size) {
   return left / (2 * head_size) / key_rows * key_rows;
 }
 static_assert(SpanRows(kMaxHeadSize) > 0);
-
-/// Rows of float32 in memory.
-struct Rows {
-  const float* data;
-  std::int64_t stride;
-};
-
-/// Rows [begin, end) of `width` values as float32 in `target`.
-void DecodeRows(const BFloat16* source, std::int64_t stride, std::int64_t begin, std::int64_t end, std::int64_t width,
-                float* target) {
-  for (std::int64_t r = begin; r < end; ++r) {
-    for (std::int64_t c = 0; c < width; ++c) target[r * width + c] = ToFloat(source[r * stride + c]);
-  }
-}
-
-/// `count` rows of `width` values as float32: where they are, or decoded into `buffer`.
-Rows LoadRows(const float* source, std::int64_t stride, std::int64_t, std::int64_t, float*) {
-  return {source, stride};
-}
-Rows LoadRows(const BFloat16* source, std::int64_t stride, std::int64_t count, std::int64_t width, float* buffer) {
-  DecodeRows(source, stride, 0, count, width, buffer);
-  return {buffer, width};
-}
-
-/// The keys and the values of one head of one sequence as float32, a tile at a time. Decoded rows are kept as long as
-/// there is room.
-template <class T>
-class KeyTiles {
- public:
-  /// `keys` and `values` are the head's first rows, `buffer` is kKeptFloats long.
-  KeyTiles(const T* keys, const T* values, std::int64_t stride, std::int64_t head_size, float* buffer)
-      : keys_(keys),
-        values_(values),
-        stride_(stride),
-        head_size_(head_size),
-        key_rows_(KeyRows(head_size)),
-        slots_(std::min(kMaxSlots, kKeptFloats / (2 * key_rows_ * head_size))),
-        buffer_(buffer) {}
-
-  struct Tile {
-    Rows keys, values;
-  };
-  /// Positions [begin, begin + count), begin a multiple of KeyRows and count at most that.
-  Tile Load(std::int64_t begin, std::int64_t count) {
-    const T* keys = keys_ + begin * stride_;
-    const T* values = values_ + begin * stride_;
-    if constexpr (std::is_same_v<T, float>) {
-      return {{keys, stride_}, {values, stride_}};
-    } else {
-      const std::int64_t tile = begin / key_rows_;
-      Slot& slot = slot_[tile % slots_];
-      if (slot.tile != tile) slot = {tile, 0};
-      float* decoded_keys = buffer_ + tile % slots_ * 2 * key_rows_ * head_size_;
-      float* decoded_values = decoded_keys + key_rows_ * head_size_;
-      DecodeRows(keys, stride_, slot.rows, count, head_size_, decoded_keys);
-      DecodeRows(values, stride_, slot.rows, count, head_size_, decoded_values);
-      slot.rows = std::max(slot.rows, count);
-      return {{decoded_keys, head_size_}, {decoded_values, head_size_}};
-    }
-  }
-
- private:
-  static constexpr std::int64_t kMaxSlots = 64;
-  /// Which tile's first `rows` rows are decoded in a part of the buffer.
-  struct Slot {
-    std::int64_t tile = -1, rows = 0;
-  };
-
-  const T* const keys_;
-  const T* const values_;
-  const std::int64_t stride_;
-  const std::int64_t head_size_;
-  const std::int64_t key_rows_;
-  const std::int64_t slots_;
-  float* const buffer_;
-  Slot slot_[kMaxSlots];
-};
-
-/// Hides the scores outside of [begin, end): writes -infinity, whose exp is 0, before it, and after it up to a whole
-/// number of lanes. Returns where it stopped.
-std::int64_t HideAround(std::int64_t begin, std::int64_t end, float* scores) {
-  const std::int64_t whole_lanes = (end + kLanes - 1) / kLanes * kLanes;
-  std::fill(scores, scores + std::min(begin, end), -kInfinity);
-  std::fill(scores + end, scores + whole_lanes, -kInfinity);
-  return whole_lanes;
-}
-
-template <class T>
-void StoreRows(const float* rows, std::int64_t count, std::int64_t width, T* target, std::int64_t stride) {
-  for (std::int64_t r = 0; r < count; ++r) {
-    for (std::int64_t c = 0; c < width; ++c) target[r * stride + c] = RoundTo<T>(rows[r * width + c]);
-  }
-}
 
 /// Extents of a problem, and where the heads lie in a row of qkv.
 struct Layout {
@@ -155,6 +51,20 @@ Layout LayoutOf(const Args& args) {
   return {lse[0], lse[2], args.heads, args.kv_heads, args.out.shape()[1] / args.heads};
 }
 
+/// The keys [begin, end) of a tile, none where begin >= end.
+struct VisibleKeys {
+  std::int64_t begin, end;
+
+  /// Hides the scores of the others: writes -infinity, whose exp is 0, before `begin`, and behind `end` up to a whole
+  /// number of lanes. Returns where it stopped.
+  std::int64_t HideOthers(float* scores) const {
+    const std::int64_t whole_lanes = RoundUp(end, kLanes);
+    std::fill(scores, scores + std::min(begin, end), -kInfinity);
+    std::fill(scores + end, scores + whole_lanes, -kInfinity);
+    return whole_lanes;
+  }
+};
+
 /// Where the documents of one sequence begin, a position for each; without documents the sequence is one.
 class Documents {
  public:
@@ -164,6 +74,10 @@ class Documents {
   /// In [0, position], whatever the tensor holds.
   std::int64_t Start(std::int64_t position) const {
     return starts_ == nullptr ? 0 : std::clamp<std::int64_t>(starts_[position], 0, position);
+  }
+  /// The keys that the query at `position` sees among `count` from `first` on, counted from there; end > 0.
+  VisibleKeys Visible(std::int64_t position, std::int64_t first, std::int64_t count) const {
+    return {std::max<std::int64_t>(Start(position) - first, 0), std::min(count, position + 1 - first)};
   }
   /// The first key of the first tile of which the query or one after it sees something.
   std::int64_t FirstTile(std::int64_t query, std::int64_t key_rows) const { return Start(query) / key_rows * key_rows; }
@@ -210,20 +124,18 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
     const Rows q = LoadRows(rows + query * stride + layout.query_column(head), stride, queries, size, query_tile);
     RunningSoftmax softmax[kQueryRows];
     const std::int64_t first_key = documents.FirstTile(query, key_rows);
-    for (std::int64_t key = first_key; key < query + queries; key += key_rows) {
-      const std::int64_t keys = std::min(key_rows, query + queries - key);
-      const auto [k, v] = tiles.Load(key, keys);
+    tiles.ForEach(first_key, query + queries, [&](const typename KeyTiles<T>::Tile& tile) {
+      const auto& [key, keys, k, v] = tile;
       Sgemm(false, true, queries, keys, size, layout.scale(), q.data, q.stride, k.data, k.stride, 0.0f, scores,
             key_rows);
       for (std::int64_t r = 0; r < queries; ++r) {
-        const std::int64_t begin = documents.Start(query + r) - key;
-        const std::int64_t visible = std::min(keys, query + r + 1 - key);
+        const VisibleKeys visible = documents.Visible(query + r, key, keys);
         float* row = scores + r * key_rows;
-        if (begin >= visible) {
+        if (visible.begin >= visible.end) {
           std::fill(row, row + keys, 0.0f);
           continue;
         }
-        const std::int64_t end = HideAround(std::max<std::int64_t>(begin, 0), visible, row);
+        const std::int64_t end = visible.HideOthers(row);
         const float factor = softmax[r].Take(row, end);
         std::fill(row + end, row + std::max(end, keys), 0.0f);
         if (key == first_key) continue;
@@ -231,7 +143,7 @@ void ForwardOfHead(const AttentionForwardArgs& args, const Layout& layout, std::
       }
       Sgemm(false, false, queries, size, keys, 1.0f, scores, key_rows, v.data, v.stride, key == first_key ? 0.0f : 1.0f,
             sums, size);
-    }
+    });
     for (std::int64_t r = 0; r < queries; ++r) {
       const float reciprocal = 1.0f / softmax[r].sum;
       for (std::int64_t c = 0; c < size; ++c) sums[r * size + c] *= reciprocal;
@@ -304,9 +216,8 @@ class BackwardOfSpan {
     }
     const std::int64_t key_end = in_span ? query + queries : end_;
     const std::int64_t first_key = std::max(in_span ? 0 : begin_, documents_.FirstTile(query, key_rows_));
-    for (std::int64_t key = first_key; key < key_end; key += key_rows_) {
-      const std::int64_t keys = std::min(key_rows_, key_end - key);
-      const auto [k, v] = tiles_.Load(key, keys);
+    tiles_.ForEach(first_key, key_end, [&](const typename KeyTiles<T>::Tile& tile) {
+      const auto& [key, keys, k, v] = tile;
       Sgemm(false, true, queries, keys, size_, layout_.scale(), q.data, q.stride, k.data, k.stride, 0.0f,
             probabilities_, key_rows_);
       Sgemm(false, true, queries, keys, size_, 1.0f, d_out.data, d_out.stride, v.data, v.stride, 0.0f, d_scores_,
@@ -322,7 +233,7 @@ class BackwardOfSpan {
         Sgemm(false, false, queries, size_, keys, layout_.scale(), d_scores_, key_rows_, k.data, k.stride,
               key == first_key ? 0.0f : 1.0f, d_query_, size_);
       }
-    }
+    });
     if (in_span) StoreRows(d_query_, queries, size_, DQkv(query, column), layout_.width());
   }
 
@@ -332,13 +243,11 @@ class BackwardOfSpan {
   void SoftmaxBackward(const float* lse, std::int64_t query, std::int64_t queries, std::int64_t key,
                        std::int64_t keys) {
     for (std::int64_t r = 0; r < queries; ++r) {
-      const std::int64_t begin = std::max<std::int64_t>(documents_.Start(query + r) - key, 0);
-      const std::int64_t visible = std::min(keys, query + r + 1 - key);
       const float row_lse = lse[query + r];
       const float delta = delta_[r];
       float* __restrict p = probabilities_ + r * key_rows_;
       float* __restrict d = d_scores_ + r * key_rows_;
-      const std::int64_t end = HideAround(begin, visible, p);
+      const std::int64_t end = documents_.Visible(query + r, key, keys).HideOthers(p);
       for (std::int64_t i = 0; i < end; ++i) {
         const float logarithm = p[i] - row_lse;
         p[i] = Exp(logarithm > 0.0f ? 0.0f : logarithm);
@@ -385,7 +294,7 @@ void AttentionForward(Context& ctx, const AttentionForwardArgs& args) {
 void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args) {
   const Layout layout = LayoutOf(args);
   const std::int64_t span = SpanRows(layout.head_size);
-  const std::int64_t spans = (layout.tokens + span - 1) / span;
+  const std::int64_t spans = DivideUp(layout.tokens, span);
   VisitPlain(args.qkv.dtype(), [&]<class T>() {
     ctx.ParallelFor(layout.sequences * layout.kv_heads * spans, [&](std::int64_t task, int worker) {
       const std::int64_t begin = task % spans * span;

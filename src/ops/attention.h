@@ -3,14 +3,12 @@
 #include <cstdint>
 
 #include "base/context.h"
+#include "base/head_size.h"
 #include "base/tensor.h"
 
 namespace coat {
 
 // Layout of qkv and letters as in ops/rope.h; query head j reads key and value head j / (H / Hk).
-
-/// The largest K: tiles of a head must fit into fast memory.
-inline constexpr std::int64_t kMaxHeadSize = 4096;
 
 struct AttentionForwardArgs {
   ConstTensorView qkv;             // [N, (H + 2 Hk) K] f32 or bf16, after RoPE
