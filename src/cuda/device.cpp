@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <new>
 
+#include "base/divide.h"
+#include "base/number_text.h"
 #include "cuda/attention_choice.h"
 #include "cuda/attention_cudnn.h"
 #include "cuda/cublaslt.h"
@@ -26,10 +28,6 @@ void ThrowCudaError(cudaError_t error, const char* call) {
 namespace {
 
 constexpr const char* kCpuAdvice = "use --device=cpu to train without";
-
-std::string InGibibytes(std::int64_t bytes) {
-  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) * 0x1p-30);
-}
 
 }  // namespace
 
@@ -118,7 +116,7 @@ std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
   // Of each sequence: the gradients of the queries and two sums a row in float32; those of keys and values of every
   // query head, where several share them, in bfloat16; and, for the deterministic backward, those of all scores in
   // bfloat16, in whole tiles.
-  const auto padded = [&](std::int64_t tile) { return (needs.positions + tile - 1) / tile * tile; };
+  const auto padded = [&](std::int64_t tile) { return RoundUp(needs.positions, tile); };
   const std::int64_t of_scores = cuda_device.options().deterministic_attention ? 2 * padded(64) * padded(128) : 0;
   const std::int64_t of_row = 8 + (needs.kv_heads < needs.heads ? 8 : 4) * needs.head_size;
   const std::int64_t of_sequence = needs.heads * (of_scores + needs.positions * of_row);
@@ -219,7 +217,7 @@ std::byte* CudaDevice::GrowWorkspace(std::int64_t bytes) {
     throw Error(fmt::format(
         "CUDA: out of memory: the workspace needs {}, and {} of {} are free; a smaller device_train_microbatch_size or "
         "activation_checkpointing: whole_layer makes room for it",
-        InGibibytes(bytes), InGibibytes(memory.free_bytes), InGibibytes(memory.total_bytes)));
+        InBinaryUnits(bytes), InBinaryUnits(memory.free_bytes), InBinaryUnits(memory.total_bytes)));
   }
   workspace_bytes_ = bytes;
   return workspace_;

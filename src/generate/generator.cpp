@@ -6,7 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "base/divide.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "recipes/recipe.h"
 
 namespace coat {
@@ -17,10 +19,8 @@ namespace {
 constexpr std::int64_t kUnit = 64;
 
 std::int64_t InUnits(std::int64_t tokens, std::int64_t most) {
-  return std::min((tokens + kUnit - 1) / kUnit * kUnit, most);
+  return std::min(RoundUp(tokens, kUnit), most);
 }
-
-constexpr double kGibibyte = 1 << 30;
 
 }  // namespace
 
@@ -63,11 +63,9 @@ Generator::Arenas Generator::BoundArenas(const ModelConfig& model, const Generat
             bound(sizes.saved),   bound(sizes.scratch), bound(sizes.batch)};
   } catch (const std::bad_alloc&) {
     throw Error(
-        fmt::format("generation needs {:.2f} GiB of memory, {:.2f} of them for {} positions, and there is not so much; "
-                    "fewer tokens "
+        fmt::format("generation needs {} of memory, {} of it for {} positions, and there is not so much; fewer tokens "
                     "take less",
-                    static_cast<double>(measured.bytes()) / kGibibyte,
-                    static_cast<double>(sizes.cache.peak_bytes()) / kGibibyte, measured.capacity_));
+                    InBinaryUnits(measured.bytes()), InBinaryUnits(sizes.cache.peak_bytes()), measured.capacity_));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "comm/solo.h"
 #include "train/device_limits.h"
@@ -36,7 +37,7 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
   if (!computer.advice.empty()) console.Warn(kLogger, computer.advice);
   EvaluationEngine engine(config, std::move(computer.context));
   console.Info(kLogger,
-               fmt::format("Parameters: {}; memory: {}", WithSeparators(CountParameters(engine.model().parameters())),
+               fmt::format("Parameters: {}; memory: {}", WithCommas(CountParameters(engine.model().parameters())),
                            InBinaryUnits(EvaluationEngine::Measure(config).Total())));
   LoadParameters(reader, engine.context(), engine.model());
   if (const std::string reason = LoadTuning(reader, engine.context()); !reason.empty()) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/number_text.h"
 #include "recipes/recipe.h"
 #include "train/engine.h"
 
@@ -107,26 +108,6 @@ MemoryPlan PlanOf(const TrainConfig& config, const RunArenas& arenas, const std:
   return plan;
 }
 
-std::string WithSeparators(std::int64_t value) {
-  const std::string digits = std::to_string(value);
-  std::string text;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    const bool starts_group = i > 0 && digits[i - 1] != '-' && (digits.size() - i) % 3 == 0;
-    if (starts_group) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
-
-std::string InBinaryUnits(std::int64_t bytes) {
-  constexpr std::array<std::string_view, 4> kUnits = {"KiB", "MiB", "GiB", "TiB"};
-  if (bytes < 1024) return fmt::format("{} B", bytes);
-  double value = static_cast<double>(bytes) / 1024.0;
-  std::size_t unit = 0;
-  for (; value >= 1024.0 && unit + 1 < kUnits.size(); ++unit) value /= 1024.0;
-  return fmt::format("{:.2f} {}", value, kUnits[unit]);
-}
-
 std::string SharingName(const TrainConfig& config) {
   if (config.distributed_strategy != DistributedStrategy::kFsdp) {
     return std::string(NameOf(config.distributed_strategy));
@@ -138,13 +119,13 @@ std::string PlanTable(const TrainConfig& config, int ranks) {
   const std::vector<MemoryPlan> plans = PlansToCompare(config, ranks);
   const std::string line = std::string(kLabelWidth + 30 * plans.size(), '-') + "\n";
   const auto cells = [](std::int64_t bytes) {
-    return fmt::format("{:>18} {:>11}", WithSeparators(bytes), InBinaryUnits(bytes));
+    return fmt::format("{:>18} {:>11}", WithCommas(bytes), InBinaryUnits(bytes));
   };
   const std::string of_rank =
       ranks == 1 ? "" : fmt::format(" of each of {} ranks ({}; the first, which has most)", ranks, SharingName(config));
-  std::string table = fmt::format("Memory{} for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n",
-                                  of_rank, WithSeparators(plans[0].tokens), config.MicroBatch(),
-                                  config.model.max_sequence_length, plans[0].layers);
+  std::string table =
+      fmt::format("Memory{} for {} tokens at a time ({} sequences of {}), {} layers, in bytes\n\n", of_rank,
+                  WithCommas(plans[0].tokens), config.MicroBatch(), config.model.max_sequence_length, plans[0].layers);
   table += fmt::format("{:{}}", "", kLabelWidth);
   for (const MemoryPlan& plan : plans) table += fmt::format("{:>30}", plan.recipe);
   table += "\n" + line;

@@ -49,8 +49,4 @@ std::string PlanTable(const TrainConfig& config, int ranks = 1);
 /// With several ranks {"ranks": ..., "strategy": ..., "plans": ...}.
 std::string PlanJson(const TrainConfig& config, int ranks = 1);
 
-/// "1,234,567,890" and "1.15 GiB".
-std::string WithSeparators(std::int64_t value);
-std::string InBinaryUnits(std::int64_t bytes);
-
 }  // namespace coat

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/number_text.h"
+
 namespace coat {
 
 namespace {
@@ -13,15 +15,6 @@ namespace {
 std::string PythonText(double value) {
   std::string text = fmt::format("{}", value);
   if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
-  return text;
-}
-
-/// The integer part with a comma before each group of three digits.
-std::string WholeWithCommas(double value) {
-  std::string text = fmt::format("{:.0f}", std::trunc(value));
-  for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3) {
-    text.insert(static_cast<std::size_t>(place), 1, ',');
-  }
   return text;
 }
 
@@ -48,7 +41,7 @@ std::optional<double> Metrics::Find(std::string_view name) const {
 std::string FormatMetric(double value) {
   if (!std::isfinite(value)) return fmt::format("{}", value);
   if (value < 1e-4) return PythonText(value);
-  if (value > 1000) return WholeWithCommas(value);
+  if (value > 1000) return WithCommas(fmt::format("{:.0f}", std::trunc(value)));
   if (value > 100) return fmt::format("{:.1f}", value);
   if (value > 10) return fmt::format("{:.2f}", value);
   if (value > 1) return fmt::format("{:.3f}", value);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/number_text.h"
 #include "train/device_limits.h"
 #include "train/memory_plan.h"
 
@@ -34,14 +35,14 @@ std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view
   const std::string sharing = ranks.size() == 1 ? "" : fmt::format(", rank {} of {}", ranks.rank(), ranks.size());
   std::vector<std::string> lines = {
       fmt::format("Run {}: {} on {}{}", *config.run_name, RecipeName(config), device, sharing),
-      fmt::format("Parameters: {}, {} without embeddings", WithSeparators(CountParameters(parameters)),
-                  WithSeparators(CountNonEmbeddingParameters(parameters))),
+      fmt::format("Parameters: {}, {} without embeddings", WithCommas(CountParameters(parameters)),
+                  WithCommas(CountNonEmbeddingParameters(parameters))),
       fmt::format("Memory: {} in arenas as `coat plan` prints them, {} of workspaces{}",
                   InBinaryUnits(Engine::Measure(config, ranks.rank(), ranks.size()).Total()),
                   InBinaryUnits(engine.context().workspace_bytes()),
                   growth > 0 ? " that may grow to " + InBinaryUnits(engine.context().workspace_bytes() + growth) : ""),
-      fmt::format("Data: {} sequences of {} tokens{}", WithSeparators(dataset.sequence_count()),
-                  dataset.sequence_length(), DescribeData(config.data, config.model))};
+      fmt::format("Data: {} sequences of {} tokens{}", WithCommas(dataset.sequence_count()), dataset.sequence_length(),
+                  DescribeData(config.data, config.model))};
   if (config.wandb) {
     lines.push_back(fmt::format("wandb: nothing is sent while training; scripts/import_to_wandb.py {} imports the run",
                                 config.save_folder));

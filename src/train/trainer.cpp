@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
@@ -214,8 +215,7 @@ class Trainer {
                                          saved < 0 || is_final ? "" : "; --try_load_latest_save goes on from there"));
       return is_final ? TrainOutcome::kFinished : TrainOutcome::kStopped;
     }
-    console_.Info(kLogger,
-                  fmt::format("Finished at step {}: {} tokens", state_.step, WithSeparators(state_.tokens_seen)));
+    console_.Info(kLogger, fmt::format("Finished at step {}: {} tokens", state_.step, WithCommas(state_.tokens_seen)));
     return TrainOutcome::kFinished;
   }
 
