@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "comm/agreement.h"
 #include "config/task_labels.h"
@@ -98,7 +99,7 @@ void DownstreamEvaluator::ChooseRequests(std::int64_t subset_num_batches, const 
     const Request& request = requests_.requests[i];
     const auto document = static_cast<std::size_t>(request.document);
     if (gold_only && request.idx != requests_.documents[document].gold) continue;
-    if (subset_num_batches > 0 && static_cast<std::int64_t>(jobs_.size()) == subset_num_batches * batch_size_) break;
+    if (subset_num_batches > 0 && std::ssize(jobs_) / batch_size_ == subset_num_batches) break;
     jobs_.push_back({&request, &log_likelihoods_[i]});
     --missing[document];
   }
@@ -118,7 +119,7 @@ void DownstreamEvaluator::ChooseRequests(std::int64_t subset_num_batches, const 
 }
 
 std::int64_t DownstreamEvaluator::batch_count() const {
-  return (static_cast<std::int64_t>(jobs_.size()) + batch_size_ - 1) / batch_size_;
+  return DivideUp(std::ssize(jobs_), batch_size_);
 }
 
 /// The length of a batch whose longest request has so many tokens to read: one of a few, four from each power of two to
@@ -126,7 +127,7 @@ std::int64_t DownstreamEvaluator::batch_count() const {
 std::int64_t DownstreamEvaluator::LengthOf(std::int64_t tokens) const {
   const auto power = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(tokens)));
   const std::int64_t step = std::max(power / 8, multiple_);
-  return std::min((tokens + step - 1) / step * step, longest_);
+  return std::min(RoundUp(tokens, step), longest_);
 }
 
 Metrics DownstreamEvaluator::Run(LossModel& model, Communicator& ranks,

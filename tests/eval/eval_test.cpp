@@ -159,6 +159,12 @@ TEST_F(Eval, ComputesOnlyTheGoldContinuationWhereThatIsEnough) {
   EXPECT_NEAR(Metric("gold", kMetric), Metric("all", kMetric), OfToken() / std::log(2.0));
 }
 
+TEST_F(Eval, TakesAllThereIsForASubsetThatIsLarger) {
+  Score("all", {"--device_eval_batch_size=4"});
+  Score("subset", {"--device_eval_batch_size=4", "--eval_subset_num_batches=4611686018427387904"});  // 2^62
+  EXPECT_EQ(folder_.Read("subset.jsonl"), folder_.Read("all.jsonl"));
+}
+
 TEST_F(Eval, LeavesOutWhatASubsetHasNotWhole) {
   const std::string questions = folder_.Read(Questions());
   const auto score_lines = [&](const std::string& name, int count) {
