@@ -17,9 +17,7 @@ void RequireAttentionOperands(const Context& ctx, std::string_view op, ConstTens
                               ConstTensorView lse, ConstTensorView documents, std::int64_t heads,
                               std::int64_t kv_heads) {
   const auto name = [op](std::string_view argument) { return std::string(op) + " " + std::string(argument); };
-  COAT_REQUIRE(heads > 0 && kv_heads > 0 && heads % kv_heads == 0,
-               "{} has {} heads and {} kv_heads; expected heads to be a multiple of kv_heads, both above 0", op, heads,
-               kv_heads);
+  RequireHeads(op, heads, kv_heads);
   RequireRank(ctx, name("lse"), lse, 3);
   RequireTensor(ctx, name("lse"), lse, {lse.shape()[0], heads, lse.shape()[2]}, DType::kF32);
   RequireRank(ctx, name("out"), out, 2);

@@ -15,9 +15,7 @@ namespace {
 std::int64_t RequireOperands(const Context& ctx, std::string_view op, ConstTensorView qkv, ConstTensorView positions,
                              ConstTensorView cache, std::int64_t heads, std::int64_t kv_heads) {
   const auto name = [op](std::string_view argument) { return std::string(op) + " " + std::string(argument); };
-  COAT_REQUIRE(heads > 0 && kv_heads > 0 && heads % kv_heads == 0,
-               "{} has {} heads and {} kv_heads; expected heads to be a multiple of kv_heads, both above 0", op, heads,
-               kv_heads);
+  RequireHeads(op, heads, kv_heads);
   RequireRank(ctx, name("qkv"), qkv, 2);
   RequirePlain(ctx, name("qkv"), qkv, qkv.shape());
   const std::int64_t parts = heads + 2 * kv_heads;

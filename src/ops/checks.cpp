@@ -67,6 +67,12 @@ void RequireRank(const Context& ctx, std::string_view argument, ConstTensorView 
   COAT_REQUIRE(x.shape().rank() == rank, "{} is {}; expected rank {}", argument, x.ToString(), rank);
 }
 
+void RequireHeads(std::string_view op, std::int64_t heads, std::int64_t kv_heads) {
+  COAT_REQUIRE(heads > 0 && kv_heads > 0 && heads % kv_heads == 0,
+               "{} has {} heads and {} kv_heads; expected heads to be a multiple of kv_heads, both above 0", op, heads,
+               kv_heads);
+}
+
 void RequireQuantized(const Context& ctx, std::string_view argument, const ConstQuantizedView& x, Shape shape,
                       std::initializer_list<Scaling> accepted) {
   RequireOnDevice(ctx, argument, x.codes);

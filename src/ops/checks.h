@@ -18,6 +18,9 @@ void RequirePlain(const Context& ctx, std::string_view argument, ConstTensorView
 /// `x` must be there, on the context's device, of this rank.
 void RequireRank(const Context& ctx, std::string_view argument, ConstTensorView x, int rank);
 
+/// `heads` must be a multiple of `kv_heads`, both above 0.
+void RequireHeads(std::string_view op, std::int64_t heads, std::int64_t kv_heads);
+
 /// `x` must have codes of this shape and scales as its format wants them, all on the context's device, and its format's
 /// scaling must be one of `accepted`. Plain formats have f32 or bf16 values and no scales; all others FP8 codes.
 void RequireQuantized(const Context& ctx, std::string_view argument, const ConstQuantizedView& x, Shape shape,

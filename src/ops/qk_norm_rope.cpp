@@ -11,17 +11,12 @@ namespace coat {
 
 namespace {
 
-/// What both directions have.
-struct Common {
-  std::string_view op;
-  ConstTensorView qkv, q_weight, k_weight, q_rstd, k_rstd, table;
-  std::int64_t heads, kv_heads;
-};
-
-void RequireCommon(const Context& ctx, const Common& args) {
-  const std::string prefix = std::string(args.op) + " ";
+/// Checks what both directions have.
+template <class Args>
+void RequireOperands(const Context& ctx, std::string_view op, const Args& args) {
+  const std::string prefix = std::string(op) + " ";
   COAT_REQUIRE(args.heads > 0 && args.kv_heads > 0, "{} has {} heads and {} kv_heads; expected at least one of each",
-               args.op, args.heads, args.kv_heads);
+               op, args.heads, args.kv_heads);
   RequireRank(ctx, prefix + "table", args.table, 2);
   const std::int64_t positions = args.table.shape()[0];
   const std::int64_t head_size = args.table.shape()[1];
@@ -42,29 +37,13 @@ void RequireCommon(const Context& ctx, const Common& args) {
 }  // namespace
 
 void QkNormRopeForward(Context& ctx, const QkNormRopeForwardArgs& args) {
-  RequireCommon(ctx, {.op = "QkNormRopeForward",
-                      .qkv = args.qkv,
-                      .q_weight = args.q_weight,
-                      .k_weight = args.k_weight,
-                      .q_rstd = args.q_rstd,
-                      .k_rstd = args.k_rstd,
-                      .table = args.table,
-                      .heads = args.heads,
-                      .kv_heads = args.kv_heads});
+  RequireOperands(ctx, "QkNormRopeForward", args);
   RequireTensor(ctx, "QkNormRopeForward rotated", args.rotated, args.qkv.shape(), args.qkv.dtype());
   COAT_DISPATCH(QkNormRopeForward, ctx, args);
 }
 
 void QkNormRopeBackward(Context& ctx, const QkNormRopeBackwardArgs& args) {
-  RequireCommon(ctx, {.op = "QkNormRopeBackward",
-                      .qkv = args.qkv,
-                      .q_weight = args.q_weight,
-                      .k_weight = args.k_weight,
-                      .q_rstd = args.q_rstd,
-                      .k_rstd = args.k_rstd,
-                      .table = args.table,
-                      .heads = args.heads,
-                      .kv_heads = args.kv_heads});
+  RequireOperands(ctx, "QkNormRopeBackward", args);
   RequireTensor(ctx, "QkNormRopeBackward d_qkv", args.d_qkv, args.qkv.shape(), args.qkv.dtype());
   RequirePlain(ctx, "QkNormRopeBackward d_q_weight", args.d_q_weight, args.q_weight.shape());
   RequireTensor(ctx, "QkNormRopeBackward d_k_weight", args.d_k_weight, args.k_weight.shape(), args.d_q_weight.dtype());
