@@ -19,7 +19,10 @@ constexpr std::int64_t kFirstSpecialStep = 0xfffffff0;
 /// The value of a variable that is there: a number from `least` to `most`.
 std::int64_t Number(const Environment& environment, const char* name, std::int64_t least, std::int64_t most) {
   const char* text = environment(name);
-  if (text == nullptr) throw CommError(fmt::format("the launcher of this process has not set {}", name));
+  if (text == nullptr) {
+    throw CommError(fmt::format(
+        "{} is missing in the environment; expected a number from {} to {}, as a launcher sets it", name, least, most));
+  }
   std::int64_t number = -1;
   const char* end = text + std::strlen(text);
   const std::from_chars_result result = std::from_chars(text, end, number);
