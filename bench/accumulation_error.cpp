@@ -10,7 +10,6 @@
 #include <fmt/core.h>
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 

@@ -7,9 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <string>
-#include <vector>
 
 #include "numerics/expansion.h"
 #include "ops/adamw.h"

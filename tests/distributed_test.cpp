@@ -2,7 +2,6 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>

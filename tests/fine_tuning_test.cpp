@@ -2,7 +2,6 @@
 // filter.
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <sstream>
 

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
-#include <string_view>
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/safetensors.h"

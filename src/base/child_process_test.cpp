@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
 
 #include "base/error.h"
 #include "tests/support/error_of.h"

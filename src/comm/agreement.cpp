@@ -1,7 +1,6 @@
 #include "comm/agreement.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/error.h"
 

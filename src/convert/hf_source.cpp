@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
-#include <string_view>
 
 #include "base/error.h"
 #include "checkpoint/quoted.h"

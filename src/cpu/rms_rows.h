@@ -1,7 +1,6 @@
 #pragma once
 // What RMSNorm of rows and of queries and keys share.
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <fstream>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 

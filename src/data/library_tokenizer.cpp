@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <utility>
 
 #include "base/error.h"
 #include "base/utf8.h"

@@ -1,7 +1,6 @@
 #pragma once
 // The Python library `tokenizers`, in a process of its own.
 
-#include <memory>
 #include <string>
 #include <vector>
 

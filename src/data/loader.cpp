@@ -1,7 +1,5 @@
 #include "data/loader.h"
 
-#include <utility>
-
 #include "base/error.h"
 #include "base/start_thread.h"
 #include "data/order.h"

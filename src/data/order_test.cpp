@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include <string>
 #include <vector>
 
 #include "base/error.h"

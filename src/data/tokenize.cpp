@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <future>
-#include <limits>
 #include <memory>
 #include <utility>
 

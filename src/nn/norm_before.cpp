@@ -1,7 +1,5 @@
 // OLMo 1: branch = half(norm(x)), x += branch.
 
-#include <string>
-
 #include "nn/half_norm.h"
 #include "nn/layer_norm.h"
 

@@ -1,7 +1,6 @@
 #pragma once
 // Rows of RMSNorm in double precision; for the cases of its ops.
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 

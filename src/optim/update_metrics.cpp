@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <string>
 
 #include "ops/adamw.h"
 #include "ops/fill_normal.h"

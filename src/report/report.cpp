@@ -1,7 +1,6 @@
 #include "report/report.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>

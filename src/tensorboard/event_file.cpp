@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstddef>
 #include <filesystem>
 #include <system_error>
 #include <vector>

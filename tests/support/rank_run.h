@@ -6,11 +6,9 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <future>
 #include <iterator>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/support/mpirun.h"

@@ -2,7 +2,6 @@
 // A small OLMo with its memory, for tests that run whole micro-batches.
 
 #include <cstdint>
-#include <memory>
 #include <random>
 #include <vector>
 
