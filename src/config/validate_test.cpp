@@ -281,6 +281,18 @@ TEST(Validate, ChecksTheTrainer) {
                        "4 is more than the batch of 2: a step has one micro-batch of 2 sequences"));
 }
 
+TEST(Validate, RefusesProductsBeyondFloat32) {
+  EXPECT_EQ(
+      ErrorWith({"--optimizer.learning_rate=1e30", "--optimizer.weight_decay=1e9"}),
+      "optimizer.weight_decay: found 1.0e+9; accepted with optimizer.learning_rate, 1.0e+30: a product of at most "
+      "3.4e38, as float32 holds it");
+  ExpectParts(ErrorWith({"--optimizer.learning_rate=1e30", "--scheduler.alpha_f=1e9"}), {"scheduler.alpha_f: found"});
+  ExpectParts(ErrorWith({"--max_grad_norm=1e30", "--scheduler.grad_clip_warmup_steps=1",
+                         "--scheduler.grad_clip_warmup_factor=1e9"}),
+              {"scheduler.grad_clip_warmup_factor: found", "max_grad_norm, 1.0e+30"});
+  EXPECT_NO_THROW(Checked({"--optimizer.learning_rate=1e30", "--optimizer.weight_decay=1e8", "--max_grad_norm=3e38"}));
+}
+
 TEST(Validate, ChecksTheData) {
   EXPECT_EQ(ErrorWith({"--data.paths=[]"}), "data.paths: an empty list; accepted: at least one file");
   EXPECT_EQ(ErrorWith({"--data.paths=null"}),

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <limits>
 #include <utility>
 
 #include "config/checker.h"
@@ -40,6 +41,14 @@ void CheckFp8Optimizer(const TrainConfig& config, Checker& checker) {
     if (expansion == Expansion::kOn) continue;
     checker.Warn(path, "without expansion small moments are lost and training may diverge; recommended: expansion");
   }
+}
+
+/// Refuses the value of `path` if `factor`, of another key, takes it beyond what float32 holds: they are multiplied.
+void CheckProduct(std::string_view path, double value, std::string_view factor_path, double factor,
+                  const Checker& checker) {
+  if (value * factor <= std::numeric_limits<float>::max()) return;
+  checker.Fail(path, fmt::format("found {}; accepted with {}, {}: a product of at most 3.4e38, as float32 holds it",
+                                 NumberText(value), factor_path, NumberText(factor)));
 }
 
 void CheckBatches(const TrainConfig& config, Checker& checker) {
@@ -115,6 +124,8 @@ void CheckOptimizer(const TrainConfig& config, Checker& checker) {
   const OptimizerConfig& optimizer = config.optimizer;
   checker.RequirePositive("optimizer.learning_rate", optimizer.learning_rate);
   checker.RequireNotNegative("optimizer.weight_decay", optimizer.weight_decay);
+  CheckProduct("optimizer.weight_decay", optimizer.weight_decay, "optimizer.learning_rate", optimizer.learning_rate,
+               checker);
   checker.RequirePositive("optimizer.eps", optimizer.eps);
   for (std::size_t i = 0; i < optimizer.betas.size(); ++i) {
     const double beta = optimizer.betas[i];
@@ -134,6 +145,8 @@ void CheckSchedule(const TrainConfig& config, Checker& checker) {
   checker.RequireNotNegative("scheduler.t_warmup", scheduler.t_warmup);
   checker.RequirePositive("scheduler.t_max", scheduler.t_max);
   checker.RequireNotNegative("scheduler.alpha_f", scheduler.alpha_f);
+  CheckProduct("scheduler.alpha_f", scheduler.alpha_f, "optimizer.learning_rate", config.optimizer.learning_rate,
+               checker);
   checker.RequireNotNegative("scheduler.grad_clip_warmup_steps", scheduler.grad_clip_warmup_steps);
   checker.RequirePositive("scheduler.grad_clip_warmup_factor", scheduler.grad_clip_warmup_factor);
   checker.RequireNotNegative("scheduler.warmup_min_lr", scheduler.warmup_min_lr);
@@ -147,6 +160,11 @@ void CheckSchedule(const TrainConfig& config, Checker& checker) {
     checker.Fail(steps ? "scheduler.grad_clip_warmup_steps" : "scheduler.grad_clip_warmup_factor",
                  fmt::format("needs scheduler.{}; accepted: both keys, or neither",
                              steps ? "grad_clip_warmup_factor" : "grad_clip_warmup_steps"));
+  }
+  const double factor = scheduler.grad_clip_warmup_factor.value_or(1.0);
+  for (const auto& [path, limit] :
+       {std::pair("max_grad_norm", config.max_grad_norm), {"max_grad_norm_ratio", config.max_grad_norm_ratio}}) {
+    if (limit) CheckProduct("scheduler.grad_clip_warmup_factor", factor, path, *limit, checker);
   }
   const bool same_unit =
       (scheduler.units == SchedulerUnits::kSteps && config.max_duration.unit == Duration::Unit::kSteps) ||

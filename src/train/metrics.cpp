@@ -39,7 +39,8 @@ std::optional<double> Metrics::Find(std::string_view name) const {
 }
 
 std::string FormatMetric(double value) {
-  if (!std::isfinite(value)) return fmt::format("{}", value);
+  if (std::isnan(value)) return "nan";  // whose sign says nothing
+  if (std::isinf(value)) return fmt::format("{}", value);
   if (value < 1e-4) return PythonText(value);
   if (value > 1000) return WithCommas(fmt::format("{:.0f}", std::trunc(value)));
   if (value > 100) return fmt::format("{:.1f}", value);

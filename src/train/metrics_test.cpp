@@ -50,6 +50,7 @@ TEST(FormatMetric, HasATextForWhatIsNotFinite) {
   EXPECT_EQ(FormatMetric(std::numeric_limits<double>::infinity()), "inf");
   EXPECT_EQ(FormatMetric(-std::numeric_limits<double>::infinity()), "-inf");
   EXPECT_EQ(FormatMetric(std::numeric_limits<double>::quiet_NaN()), "nan");
+  EXPECT_EQ(FormatMetric(-std::numeric_limits<double>::quiet_NaN()), "nan");
 }
 
 TEST(Metrics, KeepTheOrderInWhichNamesCameAndReplaceInPlace) {
