@@ -50,16 +50,27 @@ __global__ void __launch_bounds__(kUpdateThreads, ResidentBlocks(kUpdateThreads,
     scalars.decay = tensor.decay;
     const auto update = [&](float& param, float(&moments)[kMoments], T unscaled) {
       const float grad = ToFloat(unscaled) * grad_scale;
-      if (!kSelective || grad != 0.0f) Rule::Update(scalars, param, moments, grad);
+      float next_param = param;
+      float next[kMoments];
+#pragma unroll
+      for (int k = 0; k < kMoments; ++k) next[k] = moments[k];
+      Rule::Update(scalars, next_param, next, grad);
+      const bool keep = kSelective && grad == 0.0f;
+      param = keep ? param : next_param;
+#pragma unroll
+      for (int k = 0; k < kMoments; ++k) moments[k] = keep ? moments[k] : next[k];
       absmax.Add(param);
     };
     if (tensor.vectors && begin + kUpdateTile <= tensor.elements) {
       const std::int64_t i = begin + 4 * threadIdx.x;
       auto* param = reinterpret_cast<Four<float>*>(tensor.param + i);
       const Four<T> g = *reinterpret_cast<const Four<T>*>(static_cast<const T*>(tensor.grad) + i);
+      Four<float>* stored[kMoments];  // pointers of their own: else nvcc makes four stores of one
+#pragma unroll
+      for (int k = 0; k < kMoments; ++k) stored[k] = reinterpret_cast<Four<float>*>(tensor.moments[k] + i);
       Four<float> p = *param, m[kMoments];
 #pragma unroll
-      for (int k = 0; k < kMoments; ++k) m[k] = *reinterpret_cast<const Four<float>*>(tensor.moments[k] + i);
+      for (int k = 0; k < kMoments; ++k) m[k] = *stored[k];
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         float moments[kMoments];
@@ -71,7 +82,7 @@ __global__ void __launch_bounds__(kUpdateThreads, ResidentBlocks(kUpdateThreads,
       }
       *param = p;
 #pragma unroll
-      for (int k = 0; k < kMoments; ++k) *reinterpret_cast<Four<float>*>(tensor.moments[k] + i) = m[k];
+      for (int k = 0; k < kMoments; ++k) *stored[k] = m[k];
       continue;
     }
     for (std::int64_t i = begin + threadIdx.x; i < begin + kUpdateTile && i < tensor.elements; i += kUpdateThreads) {
