@@ -29,8 +29,6 @@ class Sources {
   /// "configs/x.yaml: model.rope (not set)".
   std::string Where(std::string_view key_path) const;
 
-  const std::map<std::string, Origin, std::less<>>& origins() const { return origins_; }
-
  private:
   std::string file_;
   std::map<std::string, Origin, std::less<>> origins_;

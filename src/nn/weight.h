@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include "base/arena.h"
 #include "base/context.h"
 #include "base/tensor.h"

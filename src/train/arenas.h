@@ -1,9 +1,5 @@
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <string_view>
-
 #include "base/arena.h"
 
 namespace coat {
