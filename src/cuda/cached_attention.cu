@@ -1,5 +1,7 @@
 #include "ops/cached_attention.h"
 
+#include <cooperative_groups.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -10,6 +12,7 @@
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/launch.h"
+#include "cuda/packed.cuh"
 #include "numerics/bfloat16.h"
 #include "numerics/elementary.h"
 #include "ops/visit.h"
@@ -46,22 +49,38 @@ __global__ void StoreKernel(const T* __restrict__ qkv, const std::int32_t* __res
       qkv[token * layout.qkv_width() + layout.heads * layout.head_size + column];
 }
 
-/// Warps of a block of HeadKernel, and the columns of a head that a lane may hold: one and every 32nd after it.
-constexpr int kHeadWarps = 16;
-constexpr int kUsualColumns = 4;
-constexpr int kWideColumns = 8;
+/// Blocks that share one head of one token at the most: a cluster, whose blocks read one another's shared memory.
+constexpr int kMostParts = 8;
+constexpr int kHeadThreads = 128;
+/// Columns of a head that a lane has, in words of 16 bytes.
+constexpr int kColumns = 8;
+/// Keys and values that a lane has in flight together.
+constexpr int kKeysAtOnce = 4;
 
-/// Keys and values that a warp has in flight together.
-template <int kColumns>
-constexpr int kKeysAtOnce = 32 / kColumns;
+__device__ void SyncParts() {
+#if __CUDA_ARCH__ >= 900
+  cooperative_groups::this_cluster().sync();
+#else
+  __syncthreads();  // there is one part
+#endif
+}
 
-/// What a warp has seen of its keys: the largest score, and the sums over the keys of exp(score - largest) and of that
-/// times the values.
-template <int kColumns>
-struct Attended {
+/// What `shared` is in the shared memory of another part.
+template <class X>
+__device__ const X& OfPart(X& shared, [[maybe_unused]] int part) {
+#if __CUDA_ARCH__ >= 900
+  return *cooperative_groups::this_cluster().map_shared_rank(&shared, part);
+#else
+  return shared;
+#endif
+}
+
+/// What was seen of some keys: the largest score, the sum of exp(score - largest), and that of exp(score - largest)
+/// times the values of one column.
+struct Seen {
   float largest = -std::numeric_limits<float>::infinity();
   float sum = 0.0f;
-  float values[kColumns] = {};
+  float value = 0.0f;
 };
 
 /// exp(score - largest), where `largest` may be that of no score at all.
@@ -69,110 +88,139 @@ __device__ float WeightOf(float score, float largest) {
   return Exp(score - (largest == -std::numeric_limits<float>::infinity() ? 0.0f : largest));
 }
 
-/// One query against the keys and values of rows warp, warp + kHeadWarps, ... of `count`; a lane has the columns lane,
-/// lane + 32, ... of the head.
-template <class T, int kColumns>
-__device__ Attended<kColumns> AttendByWarp(const T* query, const T* keys, const T* values, std::int64_t stride,
-                                           std::int64_t count, int size, float scale) {
-  constexpr int kKeys = kKeysAtOnce<kColumns>;
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const auto load = [&](const T* row, float(&columns)[kColumns]) {
+/// seen_of(0), ..., seen_of(count - 1) together, added up in this order; count <= kMost.
+template <int kMost, class SeenOf>
+__device__ Seen Together(int count, SeenOf seen_of) {
+  Seen seen[kMost];
 #pragma unroll
-    for (int m = 0; m < kColumns; ++m) {
-      const int c = lane + m * kWarpSize;
-      columns[m] = c < size ? ToFloat(row[c]) : 0.0f;
-    }
-  };
-  float of_query[kColumns];
-  load(query, of_query);
-  Attended<kColumns> attended;
-  for (std::int64_t first = threadIdx.x / kWarpSize; first < count; first += kHeadWarps * kKeys) {
-    float key[kKeys][kColumns];
-    float value[kKeys][kColumns];
-    const auto row_of = [&](int i) { return first + i * kHeadWarps; };
-#pragma unroll
-    for (int i = 0; i < kKeys; ++i) {
-      if (row_of(i) >= count) continue;
-      load(keys + row_of(i) * stride, key[i]);
-      load(values + row_of(i) * stride, value[i]);
-    }
-    float scores[kKeys];
-    float largest = attended.largest;
-#pragma unroll
-    for (int i = 0; i < kKeys; ++i) {
-      scores[i] = -std::numeric_limits<float>::infinity();
-      if (row_of(i) >= count) continue;
-      float sum = 0.0f;
-#pragma unroll
-      for (int m = 0; m < kColumns; ++m) sum = fmaf(of_query[m], key[i][m], sum);
-      scores[i] = WarpSum(sum) * scale;
-      largest = fmaxf(largest, scores[i]);
-    }
-    const float factor = WeightOf(attended.largest, largest);
-    attended.largest = largest;
-    attended.sum *= factor;
-#pragma unroll
-    for (int m = 0; m < kColumns; ++m) attended.values[m] *= factor;
-#pragma unroll
-    for (int i = 0; i < kKeys; ++i) {
-      if (row_of(i) >= count) continue;
-      const float weight = WeightOf(scores[i], largest);
-      attended.sum += weight;
-#pragma unroll
-      for (int m = 0; m < kColumns; ++m) attended.values[m] = fmaf(weight, value[i][m], attended.values[m]);
-    }
+  for (int i = 0; i < kMost; ++i) {
+    if (i < count) seen[i] = seen_of(i);
   }
-  return attended;
+  Seen all;
+#pragma unroll
+  for (int i = 0; i < kMost; ++i) all.largest = fmaxf(all.largest, seen[i].largest);
+#pragma unroll
+  for (int i = 0; i < kMost; ++i) {
+    const float factor = WeightOf(seen[i].largest, all.largest);
+    all.sum = fmaf(factor, seen[i].sum, all.sum);
+    all.value = fmaf(factor, seen[i].value, all.value);
+  }
+  return all;
 }
 
-/// A block takes one head of one token; its warps share the keys, and what they have seen is added up in their order.
-template <class T, int kColumns>
-__global__ void __launch_bounds__(kHeadWarps* kWarpSize)
-    HeadKernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ positions, const T* __restrict__ cache,
-               T* __restrict__ out, Layout layout) {
-  __shared__ float largests[kHeadWarps];
-  __shared__ float sums[kHeadWarps];
-  __shared__ float values[kHeadWarps][kColumns * kWarpSize];
-  const int size = static_cast<int>(layout.head_size);
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+/// The keys of one worker: kLanes lanes of a warp, each with its columns of the head.
+template <class T, int kLanes>
+struct Worker {
+  using Columns = Packed<T, kColumns>;
 
-  for (std::int64_t index = blockIdx.x; index < layout.tokens * layout.heads; index += gridDim.x) {
-    const std::int64_t token = index / layout.heads;
-    const std::int64_t head = index % layout.heads;
-    const T* const keys = cache + head / (layout.heads / layout.kv_heads) * layout.head_size;
-    const auto attended = AttendByWarp<T, kColumns>(
-        qkv + token * layout.qkv_width() + head * layout.head_size, keys, keys + layout.kv_heads * layout.head_size,
-        layout.cache_width(), static_cast<std::int64_t>(positions[token]) + 1, size, layout.scale);
-    if (lane == 0) {
-      largests[warp] = attended.largest;
-      sums[warp] = attended.sum;
-    }
+  float largest = -std::numeric_limits<float>::infinity();
+  float sum = 0.0f;
+  float values[kColumns] = {};
+
+  /// `query`, `keys` and `values_of_keys` are at the lane's first column; rows worker, worker + workers, ... of
+  /// `count`. All lanes of a warp call it with the same count and number of workers. A lane without columns has none to
+  /// load.
+  __device__ void Attend(const T* query, const T* keys, const T* values_of_keys, std::int64_t stride,
+                         std::int64_t count, std::int64_t worker, std::int64_t workers, float scale, bool has_columns) {
+    float of_query[kColumns] = {};
+    if (has_columns) Columns::Load(query).Unpack(of_query);
+    for (std::int64_t first = 0; first < count; first += kKeysAtOnce * workers) {
+      Columns key[kKeysAtOnce];
+      Columns value[kKeysAtOnce];
+      const auto row_of = [&](int i) { return first + i * workers + worker; };
 #pragma unroll
-    for (int m = 0; m < kColumns; ++m) values[warp][lane + m * kWarpSize] = attended.values[m];
-    __syncthreads();
-
-    if (static_cast<int>(threadIdx.x) < size) {
-      float largest = largests[0];
-      for (int w = 1; w < kHeadWarps; ++w) largest = fmaxf(largest, largests[w]);
-      float sum = 0.0f;
-      float value = 0.0f;
-      for (int w = 0; w < kHeadWarps; ++w) {
-        const float factor = WeightOf(largests[w], largest);
-        sum = fmaf(factor, sums[w], sum);
-        value = fmaf(factor, values[w][threadIdx.x], value);
+      for (int i = 0; i < kKeysAtOnce; ++i) {
+        if (row_of(i) >= count || !has_columns) continue;
+        key[i] = Columns::Load(keys + row_of(i) * stride);
+        value[i] = Columns::Load(values_of_keys + row_of(i) * stride);
       }
-      out[index * size + threadIdx.x] = RoundTo<T>(value * (1.0f / sum));
+      float scores[kKeysAtOnce];
+      float so_far = largest;
+#pragma unroll
+      for (int i = 0; i < kKeysAtOnce; ++i) {
+        float product = 0.0f;
+        if (row_of(i) < count && has_columns) {
+          float columns[kColumns];
+          key[i].Unpack(columns);
+#pragma unroll
+          for (int m = 0; m < kColumns; ++m) product = fmaf(of_query[m], columns[m], product);
+        }
+#pragma unroll
+        for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+          product += __shfl_xor_sync(kAllLanes, product, distance);
+        }
+        scores[i] = row_of(i) < count ? product * scale : -std::numeric_limits<float>::infinity();
+        largest = fmaxf(largest, scores[i]);
+      }
+      const float factor = WeightOf(so_far, largest);
+      sum *= factor;
+#pragma unroll
+      for (int m = 0; m < kColumns; ++m) values[m] *= factor;
+#pragma unroll
+      for (int i = 0; i < kKeysAtOnce; ++i) {
+        if (row_of(i) >= count || !has_columns) continue;
+        const float weight = WeightOf(scores[i], largest);
+        float columns[kColumns];
+        value[i].Unpack(columns);
+        sum += weight;
+#pragma unroll
+        for (int m = 0; m < kColumns; ++m) values[m] = fmaf(weight, columns[m], values[m]);
+      }
     }
-    __syncthreads();  // the next head may write
   }
+};
+
+/// A cluster of `parts` blocks takes one head, of up to kLanes * kColumns columns, of one token. Its workers share the
+/// keys; what they have seen is added up in their order, by block and then by part.
+template <class T, int kLanes>
+__global__ void __launch_bounds__(kHeadThreads)
+    HeadKernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ positions, const T* __restrict__ cache,
+               T* __restrict__ out, Layout layout, int parts) {
+  constexpr int kWorkers = kHeadThreads / kLanes;
+  constexpr int kMostColumns = kLanes * kColumns;
+  __shared__ float largests[kWorkers];
+  __shared__ float sums[kWorkers];
+  __shared__ float values[kWorkers][kMostColumns];
+  __shared__ Seen of_part[kMostColumns];
+  const int size = static_cast<int>(layout.head_size);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int part = static_cast<int>(blockIdx.x) % parts;
+  const std::int64_t index = static_cast<int>(blockIdx.x) / parts;
+  const std::int64_t token = index / layout.heads;
+  const std::int64_t head = index % layout.heads;
+  const int of_worker = thread % kLanes;
+  const int column = of_worker * kColumns;
+
+  Worker<T, kLanes> worker;
+  const T* const keys = cache + head / (layout.heads / layout.kv_heads) * layout.head_size + column;
+  worker.Attend(qkv + token * layout.qkv_width() + head * layout.head_size + column, keys,
+                keys + layout.kv_heads * layout.head_size, layout.cache_width(),
+                static_cast<std::int64_t>(positions[token]) + 1, part * kWorkers + thread / kLanes, parts * kWorkers,
+                layout.scale, column < size);
+  if (of_worker == 0) {
+    largests[thread / kLanes] = worker.largest;
+    sums[thread / kLanes] = worker.sum;
+  }
+#pragma unroll
+  for (int m = 0; m < kColumns; ++m) values[thread / kLanes][column + m] = worker.values[m];
+  __syncthreads();
+  for (int c = thread; c < size; c += kHeadThreads) {
+    of_part[c] = Together<kWorkers>(kWorkers, [&](int w) { return Seen{largests[w], sums[w], values[w][c]}; });
+  }
+  SyncParts();
+  for (int c = thread; part == 0 && c < size; c += kHeadThreads) {
+    const Seen all = Together<kMostParts>(parts, [&](int p) { return OfPart(of_part[c], p); });
+    out[index * size + c] = RoundTo<T>(all.value * (1.0f / all.sum));
+  }
+  SyncParts();  // no part ends while another reads what it has seen
 }
 
-/// For larger heads: a block takes one head of one token, and its threads columns of the head.
+/// For heads of more columns, or a number of them that words do not divide: a block takes one head of one token, and
+/// its threads columns of the head.
 template <class T>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
-    LargeHeadKernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ positions, const T* __restrict__ cache,
-                    T* __restrict__ out, Layout layout) {
+    AnyHeadKernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ positions, const T* __restrict__ cache,
+                  T* __restrict__ out, Layout layout) {
   extern __shared__ float query[];
   __shared__ float weights[kTile];
   const int size = static_cast<int>(layout.head_size);
@@ -192,6 +240,15 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
   }
 }
 
+/// Blocks for one head: as many as keep the multiprocessors busy, where the GPU has clusters (Hopper and later).
+int PartsFor(const CudaDevice& device, std::int64_t heads) {
+  constexpr int kFirstWithClusters = 90;
+  int parts = 1;
+  if (device.compute_capability() < kFirstWithClusters) return parts;
+  while (parts < kMostParts && heads * parts * 2 <= 2 * device.multiprocessors()) parts *= 2;
+  return parts;
+}
+
 }  // namespace
 
 void StoreKeysValues(Context& ctx, const StoreKeysValuesArgs& args) {
@@ -208,21 +265,40 @@ void StoreKeysValues(Context& ctx, const StoreKeysValuesArgs& args) {
 void CachedAttention(Context& ctx, const CachedAttentionArgs& args) {
   const Layout layout = LayoutOf(args.qkv, args.heads, args.kv_heads);
   if (layout.tokens == 0) return;
-  const auto blocks = static_cast<unsigned>(
-      std::min<std::int64_t>(layout.tokens * layout.heads, std::numeric_limits<std::int32_t>::max()));
+  const CudaDevice& device = DeviceOf(ctx);
+  const std::int64_t heads = layout.tokens * layout.heads;
   VisitPlain(args.qkv.dtype(), [&]<class T>() {
-    const auto launch = [&](auto kernel, int threads, std::size_t shared_bytes) {
-      kernel<<<blocks, threads, shared_bytes, DeviceOf(ctx).stream()>>>(
-          args.qkv.As<T>(), args.positions.As<std::int32_t>(), args.cache.As<T>(), args.out.As<T>(), layout);
+    const T* const qkv = args.qkv.As<T>();
+    const auto* const positions = args.positions.As<std::int32_t>();
+    const T* const cache = args.cache.As<T>();
+    T* const out = args.out.As<T>();
+    const auto launch_in_parts = [&](auto kernel) {
+      const int parts = PartsFor(device, heads);
+      cudaLaunchAttribute cluster = {};
+      cluster.id = cudaLaunchAttributeClusterDimension;
+      cluster.val.clusterDim = {.x = static_cast<unsigned>(parts), .y = 1, .z = 1};
+      cudaLaunchConfig_t config = {};
+      config.gridDim = static_cast<unsigned>(heads * parts);
+      config.blockDim = kHeadThreads;
+      config.stream = device.stream();
+      config.attrs = &cluster;
+      config.numAttrs = parts > 1 ? 1 : 0;
+      COAT_CUDA(cudaLaunchKernelEx(&config, kernel, qkv, positions, cache, out, layout, parts));
     };
-    if (layout.head_size <= kUsualColumns * kWarpSize) {
-      launch(&HeadKernel<T, kUsualColumns>, kHeadWarps * kWarpSize, 0);
-    } else if (layout.head_size <= kWideColumns * kWarpSize) {
-      launch(&HeadKernel<T, kWideColumns>, kHeadWarps * kWarpSize, 0);
+    const bool in_words = layout.head_size % kColumns == 0 && IsAligned16(qkv) && IsAligned16(cache);
+    if (in_words && layout.head_size <= 8 * kColumns) {
+      launch_in_parts(&HeadKernel<T, 8>);
+    } else if (in_words && layout.head_size <= 16 * kColumns) {
+      launch_in_parts(&HeadKernel<T, 16>);
+    } else if (in_words && layout.head_size <= 32 * kColumns) {
+      launch_in_parts(&HeadKernel<T, 32>);
     } else {
-      launch(&LargeHeadKernel<T>, kAttentionThreads, static_cast<std::size_t>(layout.head_size) * sizeof(float));
+      AnyHeadKernel<T>
+          <<<static_cast<unsigned>(std::min<std::int64_t>(heads, std::numeric_limits<std::int32_t>::max())),
+             kAttentionThreads, static_cast<std::size_t>(layout.head_size) * sizeof(float), device.stream()>>>(
+              qkv, positions, cache, out, layout);
+      COAT_CUDA(cudaGetLastError());
     }
-    COAT_CUDA(cudaGetLastError());
   });
 }
 
