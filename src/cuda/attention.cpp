@@ -27,18 +27,19 @@ AttentionExtents ExtentsOf(const Args& args) {
 
 enum class Kernels { kCudnn, kDocument, kPlain };
 
-/// Which kernels compute it. Those on tensor cores read and write 16 bytes at a time; cuDNN's know no documents.
+/// Which kernels compute it. Those on tensor cores read and write 16 bytes at a time; cuDNN's know no documents, and
+/// are taken if `cudnn` allows it.
 template <class Args>
 Kernels KernelsFor(CudaDevice& device, const Args& args, const AttentionExtents& extents,
-                   std::initializer_list<const void*> data) {
+                   std::initializer_list<const void*> data, bool cudnn = true) {
   AttentionChoice& choice = device.Get<AttentionChoice>();
   const auto is_aligned = [](const void* address) { return reinterpret_cast<std::uintptr_t>(address) % 16 == 0; };
   if (args.qkv.dtype() == DType::kBF16 && std::all_of(data.begin(), data.end(), is_aligned)) {
-    if (!args.documents && CudnnAttention::Takes(device, extents)) {
+    if (cudnn && !args.documents && CudnnAttention::Takes(device, extents)) {
       choice.Note("cuDNN's");
       return Kernels::kCudnn;
     }
-    if (args.documents && DocumentAttentionTakes(args.qkv.dtype(), extents)) {
+    if (DocumentAttentionTakes(args.qkv.dtype(), extents)) {
       choice.Note("our own tensor-core");
       return Kernels::kDocument;
     }
@@ -67,7 +68,8 @@ void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args) {
   CudaDevice& device = DeviceOf(ctx);
   const AttentionExtents extents = ExtentsOf(args);
   if (extents.tokens() == 0) return;
-  switch (KernelsFor(device, args, extents, {args.qkv.data(), args.out.data(), args.d_out.data(), args.d_qkv.data()})) {
+  switch (KernelsFor(device, args, extents, {args.qkv.data(), args.out.data(), args.d_out.data(), args.d_qkv.data()},
+                     CudnnAttention::BackwardIsAsAsked(device))) {
     case Kernels::kCudnn:
       return device.Get<CudnnAttention>().Backward(args, extents);
     case Kernels::kDocument:

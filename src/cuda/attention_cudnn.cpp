@@ -5,6 +5,7 @@
 #include <cudnn_frontend.h>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <map>
@@ -188,10 +189,11 @@ struct CudnnAttention::Plans {
     if (device.recording()) {
       throw Error(fmt::format("attention ({}) was not run before it was recorded", Describe(extents)));
     }
-    Plan plan = Build(direction, extents);
-    const std::int64_t sequences = SequencesWithin(extents.sequences, plan.workspace_bytes, kLargestWorkspace);
-    if (sequences < extents.sequences) {
-      AttentionExtents part = extents;
+    AttentionExtents part = extents;
+    part.sequences = std::min(extents.sequences, kMostSequences);
+    Plan plan = Build(direction, part);
+    const std::int64_t sequences = SequencesWithin(part.sequences, plan.workspace_bytes, kLargestWorkspace);
+    if (sequences < part.sequences) {
       part.sequences = sequences;
       plan = Build(direction, part);
     }
@@ -215,6 +217,14 @@ CudnnAttention::~CudnnAttention() = default;
 bool CudnnAttention::Takes(const CudaDevice& device, const AttentionExtents& extents) {
   const std::int64_t largest = device.compute_capability() == 90 ? 256 : 128;
   return extents.positions > 1 && extents.head_size % 8 == 0 && extents.head_size <= largest;
+}
+
+bool CudnnAttention::BackwardIsAsAsked(const CudaDevice& device) {
+  constexpr std::size_t kFirstOnBlackwell = 91801;
+  if (!device.options().deterministic_attention) return true;
+  const int capability = device.compute_capability();
+  if (capability == 100 || capability == 103) return CudnnVersion() >= kFirstOnBlackwell;
+  return capability == 90;
 }
 
 void CudnnAttention::Forward(const AttentionForwardArgs& args, const AttentionExtents& x) {

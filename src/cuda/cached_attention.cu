@@ -51,7 +51,7 @@ __global__ void StoreKernel(const T* __restrict__ qkv, const std::int32_t* __res
 
 /// Blocks that share one head of one token at the most: a cluster, whose blocks read one another's shared memory.
 constexpr int kMostParts = 8;
-constexpr int kHeadThreads = 128;
+constexpr int kHeadThreads = 256;
 /// Columns of a head that a lane has, in words of 16 bytes.
 constexpr int kColumns = 8;
 /// Keys and values that a lane has in flight together.

@@ -67,6 +67,10 @@ void LoadCudnn() {
   if (!TheLibrary().problem().empty()) throw Error(TheLibrary().problem());
 }
 
+std::size_t CudnnVersion() {
+  return CudnnProblem().empty() ? cudnnGetVersion() : 0;
+}
+
 }  // namespace coat::cuda
 
 std::size_t cudnnGetVersion() {

@@ -14,6 +14,7 @@
 #include "cuda/device_clock.h"
 #include "cuda/gemm_plans.h"
 #include "cuda/has_kernels.h"
+#include "cuda/sort.h"
 
 namespace coat::cuda {
 
@@ -117,11 +118,15 @@ std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
   // query head, where several share them, in bfloat16; and, for the deterministic backward, those of all scores in
   // bfloat16, in whole tiles.
   const auto padded = [&](std::int64_t tile) { return RoundUp(needs.positions, tile); };
-  const std::int64_t of_scores = cuda_device.options().deterministic_attention ? 2 * padded(64) * padded(128) : 0;
+  const bool deterministic =
+      cuda_device.options().deterministic_attention && CudnnAttention::BackwardIsAsAsked(cuda_device);
+  const std::int64_t of_scores = deterministic ? 2 * padded(64) * padded(128) : 0;
   const std::int64_t of_row = 8 + (needs.kv_heads < needs.heads ? 8 : 4) * needs.head_size;
   const std::int64_t of_sequence = needs.heads * (of_scores + needs.positions * of_row);
   const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
   bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
+  const std::int64_t tokens = needs.sequences * needs.positions;
+  if (tokens > 0) bytes = std::max(bytes, SortBytes(tokens));
   const bool multiplies = needs.fp8_groups ? MultipliesFp8Groups(device) : MultipliesFp8(device);
   if (!multiplies) {
     bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands * SizeOf(DType::kBF16));

@@ -234,13 +234,11 @@ void EmbeddingBackward(Context& ctx, const EmbeddingBackwardArgs& args) {
   const std::int64_t count = args.ids.elements();
   if (count == 0) return;
   CudaDevice& device = DeviceOf(ctx);
-  const std::int64_t sorted_bytes = RoundUp(count * 4, 256);
-  const auto sorted_ids = reinterpret_cast<std::int32_t*>(device.workspace());
-  SortPositions(device, args.ids.As<std::int32_t>(), count, args.d_weight.shape()[0], sorted_bytes, sorted_ids,
-                args.order.As<std::int32_t>());
+  std::int32_t* const sorted_ids = SortPositions(device, args.ids.As<std::int32_t>(), count, args.d_weight.shape()[0],
+                                                 args.order.As<std::int32_t>());
   if (args.d_weight.elements() == 0) return;
-  // Where the sort has worked there is room for a number and a list of at most count / 32 runs.
-  const auto long_run_count = reinterpret_cast<std::int32_t*>(device.workspace() + sorted_bytes);
+  // Behind the sorted ids there is room for a number and a list of at most count / 32 runs.
+  std::int32_t* const long_run_count = sorted_ids + count;
   COAT_CUDA(cudaMemsetAsync(long_run_count, 0, sizeof(std::int32_t), device.stream()));
   VisitPlain(args.d_x.dtype(), [&]<class X>() {
     VisitPlain(args.d_weight.dtype(), [&]<class W>() {

@@ -47,7 +47,7 @@ std::string IdOf(const Device& device);
 
 /// What decides how far a device's workspace grows in a run.
 struct WorkspaceNeeds {
-  std::int64_t sequences = 0, positions = 0, heads = 0, kv_heads = 0, head_size = 0;  // of attention with gradients
+  std::int64_t sequences = 0, positions = 0, heads = 0, kv_heads = 0, head_size = 0;  // with gradients
   std::int64_t fp8_operands = 0;  // elements of the two FP8 operands of the largest product; 0: there is none
   bool fp8_groups = false;        // they have scales of groups and blocks
 };

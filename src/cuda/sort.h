@@ -6,12 +6,18 @@
 
 namespace coat::cuda {
 
-/// Sorts the positions [0, count) by their ids, equal ids in ascending position: `order` [count] has the positions,
-/// `sorted_ids` [count] their ids. Ids are in [0, id_count).
+/// Bytes of workspace that a sort of `count` positions takes, from above: three numbers a position, what CUB was seen
+/// to ask for besides, and a tenth.
+inline std::int64_t SortBytes(std::int64_t count) {
+  return count * 18 + (4 << 20);
+}
+
+/// Sorts the positions [0, count) by their ids, equal ids in ascending position: `order` [count] has the positions.
+/// Ids are in [0, id_count).
 ///
-/// Works in the device's workspace from byte `workspace_begin` on, a multiple of 256. Throws ArgumentError if count
-/// positions need more than is there: about 16 bytes each.
-void SortPositions(CudaDevice& device, const std::int32_t* ids, std::int64_t count, std::int64_t id_count,
-                   std::int64_t workspace_begin, std::int32_t* sorted_ids, std::int32_t* order);
+/// Works in the device's workspace, which grows to what it takes. Returns the sorted ids [count], with which the
+/// workspace begins; the bytes behind them, 4 a position at least, may be written.
+std::int32_t* SortPositions(CudaDevice& device, const std::int32_t* ids, std::int64_t count, std::int64_t id_count,
+                            std::int32_t* order);
 
 }  // namespace coat::cuda

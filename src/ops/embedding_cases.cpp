@@ -183,6 +183,9 @@ std::vector<OpCase> EmbeddingCases() {
       {.x = kBF16, .d_weight = kF32, .positions = 2048, .ids = 384, .columns = 256, .low = 0, .high = 384},
   };
   std::vector<OpCase> cases;
+  // More positions than a GPU's first workspace sorts.
+  cases.push_back(BackwardCase(
+      {.x = kBF16, .d_weight = kF32, .positions = 4'300'000, .ids = 50, .columns = 1, .low = 0, .high = 50}));
   for (const EmbeddingShape& shape : shapes) {
     cases.push_back(ForwardCase(shape));
     cases.push_back(ForwardCase(shape, kBF16));
