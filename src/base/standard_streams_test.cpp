@@ -2,36 +2,26 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <functional>
+#include "tests/support/killed_process.h"
 
 namespace coat {
 namespace {
 
-/// The exit code of a process of its own that runs `body`; -1 if a signal ended it.
-int ExitCodeOf(const std::function<int()>& body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 TEST(StandardStreams, ErrorsThatNobodyReadsEndNothing) {
-  EXPECT_EQ(ExitCodeOf([] {
+  EXPECT_EQ(ExitStatusOf(Fork([] {
               ::dup2(::open("/dev/full", O_WRONLY), STDERR_FILENO);
               WriteToStandardError("lost");
               ::close(STDERR_FILENO);
               WriteToStandardError("lost");
               return 7;
-            }),
+            })),
             7);
 }
 
 TEST(StandardStreams, ThatAreClosedGetNoFileOfOurs) {
-  EXPECT_EQ(ExitCodeOf([] {
+  EXPECT_EQ(ExitStatusOf(Fork([] {
               for (const int closed : {STDIN_FILENO, STDERR_FILENO}) ::close(closed);
               const int output_before = ::fcntl(STDOUT_FILENO, F_GETFD);
               OccupyStandardDescriptors();
@@ -42,7 +32,7 @@ TEST(StandardStreams, ThatAreClosedGetNoFileOfOurs) {
               if (::write(STDERR_FILENO, &byte, 1) != -1) return 3;
               if (output_before == -1 || ::fcntl(STDOUT_FILENO, F_GETFD) == -1) return 4;
               return 7;
-            }),
+            })),
             7);
 }
 

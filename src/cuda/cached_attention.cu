@@ -135,7 +135,7 @@ struct Worker {
         value[i] = Columns::Load(values_of_keys + row_of(i) * stride);
       }
       float scores[kKeysAtOnce];
-      float so_far = largest;
+      const float so_far = largest;
 #pragma unroll
       for (int i = 0; i < kKeysAtOnce; ++i) {
         float product = 0.0f;

@@ -6,8 +6,8 @@
 
 namespace coat::cuda {
 
-/// Bytes of workspace that a sort of `count` positions takes, from above: three numbers a position, what CUB was seen
-/// to ask for besides, and a tenth.
+/// Bytes of workspace that a sort of `count` positions takes, estimated from above: the sorted ids, the positions and
+/// CUB's second copies of both, 4 bytes each, an eighth more, and 4 MiB for its counters.
 inline std::int64_t SortBytes(std::int64_t count) {
   return count * 18 + (4 << 20);
 }

@@ -5,13 +5,14 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <string>
 #include <utility>
+
+#include "tests/support/killed_process.h"
 
 namespace coat {
 namespace {
@@ -184,16 +185,13 @@ TEST_F(ConsoleTest, SaysOnceThatItCannotWriteAndGoesOn) {
 }
 
 TEST_F(ConsoleTest, GoesOnWhereStandardErrorIsClosedToo) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::close(STDERR_FILENO);
-    Console console({.descriptor = -1}, Clock());
-    console.Info("train", "one");
-    ::_exit(7);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
+  EXPECT_EQ(ExitStatusOf(Fork([this] {
+              ::close(STDERR_FILENO);
+              Console console({.descriptor = -1}, Clock());
+              console.Info("train", "one");
+              return 7;
+            })),
+            7);
 }
 
 TEST_F(ConsoleTest, WaitsForAReaderThatIsSlow) {

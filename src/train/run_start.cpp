@@ -1,6 +1,7 @@
 #include "train/run_start.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <sstream>
 #include <string>
@@ -71,8 +72,8 @@ std::vector<std::string> OfRankZero(Communicator& ranks, const std::vector<std::
 /// run saved at the same step after that checkpoint, which cannot know it.
 void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder, const std::string& path,
                              std::int64_t step, Communicator& ranks, TrainerState& state) {
-  for (std::vector<std::string>* names :
-       {&state.checkpoints, &state.unsharded_checkpoints, &state.ephemeral_checkpoints}) {
+  const std::array lists = {&state.checkpoints, &state.unsharded_checkpoints, &state.ephemeral_checkpoints};
+  for (std::vector<std::string>* names : lists) {
     *names = folder.resumes_here() ? ExistingCheckpoints(config.save_folder, *names) : std::vector<std::string>();
   }
   if (!folder.resumes_here()) return;
@@ -84,10 +85,7 @@ void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder
   };
   add(CheckpointKind::kSharded, state.checkpoints);
   add(CheckpointKind::kUnsharded, state.unsharded_checkpoints);
-  for (std::vector<std::string>* names :
-       {&state.checkpoints, &state.unsharded_checkpoints, &state.ephemeral_checkpoints}) {
-    *names = OfRankZero(ranks, *names);
-  }
+  for (std::vector<std::string>* names : lists) *names = OfRankZero(ranks, *names);
 }
 
 }  // namespace
