@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/divide.h"
 #include "base/error.h"
 #include "cuda/cudnn_library.h"
 #include "cuda/device.h"
@@ -138,10 +139,10 @@ std::unique_ptr<fe::graph::Graph> BackwardGraph(const AttentionExtents& x, bool 
   return graph;
 }
 
-/// The most of `sequences` that divide them and need no more than `largest` bytes if all need `bytes`; 1 at the least.
-std::int64_t SequencesWithin(std::int64_t sequences, std::int64_t bytes, std::int64_t largest) {
-  for (std::int64_t parts = 1; parts < sequences; ++parts) {
-    if (sequences % parts == 0 && bytes / parts <= largest) return sequences / parts;
+/// The largest number that divides `sequences` and is no more than `most`; 1 at the least.
+std::int64_t LargestPart(std::int64_t sequences, std::int64_t most) {
+  for (std::int64_t part = std::min(sequences, most); part > 1; --part) {
+    if (sequences % part == 0) return part;
   }
   return 1;
 }
@@ -190,11 +191,11 @@ struct CudnnAttention::Plans {
       throw Error(fmt::format("attention ({}) was not run before it was recorded", Describe(extents)));
     }
     AttentionExtents part = extents;
-    part.sequences = std::min(extents.sequences, kMostSequences);
+    part.sequences = LargestPart(extents.sequences, kMostSequences);
     Plan plan = Build(direction, part);
-    const std::int64_t sequences = SequencesWithin(part.sequences, plan.workspace_bytes, kLargestWorkspace);
-    if (sequences < part.sequences) {
-      part.sequences = sequences;
+    if (plan.workspace_bytes > kLargestWorkspace) {
+      const std::int64_t of_sequence = DivideUp(plan.workspace_bytes, part.sequences);
+      part.sequences = LargestPart(extents.sequences, kLargestWorkspace / of_sequence);
       plan = Build(direction, part);
     }
     device.GrowWorkspace(plan.workspace_bytes);

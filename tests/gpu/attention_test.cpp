@@ -61,5 +61,47 @@ TEST(AttentionOnGpu, WithoutDocumentsIsThatOfOneDocumentASequence) {
   for (std::size_t i = 0; i < other.size(); ++i) EXPECT_NEAR(other[i], lses[0][i], 1e-4) << i;
 }
 
+/// The rows of a tensor behind its first `rows`.
+std::vector<std::uint16_t> Behind(const DeviceTensors& gpu, const TensorView& tensor, std::int64_t rows) {
+  return gpu.Values<std::uint16_t>(tensor.Rows(rows, tensor.shape()[0] - rows));
+}
+
+// cuDNN takes 65,535 sequences at a time.
+TEST(AttentionOnGpu, OfMoreSequencesThanOneCallTakesStaysWithinItsTensors) {
+  DeviceTensors gpu;
+  const cuda::AttentionExtents x = {.sequences = 65538, .positions = 2, .heads = 1, .kv_heads = 1, .head_size = 8};
+  const std::int64_t room = 2 * x.tokens();
+  const TensorView qkv = gpu.Normal({x.tokens(), x.width()}, 1);
+  const TensorView d_out = gpu.Normal({x.tokens(), x.out_width()}, 2);
+  const TensorView out = gpu.Normal({room, x.out_width()}, 3);
+  const TensorView d_qkv = gpu.Normal({room, x.width()}, 4);
+  const std::vector<std::uint16_t> behind_out = Behind(gpu, out, x.tokens());
+  const std::vector<std::uint16_t> behind_d_qkv = Behind(gpu, d_qkv, x.tokens());
+  const TensorView lse = gpu.Tensor({x.sequences, x.heads, x.positions}, DType::kF32);
+  AttentionForward(gpu.ctx(), {.qkv = qkv, .out = out.Rows(0, x.tokens()), .lse = lse, .heads = 1, .kv_heads = 1});
+  AttentionBackward(gpu.ctx(), {.qkv = qkv,
+                                .out = out.Rows(0, x.tokens()),
+                                .lse = lse,
+                                .d_out = d_out,
+                                .d_qkv = d_qkv.Rows(0, x.tokens()),
+                                .heads = 1,
+                                .kv_heads = 1});
+  EXPECT_EQ(Behind(gpu, out, x.tokens()), behind_out);
+  EXPECT_EQ(Behind(gpu, d_qkv, x.tokens()), behind_d_qkv);
+
+  // A sequence's first position sees itself alone: its output is its value, whose gradient is that of the output and,
+  // for what the second position saw, more; the gradients of its query are zero.
+  const auto values = gpu.Values<std::uint16_t>(qkv);
+  const auto outs = gpu.Values<std::uint16_t>(out);
+  const auto d_qkvs = gpu.Values<std::uint16_t>(d_qkv);
+  for (std::int64_t sequence = 0; sequence < x.sequences; ++sequence) {
+    const auto first = static_cast<std::size_t>(sequence * x.positions);
+    for (std::size_t column = 0; column < 8; ++column) {
+      ASSERT_EQ(outs[first * 8 + column], values[first * 24 + 16 + column]) << sequence;
+      ASSERT_NEAR(ToFloat(BFloat16{d_qkvs[first * 24 + column]}), 0.0f, 1e-2f) << sequence;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace coat
