@@ -240,11 +240,15 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
   }
 }
 
-/// Blocks for one head: as many as keep the multiprocessors busy, where the GPU has clusters (Hopper and later).
-int PartsFor(const CudaDevice& device, std::int64_t heads) {
+/// Blocks for one head: as many as keep the multiprocessors busy, where the kernel was compiled for clusters (Hopper
+/// and later). Code for earlier GPUs may run on later ones.
+template <class Kernel>
+int PartsFor(const CudaDevice& device, Kernel kernel, std::int64_t heads) {
   constexpr int kFirstWithClusters = 90;
+  cudaFuncAttributes attributes = {};
+  COAT_CUDA(cudaFuncGetAttributes(&attributes, kernel));
   int parts = 1;
-  if (device.compute_capability() < kFirstWithClusters) return parts;
+  if (attributes.ptxVersion < kFirstWithClusters) return parts;
   while (parts < kMostParts && heads * parts * 2 <= 2 * device.multiprocessors()) parts *= 2;
   return parts;
 }
@@ -273,7 +277,7 @@ void CachedAttention(Context& ctx, const CachedAttentionArgs& args) {
     const T* const cache = args.cache.As<T>();
     T* const out = args.out.As<T>();
     const auto launch_in_parts = [&](auto kernel) {
-      const int parts = PartsFor(device, heads);
+      const int parts = PartsFor(device, kernel, heads);
       cudaLaunchAttribute cluster = {};
       cluster.id = cudaLaunchAttributeClusterDimension;
       cluster.val.clusterDim = {.x = static_cast<unsigned>(parts), .y = 1, .z = 1};
