@@ -71,7 +71,17 @@ class GemmPlans {
 
   void SetScales(const Plan& plan, const Scales& scales) const;
   cublasStatus_t Run(const GemmArgs& args, const float* factors, const Plan& plan);
+  /// d -= a b, after Run.
+  cublasStatus_t SubtractProduct(const GemmArgs& args, const float* factors, const Plan& plan);
+  /// d = factors[0] a b + factors[1] d, with scales as they are set.
+  cublasStatus_t Launch(const GemmArgs& args, const float* factors, const Plan& plan);
+
+  /// A little of the workspace for trials.
+  std::byte* TrialBytes() const;
   std::uint64_t HashOf(const TensorView& d);
+  /// Of the terms that a sum of the product adds up, how many are not zero on average, as far as the operands' shares
+  /// of zeros tell.
+  double TermsOfSums(const GemmArgs& args);
 
   CudaDevice& device_;
   CublasLtHandle handle_;

@@ -138,6 +138,16 @@ __global__ void HashKernel(const Word* elements, std::int64_t count, unsigned lo
   if (threadIdx.x % 32 == 0) atomicAdd(hash, sum);
 }
 
+/// A warp adds one number to the count. Word is an element's bits.
+template <class Word>
+__global__ void CountNonZerosKernel(const Word* elements, std::int64_t count, unsigned long long* non_zeros) {
+  constexpr auto kMagnitude = static_cast<Word>(static_cast<Word>(~Word{0}) >> 1);
+  unsigned found = 0;
+  for (std::int64_t i = GlobalThread(); i < count; i += AllThreads()) found += (elements[i] & kMagnitude) != 0 ? 1 : 0;
+  found = __reduce_add_sync(0xffffffffu, found);
+  if (threadIdx.x % 32 == 0) atomicAdd(non_zeros, found);
+}
+
 template <class F, Scaling kScaling>
 void LaunchDecode(cudaStream_t stream, const ConstQuantizedView& x, BFloat16* out) {
   const std::int64_t count = x.codes.elements();
@@ -199,6 +209,26 @@ void HashElements(cudaStream_t stream, const ConstTensorView& x, unsigned long l
     HashKernel<<<BlocksFor(count), kThreads, 0, stream>>>(x.As<std::uint32_t>(), count, hash);
   } else {
     HashKernel<<<BlocksFor(count), kThreads, 0, stream>>>(x.As<std::uint16_t>(), count, hash);
+  }
+  COAT_CUDA(cudaGetLastError());
+}
+
+void CountNonZeros(cudaStream_t stream, const ConstTensorView& x, unsigned long long* count) {
+  COAT_CUDA(cudaMemsetAsync(count, 0, sizeof(*count), stream));
+  const std::int64_t elements = x.elements();
+  const auto launch = [&]<class Word>() {
+    CountNonZerosKernel<<<BlocksFor(elements), kThreads, 0, stream>>>(static_cast<const Word*>(x.data()), elements,
+                                                                      count);
+  };
+  switch (SizeOf(x.dtype())) {
+    case 1:
+      launch.template operator()<std::uint8_t>();
+      break;
+    case 2:
+      launch.template operator()<std::uint16_t>();
+      break;
+    default:
+      launch.template operator()<std::uint32_t>();
   }
   COAT_CUDA(cudaGetLastError());
 }

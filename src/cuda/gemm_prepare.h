@@ -35,4 +35,7 @@ void DecodeToBFloat16(cudaStream_t stream, const ConstQuantizedView& x, BFloat16
 /// *hash = a number that depends on every bit of `x`, f32 or bf16, and on nothing else.
 void HashElements(cudaStream_t stream, const ConstTensorView& x, unsigned long long* hash);
 
+/// *count = how many elements of `x`, f32, bf16 or codes of FP8, are neither 0 nor -0.
+void CountNonZeros(cudaStream_t stream, const ConstTensorView& x, unsigned long long* count);
+
 }  // namespace coat::cuda
