@@ -60,45 +60,62 @@ __device__ inline void KeepUnit(const Operands<T>& args, std::int64_t row, int c
   if (column % args.group == 0) args.scales[first >> args.group_shift] = scale.stored;
 }
 
-/// A row a warp, or a block where rows are wide, eight columns a thread. x and the residual are read once, all loads of
-/// a row in flight together; y is written once, and codes: (6 + 1.125) N D bytes in bf16 with groups of 16. Weights are
-/// read once a block.
+/// A row a warp, or a block where rows are wide. x and the residual are read once, all loads of a row in flight
+/// together; y is written once, and codes: (6 + 1.125) N D bytes in bf16 with groups of 16. Weights come from a cache.
 template <class T, class F, class Layout>
 __global__ void __launch_bounds__(Layout::kThreads) RmsNormKernel(Operands<T> args) {
   using Elements = Packed<T, kUnit>;
-  const float of_width = static_cast<float>(args.width);
-  const int column = Layout::Column(0);
-  const bool active = column < args.width;
-  float weight[kUnit] = {};
-  if (active) LoadValues(args.weight + column, weight);
+  constexpr int kUnits = Layout::kUnitsOfThread;
+  const auto width = static_cast<int>(args.width);
+  const float of_width = static_cast<float>(width);
   std::uint32_t largest = 0;
   for (std::int64_t row = Layout::FirstRow(); row < args.rows; row += Layout::RowStep()) {
-    const std::int64_t first = row * args.width + column;
-    Elements x = {};
-    Elements residual = {};
-    if (active) x = Elements::Load(args.x + first);
-    if (active && args.residual != nullptr) residual = Elements::Load(args.residual + first);
-    float values[kUnit];
-    float squares[kUnit];
-    x.Unpack(values);
+    const std::int64_t first = row * width;
+    Elements x[kUnits] = {};
+    Elements residual[kUnits] = {};
 #pragma unroll
-    for (int i = 0; i < kUnit; ++i) squares[i] = values[i] * values[i];
-    const float rstd = RstdOf(Layout::Sum(SumOfUnit(squares)) / of_width, args.eps);
-    if (column == 0) args.rstd[row] = rstd;
-    if constexpr (kKeeps<F>) KeepUnit<F>(args, row, column, values);
-    if (!active) continue;
-    float result[kUnit];
-    residual.Unpack(result);
-#pragma unroll
-    for (int i = 0; i < kUnit; ++i) {
-      const float normalized = weight[i] * (values[i] * rstd);
-      result[i] = args.residual != nullptr ? result[i] + normalized : normalized;
+    for (int u = 0; u < kUnits; ++u) {
+      if (Layout::Column(u) < width) x[u] = Elements::Load(args.x + first + Layout::Column(u));
     }
-    const Elements y = Elements::Of(result);
-    y.Store(args.y + first);
-    y.Unpack(result);
+    if (args.residual != nullptr) {
 #pragma unroll
-    for (int i = 0; i < kUnit; ++i) largest = max(largest, MagnitudeBits(result[i]));
+      for (int u = 0; u < kUnits; ++u) {
+        if (Layout::Column(u) < width) residual[u] = Elements::Load(args.residual + first + Layout::Column(u));
+      }
+    }
+    float sum = 0.0f;
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      float squares[kUnit];
+      x[u].Unpack(squares);
+#pragma unroll
+      for (int i = 0; i < kUnit; ++i) squares[i] *= squares[i];
+      sum += SumOfUnit(squares);
+    }
+    const float rstd = RstdOf(Layout::Sum(sum) / of_width, args.eps);
+    if (Layout::Column(0) == 0) args.rstd[row] = rstd;
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      const int column = Layout::Column(u);
+      float values[kUnit];
+      x[u].Unpack(values);
+      if constexpr (kKeeps<F>) KeepUnit<F>(args, row, column, values);
+      if (column >= width) continue;
+      float weight[kUnit];
+      float result[kUnit];
+      LoadValues(args.weight + column, weight);
+      residual[u].Unpack(result);
+#pragma unroll
+      for (int i = 0; i < kUnit; ++i) {
+        const float normalized = weight[i] * (values[i] * rstd);
+        result[i] = args.residual != nullptr ? result[i] + normalized : normalized;
+      }
+      const Elements y = Elements::Of(result);
+      y.Store(args.y + first + column);
+      y.Unpack(result);
+#pragma unroll
+      for (int i = 0; i < kUnit; ++i) largest = max(largest, MagnitudeBits(result[i]));
+    }
   }
   if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest, args.absmax);
 }
@@ -150,8 +167,9 @@ template <class T, class F>
 void Launch(CudaDevice& device, const Operands<T>& args) {
   const bool aligned = IsAligned16(args.x) && IsAligned16(args.residual) && IsAligned16(args.weight) &&
                        IsAligned16(args.y) && IsAligned16(args.codes);
+  constexpr int kMaxUnits = sizeof(T) == 2 ? 8 : 4;
   const bool done =
-      aligned && VisitThinRowLayout<32>(args.width, [&]<class Layout>() {
+      aligned && VisitRowLayout<kMaxUnits>(args.width, [&]<class Layout>() {
         RmsNormKernel<T, F, Layout><<<Layout::Blocks(args.rows, device), Layout::kThreads, 0, device.stream()>>>(args);
       });
   if (!done) {
