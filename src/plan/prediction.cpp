@@ -16,10 +16,9 @@ namespace coat {
 namespace {
 
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-// By the driver less the plan: 1.03 to 1.06 GiB for the 1B models, 0.8 and 1.04 for the 7B, each with 512 MiB for the
-// scores of attention, which may take 1 GiB; and 0.9 more where NCCL connects two GPUs (docs/performance.md). More GPUs
-// were not measured.
-constexpr double kBesideThePlan = 1.06 * kGiB;
+// By the driver less the plan and ScoreBytes, and what is more where NCCL connects two GPUs (docs/performance.md). More
+// GPUs were not measured.
+constexpr double kBesideThePlan = 0.54 * kGiB;
 constexpr double kOfCollectives = 0.90 * kGiB;
 // Layers lose multiprocessors and memory traffic to what travels beside them: chosen between what OLMo-1B with COAT on
 // both lost on two H200, gradients summed in float32 and in bf16, and what OLMo-7B did.
@@ -40,6 +39,19 @@ void RequirePredictable(const TrainConfig& config, const Cluster& cluster) {
                     "several nodes: ib400, ib200, or two numbers such as 450,50",
                     interconnect.name, interconnect.gpus_per_node, cluster.ranks));
   }
+}
+
+/// The gradients of the scores that attention's deterministic backward keeps: of all sequences of a micro-batch, or of
+/// an equal part of them that keeps below what CudnnAttention takes at most (cuda/attention_cudnn.h). The kernels for
+/// documents and those of GPUs before Hopper keep none.
+double ScoreBytes(const TrainConfig& config, const Gpu& gpu, std::int64_t sequences) {
+  constexpr double kLargest = 1056.0 * 1024.0 * 1024.0;
+  if (config.data.generate_doc_lengths || gpu.fp8_flops == 0) return 0.0;
+  const auto length = static_cast<double>(config.model.max_sequence_length);
+  const double of_sequence = 2.0 * static_cast<double>(config.model.n_heads) * length * length;
+  std::int64_t part = sequences;
+  while (part > 1 && (sequences % part != 0 || static_cast<double>(part) * of_sequence > kLargest)) --part;
+  return static_cast<double>(part) * of_sequence;
 }
 
 /// What the parts of a step take: the same at all micro-batches but, for its size, the last.
@@ -129,9 +141,10 @@ Prediction Predict(const TrainConfig& config, const Cluster& cluster) {
   const StepModel model(config, cluster);
   Prediction prediction;
   prediction.planned = static_cast<double>(Engine::Measure(config, 0, cluster.ranks).Total());
-  prediction.beside = kBesideThePlan + (cluster.ranks > 1 ? kOfCollectives : 0.0);
   prediction.sequences = config.global_train_batch_size / cluster.ranks;
   prediction.micro_batch = std::min(config.device_train_microbatch_size, prediction.sequences);
+  prediction.beside = kBesideThePlan + ScoreBytes(config, cluster.gpu, prediction.micro_batch) +
+                      (cluster.ranks > 1 ? kOfCollectives : 0.0);
   prediction.micro_batches = DivideUp(prediction.sequences, prediction.micro_batch);
   prediction.tokens = static_cast<double>(prediction.sequences * config.model.max_sequence_length);
   prediction.work = model.Work(prediction.micro_batch);
