@@ -44,8 +44,12 @@ std::vector<SaveKind> SavesDue(const TrainConfig& config, std::int64_t step) {
 }
 
 std::vector<SaveKind> SavesAtTheEnd(const TrainConfig& config, std::int64_t step, const LastSaves& last, bool stopped) {
+  const bool keeps_sharded = config.save_num_checkpoints_to_keep != 0;
+  if (stopped && keeps_sharded) {
+    return last.sharded != step ? std::vector<SaveKind>{SaveKind::kSharded} : std::vector<SaveKind>();
+  }
   if (config.save_interval_unsharded && last.unsharded != step) return {SaveKind::kUnsharded};
-  if (config.save_num_checkpoints_to_keep != 0 && last.sharded != step) return {SaveKind::kSharded};
+  if (keeps_sharded && last.sharded != step) return {SaveKind::kSharded};
   if (stopped && last.sharded != step && last.unsharded != step) return {SaveKind::kSharded};
   return {};
 }

@@ -23,7 +23,8 @@ std::vector<SaveKind> SavesDue(const TrainConfig& config, std::int64_t step);
 
 /// Those to save when the run ends after `step`: an unsharded one if there is an interval for them, else a sharded one
 /// if they are kept, unless it was saved just now. A run that was `stopped` by a signal has at least one of its last
-/// step. Source: OLMo's Trainer.fit.
+/// step: a sharded one if they are kept, which is what `latest` names. Source: OLMo's Trainer.fit, for a signal what it
+/// does where a run is canceled.
 std::vector<SaveKind> SavesAtTheEnd(const TrainConfig& config, std::int64_t step, const LastSaves& last, bool stopped);
 
 }  // namespace coat

@@ -47,6 +47,16 @@ TEST(SaveSchedule, LosesNothingToASignal) {
   EXPECT_EQ(SavesAtTheEnd(config, 9, {}, false), Kinds());
   EXPECT_EQ(SavesAtTheEnd(config, 9, {}, true), Kinds({SaveKind::kSharded}));
   EXPECT_EQ(SavesAtTheEnd(config, 9, {.unsharded = 9}, true), Kinds());
+  config.save_interval_unsharded = 100;
+  EXPECT_EQ(SavesAtTheEnd(config, 9, {}, true), Kinds({SaveKind::kUnsharded})) << "sharded ones are not kept";
+}
+
+TEST(SaveSchedule, AfterASignalLatestIsTheLastStep) {
+  TrainConfig config;
+  config.save_interval_unsharded = 100;
+  EXPECT_EQ(SavesAtTheEnd(config, 9, {}, true), Kinds({SaveKind::kSharded}));
+  EXPECT_EQ(SavesAtTheEnd(config, 9, {.unsharded = 9}, true), Kinds({SaveKind::kSharded}));
+  EXPECT_EQ(SavesAtTheEnd(config, 9, {.sharded = 9}, true), Kinds());
 }
 
 TEST(SaveSchedule, KnowsWhatAResumedRunHasSaved) {
