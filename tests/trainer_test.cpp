@@ -172,6 +172,13 @@ TEST_F(Trainer, LogsAtItsInterval) {
   EXPECT_EQ(norms.size(), 1u);
 }
 
+TEST_F(Trainer, LogsParametersAtAnIntervalOfTheirOwn) {
+  Run("log", {"--console_log_interval=5", "--optimizer.metrics_log_interval=4"});
+  EXPECT_EQ(Numbers("log", "step"), (std::vector<double>{4, 5, 8, 10, 12}));
+  EXPECT_EQ(Numbers("log", "optim/grad/transformer.wte.weight.norm").size(), 3u);
+  EXPECT_EQ(Numbers("log", "train/CrossEntropyLoss").size(), 3u);
+}
+
 TEST_F(Trainer, MeasuresUpdatesWhereTheyAreAskedFor) {
   Run("plain", {});
   Run("adamw", {"--optimizer.record_update_metrics"});

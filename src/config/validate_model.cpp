@@ -89,7 +89,7 @@ void CheckModel(const ModelConfig& model, Checker& checker) {
   checker.RequireWithin("model.n_layers", model.n_layers, 1, kMostLayers);
   checker.RequireWithin("model.mlp_ratio", model.mlp_ratio, 1);
   checker.RequireWithin("model.mlp_hidden_size", model.mlp_hidden_size, 1);
-  checker.RequireWithin("model.max_sequence_length", model.max_sequence_length, 1);
+  checker.RequireWithin("model.max_sequence_length", model.max_sequence_length, 2);
   checker.RequireWithin("model.vocab_size", model.vocab_size, 1);
   checker.RequireWithin("model.embedding_size", model.embedding_size, 1);
   checker.RequireWithin("model.rope_theta", model.rope_theta, 1);

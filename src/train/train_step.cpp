@@ -52,7 +52,9 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
     SkipUpdate("no token of it has a label", "data.label_mask_paths or data.instance_filter leave nothing to learn",
                state);
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-    return {.step = MetricsOf(counts, {.cross_entropy = kNone, .z = kNone}, {}, learning_rate, state),
+    ClippingResult nothing;
+    nothing.total_norm = kNone;
+    return {.step = MetricsOf(counts, {.cross_entropy = kNone, .z = kNone}, nothing, learning_rate, state),
             .parameters = {}};
   }
   const StepLosses losses = ForwardBackward(batch, counts.predicted, state.step);

@@ -179,16 +179,17 @@ class Trainer {
   /// A step, and what is due after it: metrics, a look at the time, evaluation, checkpoints.
   void StepAndWhatFollows(std::chrono::steady_clock::time_point start) {
     const ProfileSpan span(engine_.context(), "step", state_.step + 1);
-    const Metrics metrics = Step();
+    const StepReport report = Step();
     if (!described_device_) Log(DescribeDeviceUse(engine_));
     described_device_ = true;
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
-    ReportStep(metrics, log);
-    if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(metrics);
+    ReportStep(report.step, log);
+    if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(report.step);
     const bool was_canceled = cancellation_.has_value();
     if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
-    Metrics logged = log ? metrics : Metrics();
+    Metrics logged = log ? report.step : Metrics();
+    logged.Merge(report.parameters);
     if (evaluate && !was_canceled) EvaluateUnlessStopped(logged);
     records_->AddMetrics(state_.step, logged);
     if (was_canceled) return;
@@ -230,8 +231,8 @@ class Trainer {
 
   bool IsLastStep() const { return state_.step == schedule_->last_step(); }
 
-  /// One optimizer step; its metrics.
-  Metrics Step() {
+  /// One optimizer step; its metrics, with speed and memory.
+  StepReport Step() {
     const Batch& batch = NextBatch();
     state_.step += 1;
     state_.examples_seen += config_.global_train_batch_size;
@@ -239,12 +240,10 @@ class Trainer {
     TakeOverPosition();
     speed_.StartBatch(state_.tokens_seen, static_cast<std::int64_t>(batch.input_ids.size()));
     records_->AddBatch(state_.step, batch);
-    const StepReport report = step_.Run(batch, *schedule_, state_);
-    Metrics metrics = report.step;
-    metrics.Merge(speed_.Check());
-    metrics.Merge(SystemMetricsOf(state_.step, engine_));
-    metrics.Merge(report.parameters);
-    return metrics;
+    StepReport report = step_.Run(batch, *schedule_, state_);
+    report.step.Merge(speed_.Check());
+    report.step.Merge(SystemMetricsOf(state_.step, engine_));
+    return report;
   }
 
   void TakeOverPosition() {
