@@ -68,7 +68,7 @@ __device__ void ForOwn(const T* row, const Terms& terms, Function&& f) {
 /// (two rows of 50304 bf16 fit into a multiprocessor: while one is loaded the other is worked on); else it reads it
 /// three times, of which the L2 cache serves two. Every thread reads the columns that it copied and that it writes.
 template <class T, int kElements, bool kShared>
-__global__ void __launch_bounds__(kThreads, 2) CrossEntropyKernel(T* __restrict__ logits, const Terms terms) {
+__global__ void __launch_bounds__(kThreads, 2) CrossEntropyKernel(T* logits, const Terms terms) {
   extern __shared__ uint4 copy_of_row[];
   T* const row = logits + blockIdx.x * terms.columns;
   const std::int32_t label = terms.labels[blockIdx.x];
