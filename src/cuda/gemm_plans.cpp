@@ -21,8 +21,8 @@ constexpr std::int64_t kAlgorithmBytes = 32 << 20;  // of the workspace, for cuB
 constexpr std::int64_t kTrialBytes = 256;           // behind them
 constexpr int kMostAlgorithms = 24;                 // of a scale mode
 constexpr int kRounds = 5;                          // of timing
-constexpr double kFewTerms = 32.0;
-constexpr double kHopeless = 1.25;  // times the fastest: not timed again
+constexpr double kFewTerms = 32.0;                  // of a sum, see TermsOfSums
+constexpr double kHopeless = 1.25;                  // times the fastest: not timed again
 // Products that take this long put the GPU at its power limit, where it clocks lower and other algorithms may be the
 // fastest: they are timed in a row, on a GPU that has been at work. In milliseconds.
 constexpr double kLoadingProduct = 0.05;
@@ -311,8 +311,11 @@ std::vector<GemmPlans::Candidate> GemmPlans::Try(const GemmArgs& args, const flo
     good.back().timed = {.milliseconds = milliseconds, .bits = bits};
     if (args.d.dtype() != DType::kBF16) continue;
     // Small results may be the same by rounding alone: what rounding has left out must be the same too.
-    COAT_CUBLASLT(SubtractProduct(args, factors, plan));
-    good.back().timed.bits ^= std::rotl(HashOf(args.d), 1);
+    if (SubtractProduct(args, factors, plan) == CUBLAS_STATUS_SUCCESS) {
+      good.back().timed.bits ^= std::rotl(HashOf(args.d), 1);
+    } else {
+      cudaGetLastError();  // an algorithm that adds to nothing: it counts as one of other bits
+    }
   }
   return good;
 }
