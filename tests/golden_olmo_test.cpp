@@ -95,7 +95,10 @@ TEST_P(GoldenOlmo, LossAndEveryGradientAgree) {
   batch.terms.labels = labels_;
   batch.terms.loss = arenas_.saved.Tensor("loss", {kTokens}, DType::kF32);
   batch.terms.z_squared = arenas_.saved.Tensor("z_squared", {kTokens}, DType::kF32);
-  batch.terms.loss_weight = 1.0f / (kSequences * (kLength - 1));
+  const TensorView weights = arenas_.saved.Tensor("loss.weights", {2}, DType::kF32);
+  weights.As<float>()[0] = 1.0f / (kSequences * (kLength - 1));
+  weights.As<float>()[1] = 0.0f;
+  batch.terms.weights = weights;
   model_.ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch);
 
   double loss = 0.0;

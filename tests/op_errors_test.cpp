@@ -218,7 +218,8 @@ TEST_F(OpErrorsTest, CrossEntropyRefusesShapesThatDifferAndFactorsThatAreNotFini
   const CrossEntropyArgs good = {.logits = Meta({5, 7}, DType::kBF16),
                                  .labels = Meta({5}, DType::kI32),
                                  .loss = Meta({5}, DType::kF32),
-                                 .z_squared = Meta({5}, DType::kF32)};
+                                 .z_squared = Meta({5}, DType::kF32),
+                                 .weights = Meta({2}, DType::kF32)};
   EXPECT_NO_THROW(CrossEntropy(ctx_, good));
   const auto message = [&](const CrossEntropyArgs& args) {
     return ErrorOf<ArgumentError>([&] { CrossEntropy(ctx_, args); });
@@ -233,8 +234,12 @@ TEST_F(OpErrorsTest, CrossEntropyRefusesShapesThatDifferAndFactorsThatAreNotFini
   args.z_squared = {};
   ExpectParts(message(args), {"CrossEntropy z_squared", "missing"});
   args = good;
-  args.z_weight = std::numeric_limits<float>::quiet_NaN();
-  ExpectParts(message(args), {"z_weight nan", "finite"});
+  args.weights = {};
+  ExpectParts(message(args), {"CrossEntropy weights", "missing"});
+  args.gradient = false;
+  EXPECT_NO_THROW(CrossEntropy(ctx_, args));
+  args.logit_scale = std::numeric_limits<float>::quiet_NaN();
+  ExpectParts(message(args), {"logit_scale nan", "finite"});
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ struct MicroBatchRun {
                               .sequences = 2,
                               .terms = {.labels = arenas[5].Tensor("labels", {128}, DType::kI32),
                                         .loss = arenas[5].Tensor("loss", {128}, DType::kF32),
-                                        .z_squared = arenas[5].Tensor("z_squared", {128}, DType::kF32)}};
+                                        .z_squared = arenas[5].Tensor("z_squared", {128}, DType::kF32),
+                                        .weights = arenas[5].Tensor("loss.weights", {2}, DType::kF32)}};
     model.RefreshWeights(ctx);
     model.ForwardBackward(ctx, batch, arenas[3], arenas[4]);
   }

@@ -16,7 +16,11 @@ void TimeEnds(Bench& b) {
     const TensorView labels = b.Tensor({kChunk}, DType::kI32);
     const TensorView loss = b.Tensor({kChunk}, DType::kF32);
     const TensorView z_squared = b.Tensor({kChunk}, DType::kF32);
-    return [=, &b] { CrossEntropy(b.ctx, {.logits = logits, .labels = labels, .loss = loss, .z_squared = z_squared}); };
+    const TensorView weights = b.Tensor({2}, DType::kF32);
+    return [=, &b] {
+      CrossEntropy(
+          b.ctx, {.logits = logits, .labels = labels, .loss = loss, .z_squared = z_squared, .weights = weights});
+    };
   });
   const std::vector<std::int32_t> ids = [] {
     std::vector<std::int32_t> some(kTokens);

@@ -39,10 +39,12 @@ void CrossEntropyOfRow(const CrossEntropyArgs& args, std::int64_t n) {
   z_squared = log_sum_exp * log_sum_exp;
   if (!args.gradient) return;
 
-  const float softmax_weight = scale * (args.loss_weight + 2.0f * args.z_weight * log_sum_exp);
+  const float loss_weight = args.weights.As<float>()[0];
+  const float z_weight = args.weights.As<float>()[1];
+  const float softmax_weight = scale * (loss_weight + 2.0f * z_weight * log_sum_exp);
   const float per_exp = softmax_weight / sum;
   for (std::int64_t i = 0; i < columns; ++i) row[i] = RoundTo<T>(per_exp * Exp(z(i) - largest));
-  row[label] = RoundTo<T>(per_exp * Exp(label_z - largest) - scale * args.loss_weight);
+  row[label] = RoundTo<T>(per_exp * Exp(label_z - largest) - scale * loss_weight);
 }
 
 }  // namespace

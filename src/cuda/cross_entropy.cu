@@ -24,8 +24,9 @@ struct Terms {
   const std::int32_t* __restrict__ labels;
   float* __restrict__ loss;
   float* __restrict__ z_squared;
+  const float* __restrict__ weights;
   std::int64_t columns;
-  float logit_scale, loss_weight, z_weight;
+  float logit_scale;
   bool gradient;
 };
 
@@ -121,13 +122,14 @@ __global__ void __launch_bounds__(kThreads, 2) CrossEntropyKernel(T* logits, con
   if (!terms.gradient) return;
 
   // All threads have read the label's logit: there was a barrier.
-  const float per_exp = terms.logit_scale * (terms.loss_weight + 2.0f * terms.z_weight * log_sum_exp) / sum;
+  const float loss_weight = terms.weights[0];
+  const float per_exp = terms.logit_scale * (loss_weight + 2.0f * terms.weights[1] * log_sum_exp) / sum;
   ForOwn<kElements>(own, terms, [&](std::int64_t column, float(&z)[kElements]) {
 #pragma unroll
     for (int i = 0; i < kElements; ++i) z[i] = per_exp * FastExp(z[i] - largest);
     Packed<T, kElements>::Of(z).Store(row + column);
     if (label >= column && label < column + kElements) {
-      row[label] = RoundTo<T>(per_exp * FastExp(label_z - largest) - terms.logit_scale * terms.loss_weight);
+      row[label] = RoundTo<T>(per_exp * FastExp(label_z - largest) - terms.logit_scale * loss_weight);
     }
   });
 }
@@ -156,10 +158,9 @@ void CrossEntropy(Context& ctx, const CrossEntropyArgs& args) {
   const Terms terms = {.labels = args.labels.As<std::int32_t>(),
                        .loss = args.loss.As<float>(),
                        .z_squared = args.z_squared.As<float>(),
+                       .weights = args.weights.As<float>(),
                        .columns = columns,
                        .logit_scale = args.logit_scale,
-                       .loss_weight = args.loss_weight,
-                       .z_weight = args.z_weight,
                        .gradient = args.gradient};
   VisitPlain(args.logits.dtype(), [&]<class T>() {
     T* const logits = args.logits.As<T>();

@@ -61,8 +61,7 @@ void Head::Run(Context& ctx, ConstTensorView x, const LossTerms& terms, TensorVi
                        .loss = terms.loss.Rows(begin, count),
                        .z_squared = terms.z_squared.Rows(begin, count),
                        .logit_scale = logit_scale_,
-                       .loss_weight = terms.loss_weight,
-                       .z_weight = terms.z_weight,
+                       .weights = terms.weights,
                        .gradient = static_cast<bool>(d_x)});
     if (!d_x) continue;
     const ConstQuantizedView d_logits = AsPlain(ConstTensorView(logits));

@@ -10,11 +10,10 @@ namespace coat {
 
 /// What the loss of a micro-batch is made of, and what its gradient is weighted with.
 struct LossTerms {
-  ConstTensorView labels;    // [N] i32, negative: ignored
-  TensorView loss;           // [N] f32, written
-  TensorView z_squared;      // [N] f32, written
-  float loss_weight = 1.0f;  // 1 / predicted positions of the step
-  float z_weight = 0.0f;     // auxiliary_loss_multiplier / predicted positions of the step
+  ConstTensorView labels;   // [N] i32, negative: ignored
+  TensorView loss;          // [N] f32, written
+  TensorView z_squared;     // [N] f32, written
+  ConstTensorView weights;  // [2] f32: CrossEntropy's, for gradients
 };
 
 /// The language-model head and its loss, over chunks of tokens: logits never exist whole. Plain in every recipe.

@@ -18,9 +18,9 @@ void CrossEntropy(Context& ctx, const CrossEntropyArgs& args) {
   RequireTensor(ctx, "CrossEntropy labels", args.labels, {rows}, DType::kI32);
   RequireTensor(ctx, "CrossEntropy loss", args.loss, {rows}, DType::kF32);
   RequireTensor(ctx, "CrossEntropy z_squared", args.z_squared, {rows}, DType::kF32);
-  COAT_REQUIRE(std::isfinite(args.logit_scale) && std::isfinite(args.loss_weight) && std::isfinite(args.z_weight),
-               "CrossEntropy has logit_scale {}, loss_weight {} and z_weight {}; expected finite numbers",
-               args.logit_scale, args.loss_weight, args.z_weight);
+  if (args.gradient) RequireTensor(ctx, "CrossEntropy weights", args.weights, {2}, DType::kF32);
+  COAT_REQUIRE(std::isfinite(args.logit_scale), "CrossEntropy has logit_scale {}; expected a finite number",
+               args.logit_scale);
   COAT_DISPATCH(CrossEntropy, ctx, args);
 }
 

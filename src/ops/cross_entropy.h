@@ -11,17 +11,19 @@ struct CrossEntropyArgs {
   TensorView loss;           // [N] f32: -log softmax(z)[label]; written
   TensorView z_squared;      // [N] f32: logsumexp(z)^2; written
   float logit_scale = 1.0f;  // z = logit_scale * logits (OLMo's scale_logits)
-  float loss_weight = 1.0f;  // weight of each position's loss in the objective: 1 / number of predicted positions
-  float z_weight = 0.0f;     // the same for z_squared: auxiliary_loss_multiplier / number of predicted positions
+  ConstTensorView weights;   // [2] f32, with `gradient`: what loss and z_squared count in the objective
   bool gradient = true;
 };
 
-/// Cross entropy and z-loss of each row, and the gradient of loss_weight * loss + z_weight * z_squared, in place.
+/// Cross entropy and z-loss of each row, and the gradient of weights[0] * loss + weights[1] * z_squared, in place.
+///
+/// The weights are 1 / (number of predicted positions) and auxiliary_loss_multiplier / (number of predicted positions),
+/// both of the whole step. They change from step to step, so they are on the device: recorded work stays as it is.
 ///
 /// Rounding: float32 within (numerics/elementary.h; sums as 16 interleaved partial sums), the gradient once to logits'
 /// type. Exactness: bound: with U = (E/16 + 16) eps_f32 and L = max(1, |logsumexp|), loss is within U max(L, |loss|),
-/// z_squared within 2 U L^2, the gradient within U L |logit_scale| (loss_weight + 2 z_weight L) plus half an ulp.
-/// Throws ArgumentError unless shapes, types and devices are as above, E > 0 and the factors are finite. Labels must be
+/// z_squared within 2 U L^2, the gradient within U L |logit_scale| (weights[0] + 2 weights[1] L) plus half an ulp.
+/// Throws ArgumentError unless shapes, types and devices are as above, E > 0 and logit_scale is finite. Labels must be
 /// below E: checked where data enters, not here.
 void CrossEntropy(Context& ctx, const CrossEntropyArgs& args);
 

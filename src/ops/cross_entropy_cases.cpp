@@ -91,6 +91,9 @@ Operands MakeOperands(const EntropyShape& shape, std::uint64_t seed) {
   }
   operands.Output("loss", {shape.rows}, DType::kF32);
   operands.Output("z_squared", {shape.rows}, DType::kF32);
+  const TensorView weights = operands.Input("weights", {2}, DType::kF32, seed, Data::kNormal);
+  Set(weights, 0, shape.loss_weight);
+  Set(weights, 1, shape.z_weight);
   return operands;
 }
 
@@ -154,8 +157,7 @@ OpCase EntropyCase(const EntropyShape& shape) {
                        .loss = operands["loss"],
                        .z_squared = operands["z_squared"],
                        .logit_scale = shape.logit_scale,
-                       .loss_weight = shape.loss_weight,
-                       .z_weight = shape.z_weight,
+                       .weights = shape.gradient ? operands["weights"] : TensorView(),
                        .gradient = shape.gradient});
   };
   op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {

@@ -10,13 +10,17 @@ void BatchBuffers::LayOut(std::int64_t tokens, bool has_documents, Arena& batch)
   if (has_documents) documents_ = batch.Tensor("documents", {tokens}, DType::kI32);
   loss_ = batch.Tensor("loss", {tokens}, DType::kF32);
   z_squared_ = batch.Tensor("z_squared", {tokens}, DType::kF32);
+  weights_ = batch.Tensor("loss.weights", {2}, DType::kF32);
 }
 
 MicroBatch BatchBuffers::Of(std::int64_t sequences, std::int64_t tokens, bool has_documents) const {
   return {ids_.Rows(0, tokens),
           has_documents ? documents_.Rows(0, tokens) : TensorView(),
           sequences,
-          {.labels = labels_.Rows(0, tokens), .loss = loss_.Rows(0, tokens), .z_squared = z_squared_.Rows(0, tokens)}};
+          {.labels = labels_.Rows(0, tokens),
+           .loss = loss_.Rows(0, tokens),
+           .z_squared = z_squared_.Rows(0, tokens),
+           .weights = weights_}};
 }
 
 MicroBatch BatchBuffers::Load(const Context& ctx, std::span<const std::int32_t> ids,
@@ -34,6 +38,13 @@ MicroBatch BatchBuffers::Load(const Context& ctx, std::span<const std::int32_t> 
   ctx.Upload(labels.data(), labels_.Rows(0, tokens));
   if (!documents.empty()) ctx.Upload(documents.data(), documents_.Rows(0, tokens));
   return Of(sequences, tokens, !documents.empty());
+}
+
+void BatchBuffers::LoadWeights(const Context& ctx, float of_loss, float of_z_squared) {
+  const std::array<float, 2> weights = {of_loss, of_z_squared};
+  if (loaded_weights_ == weights) return;
+  ctx.Upload(weights.data(), weights_);
+  loaded_weights_ = weights;
 }
 
 std::span<const float> BatchBuffers::Download(const Context& ctx, ConstTensorView losses) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,7 +12,7 @@
 
 namespace coat {
 
-/// Token ids, labels, documents and losses on the device, for batches up to a size.
+/// Token ids, labels, documents, losses and their weights on the device, for batches up to a size.
 class BatchBuffers {
  public:
   /// Room for `tokens` tokens, and for their documents where attention is to stay within them.
@@ -22,11 +24,14 @@ class BatchBuffers {
   /// ArgumentError if there is no room for it.
   MicroBatch Load(const Context& ctx, std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                   std::int64_t sequences, std::span<const std::int32_t> documents) const;
+  /// What losses count from here on (CrossEntropy).
+  void LoadWeights(const Context& ctx, float of_loss, float of_z_squared);
   /// Waits for losses to be there. Valid until the next call.
   std::span<const float> Download(const Context& ctx, ConstTensorView losses);
 
  private:
-  TensorView ids_, labels_, documents_, loss_, z_squared_;
+  TensorView ids_, labels_, documents_, loss_, z_squared_, weights_;
+  std::optional<std::array<float, 2>> loaded_weights_;
   std::vector<float> host_losses_;
 };
 

@@ -41,12 +41,6 @@ double SumOf(std::span<const float> values) {
   return sum;
 }
 
-/// The weights' bits: what a recorded micro-batch depends on besides its tensors.
-std::uint64_t VersionOf(const LossTerms& terms) {
-  return static_cast<std::uint64_t>(std::bit_cast<std::uint32_t>(terms.loss_weight)) << 32 |
-         std::bit_cast<std::uint32_t>(terms.z_weight);
-}
-
 }  // namespace
 
 MemoryPlan Engine::Measure(const TrainConfig& config, int rank, int ranks) {
@@ -151,10 +145,9 @@ LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<co
   const ProfileSpan span(ctx_, "micro-batch");
   if (first) RefreshWeights();
   MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
-  batch.terms.loss_weight = static_cast<float>(weights.loss);
-  batch.terms.z_weight = static_cast<float>(weights.z);
+  buffers_.LoadWeights(ctx_, static_cast<float>(weights.loss), static_cast<float>(weights.z));
   batch.accumulate_gradients = !first;
-  ctx_.Recorded(NameOf(first ? "begin a step with" : "train on", batch), VersionOf(batch.terms),
+  ctx_.Recorded(NameOf(first ? "begin a step with" : "train on", batch), 0,
                 [&] { model_->ForwardBackward(ctx_, batch, arenas_.saved, arenas_.scratch); });
   const ProfileSpan losses(ctx_, "losses to the host");
   LossSums sums;
@@ -210,7 +203,7 @@ std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, 
     forward();  // batches of other ranks may have other shapes, and all ranks record what gathers alike
   } else {
     ctx_.Recorded(NameOf(prepared_ == EvaluationRecipe::kPlain ? "evaluate" : "evaluate as in training", batch),
-                  VersionOf(batch.terms), forward);
+                  0, forward);
   }
   return buffers_.Download(ctx_, batch.terms.loss);
 }

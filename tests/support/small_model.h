@@ -50,6 +50,7 @@ class SmallModel {
     labels = arenas_[5].Tensor("labels", {tokens}, DType::kI32);
     loss = arenas_[5].Tensor("loss", {tokens}, DType::kF32);
     z_squared = arenas_[5].Tensor("z_squared", {tokens}, DType::kF32);
+    weights = arenas_[5].Tensor("loss.weights", {2}, DType::kF32);
     std::mt19937 generator(17);
     for (std::int64_t i = 0; i < tokens; ++i) {
       ids.As<std::int32_t>()[i] = static_cast<std::int32_t>(generator() % static_cast<unsigned>(config.vocab_size));
@@ -59,10 +60,9 @@ class SmallModel {
   }
 
   MicroBatch Batch(float loss_weight = 1.0f, float z_weight = 0.0f) const {
-    return {ids,
-            documents,
-            sequences_,
-            {.labels = labels, .loss = loss, .z_squared = z_squared, .loss_weight = loss_weight, .z_weight = z_weight}};
+    weights.As<float>()[0] = loss_weight;
+    weights.As<float>()[1] = z_weight;
+    return {ids, documents, sequences_, {.labels = labels, .loss = loss, .z_squared = z_squared, .weights = weights}};
   }
 
   /// Runs the micro-batch, adding to the gradients; the objective in double.
@@ -96,7 +96,7 @@ class SmallModel {
 
  public:
   Olmo model;
-  TensorView ids, labels, documents, loss, z_squared;  // documents: none unless a test sets them
+  TensorView ids, labels, documents, loss, z_squared, weights;  // documents: none unless a test sets them
 };
 
 }  // namespace coat
