@@ -15,7 +15,7 @@
 
 #include "base/arena.h"
 #include "cuda/open_device.h"
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 #include "ops/gemm.h"
 #include "ops/quantize.h"
 

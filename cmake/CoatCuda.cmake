@@ -25,15 +25,12 @@ set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
 # FMT_USE_CONSTEXPR: fmt 9 takes itself for C++11 under nvcc.
 string(JOIN " " CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS}" -std=c++20 --expt-relaxed-constexpr -fmad=false -lineinfo -DFMT_USE_CONSTEXPR=1)
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
-set(CMAKE_CUDA_FLAGS_DEBUG "-O1 -g -DCOAT_DEBUG")
+set(CMAKE_CUDA_FLAGS_DEBUG "-O1 -g")
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 if(CUDAToolkit_VERSION VERSION_LESS 13.0)
   message(FATAL_ERROR "The CUDA backend needs the CUDA 13 toolkit, and ${COAT_NVCC} is of CUDA ${CUDAToolkit_VERSION}: "
     "install it and set COAT_NVCC to its nvcc, or configure with -DCOAT_CUDA=OFF")
-endif()
-if(COAT_CCACHE)
-  set(CMAKE_CUDA_COMPILER_LAUNCHER ${COAT_CCACHE})
 endif()
 
 find_path(COAT_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})

@@ -19,7 +19,7 @@ function(coat_compile_quickly)
   endforeach()
 endfunction()
 
-# coat_add_test(name SOURCES ... LINKS ...): a GoogleTest binary, one ctest entry a test.
+# coat_add_test(name SOURCES ... LINKS ...): a GoogleTest binary, which is one ctest entry.
 function(coat_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -55,7 +55,7 @@ function(coat_use_mpirun name)
   endif()
 endfunction()
 
-# coat_add_command_test(name SOURCES ... LINKS ...): the same for tests that run the `coat` command: COAT_BINARY.
+# coat_add_command_test(name SOURCES ... LINKS ...): coat_add_test for tests that run the `coat` command, COAT_BINARY.
 function(coat_add_command_test name)
   coat_add_test(${name} ${ARGN})
   target_compile_definitions(${name} PRIVATE COAT_BINARY="$<TARGET_FILE:coat>")

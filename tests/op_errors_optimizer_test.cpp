@@ -9,7 +9,7 @@
 #include "ops/cast.h"
 #include "ops/clip.h"
 #include "ops/coat_adamw.h"
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 #include "ops/lion.h"
 #include "ops/statistics.h"
 #include "tests/support/error_of.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ops/cast.h"
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 #include "ops/quantize.h"
 #include "ops/statistics.h"
 

@@ -36,7 +36,6 @@ class Arena {
 
   const std::string& name() const { return name_; }
   DeviceKind device() const { return device_; }
-  std::int64_t capacity_bytes() const { return capacity_; }
   /// Bytes in use now, and the most there ever were; both include the padding of every tensor to kAlignment.
   std::int64_t used_bytes() const { return used_; }
   std::int64_t peak_bytes() const { return peak_; }

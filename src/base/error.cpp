@@ -20,9 +20,4 @@ void ThrowArgumentError(const char* file, int line, const std::string& message) 
   throw ArgumentError(fmt::format("{} [{}:{}]", message, BelowSourceRoot(file), line));
 }
 
-void AbortOnBrokenInvariant(const char* file, int line, const char* condition) {
-  WriteToStandardError(fmt::format("coat: broken invariant: {} [{}:{}]\n", condition, BelowSourceRoot(file), line));
-  std::abort();
-}
-
 }  // namespace coat::detail

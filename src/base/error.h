@@ -8,7 +8,8 @@
 
 namespace coat {
 
-/// Base of every error that this program reports. Caught in main and in the C++ tests, nowhere else.
+/// Base of every error that this program reports. Caught in main; before that only to say more of where it arose, for
+/// ranks to agree on it, and where a part that failed can be done without.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -56,7 +57,6 @@ class CommError : public Error {
 
 namespace detail {
 [[noreturn]] void ThrowArgumentError(const char* file, int line, const std::string& message);
-[[noreturn]] void AbortOnBrokenInvariant(const char* file, int line, const char* condition);
 }  // namespace detail
 
 }  // namespace coat
@@ -68,17 +68,3 @@ namespace detail {
       ::coat::detail::ThrowArgumentError(__FILE__, __LINE__, ::fmt::format(__VA_ARGS__)); \
     }                                                                                     \
   } while (false)
-
-/// Aborts with a message unless `condition` holds: an invariant of our own. Debug builds only.
-#ifdef COAT_DEBUG
-#define COAT_DCHECK(condition)                                                \
-  do {                                                                        \
-    if (!(condition)) {                                                       \
-      ::coat::detail::AbortOnBrokenInvariant(__FILE__, __LINE__, #condition); \
-    }                                                                         \
-  } while (false)
-#else
-#define COAT_DCHECK(condition) \
-  do {                         \
-  } while (false)
-#endif

@@ -2,9 +2,12 @@
 
 #include <cblas.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <chrono>
+
+#include "base/error.h"
 
 // What some BLAS have and others have not; null where it is not linked. Weak, not looked up by name while the program
 // runs: a BLAS that is linked statically shows no names then.
@@ -27,6 +30,19 @@ bool UseOneThreadPerCall() {
   return true;
 }
 
+/// OpenBLAS takes a buffer for each thread, and where there is no memory for it asks for ever: so we ask before.
+bool RequireMemoryOfAThread() {
+  constexpr std::size_t kBuffer = 128 << 20;
+  void* const buffer = mmap(nullptr, kBuffer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (buffer == MAP_FAILED) {
+    throw Error(
+        "there is no memory for matrix products: the BLAS takes 128 MiB for each thread; use fewer --threads, or raise "
+        "the limit of the address space (ulimit -v)");
+  }
+  munmap(buffer, kBuffer);
+  return true;
+}
+
 std::atomic<std::int64_t> nanoseconds_in_blas{0};
 
 }  // namespace
@@ -34,7 +50,8 @@ std::atomic<std::int64_t> nanoseconds_in_blas{0};
 void Sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
            const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
   static const bool one_thread = UseOneThreadPerCall();
-  static_cast<void>(one_thread);
+  thread_local const bool has_memory = RequireMemoryOfAThread();
+  static_cast<void>(one_thread && has_memory);
   const auto start = std::chrono::steady_clock::now();
   cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), alpha, a, static_cast<int>(lda), b,

@@ -2,14 +2,19 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <ctime>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/error.h"
 #include "tests/support/error_of.h"
+#include "tests/support/killed_process.h"
 
 extern "C" {
 [[gnu::weak]] char* openblas_get_config();  // null where the BLAS is another
@@ -42,6 +47,29 @@ TEST(Blas, ComputesOnTheThreadThatCalls) {
   const double everywhere = SecondsOf(CLOCK_PROCESS_CPUTIME_ID) - of_process;
   EXPECT_EQ(c.back(), static_cast<float>(kSize));
   EXPECT_LT(everywhere - here, 0.1 * here) << "seconds of processors, of " << here << " on this thread";
+}
+
+// OpenBLAS itself would not come back.
+TEST(Blas, SaysThatThereIsNoMemoryForAThread) {
+  EXPECT_EQ(ExitStatusOf(Fork([] {
+              std::int64_t pages = 0;
+              std::ifstream("/proc/self/statm") >> pages;
+              const auto limit = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE) + (100 << 20));
+              const rlimit address_space = {limit, limit};
+              if (setrlimit(RLIMIT_AS, &address_space) != 0) return kNotAllowed;
+              int status = 1;
+              std::thread([&status] {
+                const float one = 1.0f;
+                float result = 0.0f;
+                try {
+                  Sgemm(false, false, 1, 1, 1, 1.0f, &one, 1, &one, 1, 0.0f, &result, 1);
+                } catch (const Error& error) {
+                  status = std::string(error.what()).find("128 MiB") == std::string::npos ? 2 : 0;
+                }
+              }).join();
+              return status;
+            })),
+            0);
 }
 
 // What `coat info` shows must not depend on how the BLAS is linked.

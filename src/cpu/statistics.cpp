@@ -17,8 +17,8 @@ std::int64_t BlockOf(std::int64_t elements) {
   return std::max<std::int64_t>(1 << 16, elements / 100000 + 1);
 }
 
-/// Adds 16 partial sums in order.
-double SumOfLanes(const double (&lanes)[kLanes]) {
+/// Adds 16 partial sums, the first first.
+double SumInOrder(const double (&lanes)[kLanes]) {
   double sum = 0.0;
   for (const double lane : lanes) sum += lane;
   return sum;
@@ -46,7 +46,7 @@ double SumOfSquares(const T* x, std::int64_t count) {
     const double value = ToFloat(x[i]);
     lanes[lane] += value * value;
   }
-  return SumOfLanes(lanes);
+  return SumInOrder(lanes);
 }
 
 template <class T>
@@ -66,7 +66,7 @@ BlockSums SumsOf(const T* x, std::int64_t count) {
     for (int lane = 0; lane < kLanes; ++lane) take(lane, ToFloat(x[i + lane]));
   }
   for (int lane = 0; i < count; ++i, ++lane) take(lane, ToFloat(x[i]));
-  return {SumOfLanes(sums), SumOfSquares(x, count), *std::min_element(smallest, smallest + kLanes),
+  return {SumInOrder(sums), SumOfSquares(x, count), *std::min_element(smallest, smallest + kLanes),
           *std::max_element(largest, largest + kLanes)};
 }
 

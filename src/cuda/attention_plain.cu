@@ -11,7 +11,6 @@
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "numerics/bfloat16.h"
-#include "numerics/elementary.h"
 #include "ops/visit.h"
 
 namespace coat::cuda {

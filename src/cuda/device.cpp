@@ -26,81 +26,10 @@ void ThrowCudaError(cudaError_t error, const char* call) {
 
 }  // namespace detail
 
-namespace {
-
-constexpr const char* kCpuAdvice = "use --device=cpu to train without";
-
-}  // namespace
-
-CudaStatus CheckCudaDevice(int ordinal) {
-  CudaStatus status;
-  int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaErrorInsufficientDriver) {
-    int driver = 0;
-    cudaDriverGetVersion(&driver);
-    status.present = driver != 0;
-    status.reason = driver == 0
-                        ? "there is no NVIDIA driver (libcuda.so.1); install one, or use --device=cpu"
-                        : fmt::format(
-                              "the NVIDIA driver is too old: it has CUDA {}.{}, and CUDA {}.{} is needed; update it, "
-                              "or use --device=cpu",
-                              driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
-    return status;
-  }
-  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
-    status.reason =
-        "the driver shows no CUDA device (CUDA_VISIBLE_DEVICES may hide them); use --device=cpu to train without";
-    return status;
-  }
-  status.present = true;
-  if (error != cudaSuccess) {
-    status.reason =
-        fmt::format("CUDA does not start: {} ({}); {}", cudaGetErrorString(error), cudaGetErrorName(error), kCpuAdvice);
-    return status;
-  }
-  if (ordinal >= count) {
-    status.reason = fmt::format("there is no CUDA device {}: the driver shows {}; {}", ordinal, count, kCpuAdvice);
-    return status;
-  }
-  cudaDeviceProp properties = {};
-  if (const cudaError_t failed = cudaGetDeviceProperties(&properties, ordinal); failed != cudaSuccess) {
-    status.reason = fmt::format("CUDA device {}: {} ({}); {}", ordinal, cudaGetErrorString(failed),
-                                cudaGetErrorName(failed), kCpuAdvice);
-    return status;
-  }
-  status.name = fmt::format("{}, compute capability {}.{}, {:.1f} GiB", properties.name, properties.major,
-                            properties.minor, static_cast<double>(properties.totalGlobalMem) / (1 << 30));
-  const KernelsOnDevice kernels = FindKernels(ordinal);
-  if (!kernels.problem.empty()) {
-    status.reason = fmt::format("{} does not start: {}; other processes may hold it or its memory; {}", status.name,
-                                kernels.problem, kCpuAdvice);
-    return status;
-  }
-  if (!kernels.found) {
-    status.reason = fmt::format(
-        "this build has no kernels for {}: it was built for {}; configure with "
-        "-DCOAT_CUDA_ARCHITECTURES={}{}, or use --device=cpu",
-        status.name, COAT_CUDA_ARCHITECTURES, properties.major, properties.minor);
-    return status;
-  }
-  status.reason = CublasLtProblem();
-  if (status.reason.empty()) status.reason = CudnnProblem();
-  status.usable = status.reason.empty();
-  return status;
-}
-
 std::shared_ptr<Device> OpenCudaDevice(const CudaOptions& options) {
   const CudaStatus status = CheckCudaDevice(options.ordinal);
   if (!status.usable) throw Error(status.reason);
   return std::make_shared<CudaDevice>(options);
-}
-
-int CountCudaDevices() {
-  int count = 0;
-  const bool is_counted = cudaGetDeviceCount(&count) == cudaSuccess;
-  cudaGetLastError();  // what is wrong CheckCudaDevice says
-  return is_counted ? count : 0;
 }
 
 std::string IdOf(const Device& device) {
@@ -109,41 +38,6 @@ std::string IdOf(const Device& device) {
   std::string id;
   for (const char byte : properties.uuid.bytes) id += fmt::format("{:02x}", static_cast<unsigned char>(byte));
   return id;
-}
-
-std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
-  const auto& cuda_device = static_cast<const CudaDevice&>(device);
-  std::int64_t bytes = std::max(CudaDevice::kWorkspaceBytes, cuda_device.workspace_bytes());
-  // Of each sequence: the gradients of the queries and two sums a row in float32; those of keys and values of every
-  // query head, where several share them, in bfloat16; and, for the deterministic backward, those of all scores in
-  // bfloat16, in whole tiles.
-  const auto padded = [&](std::int64_t tile) { return RoundUp(needs.positions, tile); };
-  const bool deterministic =
-      cuda_device.options().deterministic_attention && CudnnAttention::BackwardIsAsAsked(cuda_device);
-  const std::int64_t of_scores = deterministic ? 2 * padded(64) * padded(128) : 0;
-  const std::int64_t of_row = 8 + (needs.kv_heads < needs.heads ? 8 : 4) * needs.head_size;
-  const std::int64_t of_sequence = needs.heads * (of_scores + needs.positions * of_row);
-  const std::int64_t most = std::max(CudnnAttention::kLargestWorkspace, of_sequence);
-  bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
-  const std::int64_t tokens = needs.sequences * needs.positions;
-  if (tokens > 0) bytes = std::max(bytes, SortBytes(tokens));
-  const bool multiplies = needs.fp8_groups ? MultipliesFp8Groups(device) : MultipliesFp8(device);
-  if (!multiplies) {
-    bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands * SizeOf(DType::kBF16));
-  } else if (needs.fp8_groups) {
-    // The scales as cuBLASLt wants them, one of 128 elements.
-    bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands / 128 * SizeOf(DType::kF32));
-  }
-  return bytes;
-}
-
-bool MultipliesFp8(const Device& device) {
-  const auto& cuda_device = static_cast<const CudaDevice&>(device);
-  return cuda_device.options().gemm != GemmMode::kBf16 && cuda_device.compute_capability() >= 89;
-}
-
-bool MultipliesFp8Groups(const Device& device) {
-  return MultipliesFp8(device) && static_cast<const CudaDevice&>(device).compute_capability() == 90;
 }
 
 std::shared_ptr<std::byte[]> AllocateForHostAndDevice(std::size_t bytes) {

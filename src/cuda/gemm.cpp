@@ -8,6 +8,7 @@
 #include "base/divide.h"
 #include "base/error.h"
 #include "cuda/device.h"
+#include "cuda/fp8_tensor_cores.h"
 #include "cuda/gemm_plans.h"
 #include "cuda/gemm_prepare.h"
 #include "cuda/row_product.h"
@@ -16,21 +17,16 @@ namespace coat::cuda {
 
 namespace {
 
-/// Whether the device multiplies FP8 operands that are scaled so: float32 scales of groups and blocks are Hopper's.
-bool HasFp8(const CudaDevice& device, Scaling scaling) {
-  return scaling == Scaling::kTensor ? device.compute_capability() >= 89 : device.compute_capability() == 90;
-}
-
 bool UsesFp8(const CudaDevice& device, const Format& format) {
   switch (device.options().gemm) {
     case GemmMode::kBf16:
       return false;
     case GemmMode::kAuto:
-      return HasFp8(device, format.scaling);
+      return HasFp8TensorCores(device.compute_capability(), format.scaling);
     case GemmMode::kFp8:
       break;
   }
-  if (!HasFp8(device, format.scaling)) {
+  if (!HasFp8TensorCores(device.compute_capability(), format.scaling)) {
     throw Error(fmt::format(
         "--gemm=fp8: {} (compute capability {}.{}) has no FP8 tensor cores for {}; accepted there: "
         "--gemm=auto, --gemm=bf16",
@@ -91,6 +87,11 @@ void Gemm(Context& ctx, const GemmArgs& args) {
   }
   if (TakesRowProduct(args)) return RowProduct(device, args);
   device.Get<GemmPlans>().Multiply(args);
+}
+
+bool MultipliesFp8(const Device& device, Scaling scaling) {
+  const auto& cuda_device = static_cast<const CudaDevice&>(device);
+  return cuda_device.options().gemm != GemmMode::kBf16 && HasFp8TensorCores(cuda_device.compute_capability(), scaling);
 }
 
 }  // namespace coat::cuda

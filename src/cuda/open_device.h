@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/device.h"
+#include "base/tensor.h"
 
 namespace coat::cuda {
 
@@ -56,13 +57,9 @@ struct WorkspaceNeeds {
 /// from above from what cuDNN 9 was seen to ask for, and not less than the workspace has now.
 std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs);
 
-/// Whether a device of OpenCudaDevice multiplies FP8 operands of one scale a tensor on FP8 tensor cores. Those take
-/// extents that are multiples of 16.
-bool MultipliesFp8(const Device& device);
-
-/// The same of operands with scales of groups and blocks, which Hopper alone has. Of the first operand those take rows
-/// by the 4.
-bool MultipliesFp8Groups(const Device& device);
+/// Whether a device of OpenCudaDevice multiplies FP8 operands that are scaled so on FP8 tensor cores. Those take extents
+/// that are multiples of 16; with scales of groups and blocks, of the first operand rows by the 4.
+bool MultipliesFp8(const Device& device, Scaling scaling);
 
 /// Page-locked host memory that devices reach too, at the speed of the bus. For tests that look at tensors between ops.
 /// Throws Error.

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "ops/accumulate.h"
 #include "ops/cast.h"
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 #include "ops/quantize.h"
 
 namespace coat {

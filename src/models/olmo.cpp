@@ -14,7 +14,7 @@
 #include "base/observer.h"
 #include "base/profile.h"
 #include "ops/embedding.h"
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 #include "ops/quantize.h"
 #include "ops/rope.h"
 

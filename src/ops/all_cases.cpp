@@ -26,7 +26,7 @@ std::vector<OpCase> AllOpCases() {
                                                                       CoatAdamWCases,
                                                                       StatisticsCases,
                                                                       ClipCases,
-                                                                      FillNormalCases,
+                                                                      FillCases,
                                                                       CastCases,
                                                                       AccumulateCases}) {
     std::vector<OpCase> some = cases();

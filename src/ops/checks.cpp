@@ -73,6 +73,25 @@ void RequireHeads(std::string_view op, std::int64_t heads, std::int64_t kv_heads
                kv_heads);
 }
 
+void RequireRotary(const Context& ctx, std::string_view op, ConstTensorView table, std::string_view qkv_name,
+                   ConstTensorView qkv, std::int64_t heads, std::int64_t kv_heads) {
+  const std::string of_table = std::string(op) + " table";
+  const std::string of_qkv = std::string(op) + " " + std::string(qkv_name);
+  COAT_REQUIRE(heads > 0 && kv_heads > 0, "{} has {} heads and {} kv_heads; expected at least one of each", op, heads,
+               kv_heads);
+  RequireRank(ctx, of_table, table, 2);
+  const std::int64_t positions = table.shape()[0];
+  const std::int64_t head_size = table.shape()[1];
+  RequireTensor(ctx, of_table, table, table.shape(), DType::kF32);
+  COAT_REQUIRE(positions > 0 && head_size > 0 && head_size % 2 == 0,
+               "{} is {}; expected [T, K] with T > 0 and an even K > 0", of_table, table.ToString());
+  RequireRank(ctx, of_qkv, qkv, 2);
+  const std::int64_t tokens = qkv.shape()[0];
+  RequirePlain(ctx, of_qkv, qkv, {tokens, (heads + 2 * kv_heads) * head_size});
+  COAT_REQUIRE(tokens % positions == 0, "{} is {}; expected a multiple of the table's {} rows", of_qkv, qkv.ToString(),
+               positions);
+}
+
 void RequireQuantized(const Context& ctx, std::string_view argument, const ConstQuantizedView& x, Shape shape,
                       std::initializer_list<Scaling> accepted) {
   RequireOnDevice(ctx, argument, x.codes);

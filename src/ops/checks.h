@@ -21,6 +21,11 @@ void RequireRank(const Context& ctx, std::string_view argument, ConstTensorView 
 /// `heads` must be a multiple of `kv_heads`, both above 0.
 void RequireHeads(std::string_view op, std::int64_t heads, std::int64_t kv_heads);
 
+/// `table` must be [T, K] f32 with T > 0 and an even K > 0, and `qkv` [N, (heads + 2 kv_heads) K] f32 or bf16 with N a
+/// multiple of T; there must be a head and a kv_head. The arguments are called `op` table and `qkv_name`.
+void RequireRotary(const Context& ctx, std::string_view op, ConstTensorView table, std::string_view qkv_name,
+                   ConstTensorView qkv, std::int64_t heads, std::int64_t kv_heads);
+
 /// `x` must have codes of this shape and scales as its format wants them, all on the context's device, and its format's
 /// scaling must be one of `accepted`. Plain formats have f32 or bf16 values and no scales; all others FP8 codes.
 void RequireQuantized(const Context& ctx, std::string_view argument, const ConstQuantizedView& x, Shape shape,

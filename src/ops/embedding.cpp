@@ -1,6 +1,5 @@
 #include "ops/embedding.h"
 
-#include "base/error.h"
 #include "ops/checks.h"
 #include "ops/dispatch.h"
 

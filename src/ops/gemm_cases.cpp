@@ -33,6 +33,11 @@ struct GemmSetup {
   Shape AShape() const { return layout == GemmLayout::kTN ? Shape{k, m} : Shape{m, k}; }
   Shape BShape() const { return layout == GemmLayout::kNT ? Shape{n, k} : Shape{k, n}; }
   bool WholeNumbers() const { return a_data == Data::kIntegers && b_data == Data::kIntegers; }
+  /// FP8 whose extents are not as the contract has them for tensor cores.
+  bool BeyondTensorCores() const {
+    if (a.scaling == Scaling::kNone || m * n == 0) return false;
+    return n % 16 != 0 || k % 16 != 0 || (a.scaling != Scaling::kTensor && m % 4 != 0);
+  }
   std::string Name() const {
     constexpr std::string_view kLayouts[] = {"NT", "NN", "TN"};
     constexpr std::string_view kSpecials[] = {"", ",nan", ",infinity"};
@@ -189,6 +194,7 @@ OpCase GemmCase(const GemmSetup& setup) {
   result.check = [setup](const Operands& before, const Operands& after, Checker& checker) {
     CheckGemm(setup, before, after, checker);
   };
+  if (setup.BeyondTensorCores()) result.beyond_tensor_cores = setup.a.scaling;
   if (setup.perf) {
     const auto elements = [](std::int64_t rows, std::int64_t columns) { return static_cast<double>(rows * columns); };
     result.flops = 2.0 * elements(setup.m, setup.n) * static_cast<double>(setup.k);

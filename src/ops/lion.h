@@ -4,7 +4,7 @@
 
 #include "base/context.h"
 #include "base/tensor.h"
-#include "numerics/adamw.h"
+#include "numerics/lion.h"
 
 namespace coat {
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -124,8 +125,9 @@ struct OpCase {
   std::function<Operands(std::uint64_t seed)> make;     // fresh operands
   std::function<void(Context&, const Operands&)> call;  // the front door, and nothing else
   std::function<void(const Operands& before, const Operands& after, Checker&)> check;  // against double precision
-  bool bitwise = false;  // the op's contract: another backend gives the same bytes
-  double bytes = 0.0;    // moved at the least; 0 if the case is no benchmark
+  bool bitwise = false;                        // the op's contract: another backend gives the same bytes
+  std::optional<Scaling> beyond_tensor_cores;  // of FP8 operands whose extents FP8 tensor cores do not take
+  double bytes = 0.0;                          // moved at the least; 0 if the case is no benchmark
   double flops = 0.0;
 };
 
@@ -152,7 +154,7 @@ std::vector<OpCase> LionWCases();
 std::vector<OpCase> CoatAdamWCases();
 std::vector<OpCase> StatisticsCases();
 std::vector<OpCase> ClipCases();
-std::vector<OpCase> FillNormalCases();
+std::vector<OpCase> FillCases();
 std::vector<OpCase> CastCases();
 std::vector<OpCase> AccumulateCases();
 

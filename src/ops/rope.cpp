@@ -13,33 +13,18 @@ namespace coat {
 
 namespace {
 
-/// What both directions share: `qkv` in place, the table and the mask.
-void RequireRopeOperands(const Context& ctx, std::string_view op, std::string_view qkv_name, ConstTensorView qkv,
-                         ConstTensorView table, ConstTensorView clip_mask, std::int64_t heads, std::int64_t kv_heads) {
-  const std::string table_name = std::string(op) + " table";
-  const std::string full_qkv_name = std::string(op) + " " + std::string(qkv_name);
-  COAT_REQUIRE(heads > 0 && kv_heads > 0, "{} has {} heads and {} kv_heads; expected at least one of each", op, heads,
-               kv_heads);
-  RequireRank(ctx, table_name, table, 2);
-  const std::int64_t positions = table.shape()[0];
-  const std::int64_t head_size = table.shape()[1];
-  RequireTensor(ctx, table_name, table, table.shape(), DType::kF32);
-  COAT_REQUIRE(positions > 0 && head_size > 0 && head_size % 2 == 0,
-               "{} is {}; expected [T, K] with T > 0 and an even K > 0", table_name, table.ToString());
-  RequireRank(ctx, full_qkv_name, qkv, 2);
-  const Shape shape = {qkv.shape()[0], (heads + 2 * kv_heads) * head_size};
-  RequirePlain(ctx, full_qkv_name, qkv, shape);
-  COAT_REQUIRE(shape[0] % positions == 0, "{} is {}; expected a multiple of the table's {} rows", full_qkv_name,
-               qkv.ToString(), positions);
+/// A byte of the mask has the bits of 8 columns of `qkv`.
+void RequireClipMask(const Context& ctx, std::string_view op, ConstTensorView clip_mask, const Shape& qkv) {
   if (!clip_mask) return;
-  COAT_REQUIRE(shape[1] % 8 == 0, "{} clip_mask is given for rows of {}; expected a multiple of 8", op, shape[1]);
-  RequireTensor(ctx, std::string(op) + " clip_mask", clip_mask, {shape[0], shape[1] / 8}, DType::kU8);
+  COAT_REQUIRE(qkv[1] % 8 == 0, "{} clip_mask is given for rows of {}; expected a multiple of 8", op, qkv[1]);
+  RequireTensor(ctx, std::string(op) + " clip_mask", clip_mask, {qkv[0], qkv[1] / 8}, DType::kU8);
 }
 
 }  // namespace
 
 void RopeForward(Context& ctx, const RopeForwardArgs& args) {
-  RequireRopeOperands(ctx, "RopeForward", "qkv", args.qkv, args.table, args.clip_mask, args.heads, args.kv_heads);
+  RequireRotary(ctx, "RopeForward", args.table, "qkv", args.qkv, args.heads, args.kv_heads);
+  RequireClipMask(ctx, "RopeForward", args.clip_mask, args.qkv.shape());
   COAT_REQUIRE(std::isfinite(args.clip) && args.clip >= 0.0f,
                "RopeForward clip is {}; expected a finite number, 0 for no clamp", args.clip);
   COAT_REQUIRE(!args.clip_mask || args.clip > 0.0f, "RopeForward clip_mask is given, but clip is 0");
@@ -47,7 +32,8 @@ void RopeForward(Context& ctx, const RopeForwardArgs& args) {
 }
 
 void RopeBackward(Context& ctx, const RopeBackwardArgs& args) {
-  RequireRopeOperands(ctx, "RopeBackward", "d_qkv", args.d_qkv, args.table, args.clip_mask, args.heads, args.kv_heads);
+  RequireRotary(ctx, "RopeBackward", args.table, "d_qkv", args.d_qkv, args.heads, args.kv_heads);
+  RequireClipMask(ctx, "RopeBackward", args.clip_mask, args.d_qkv.shape());
   if (args.absmax) RequireTensor(ctx, "RopeBackward absmax", args.absmax, {1}, DType::kF32);
   COAT_DISPATCH(RopeBackward, ctx, args);
 }

@@ -25,7 +25,6 @@ class Scheduler {
   /// Warms up again from 0 at `start`, over t_warmup, to where the schedule is then: for a model that was loaded
   /// without its optimizer's state. `start` in the scheduler's own unit. (OLMo counts it in steps in either unit.)
   void BoltOn(double start) { bolt_on_start_ = start; }
-  std::optional<double> bolt_on_start() const { return bolt_on_start_; }
 
  private:
   double WithoutBoltOn(double s) const;

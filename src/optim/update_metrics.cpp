@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "ops/adamw.h"
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 #include "ops/lion.h"
 #include "optim/part_statistics.h"
 

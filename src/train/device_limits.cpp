@@ -93,14 +93,15 @@ std::string Fp8EvaluationProblem(const TrainConfig& config) {
 
 void RequireFp8EvaluationTokens(const TrainConfig& config, const Context& ctx) {
   if constexpr (kWithCuda) {
-    if (!ctx.backend() || !cuda::MultipliesFp8Groups(*ctx.backend())) return;
+    if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend(), Scaling::kGroup)) return;
     if (const std::string problem = Fp8EvaluationProblem(config); !problem.empty()) throw ConfigError(problem);
   }
 }
 
 void RequireFp8Tokens(const TrainConfig& config, const Context& ctx) {
   if constexpr (kWithCuda) {
-    if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend())) return;
+    const Scaling scaling = HasFp8Groups(config) ? Scaling::kGroup : Scaling::kTensor;
+    if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend(), scaling)) return;
     if (const std::string problem = Fp8TokenProblem(config); !problem.empty()) throw ConfigError(problem);
   }
   RequireFp8EvaluationTokens(config, ctx);

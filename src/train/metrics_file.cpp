@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
-#include "base/system_call.h"
 
 namespace coat {
 

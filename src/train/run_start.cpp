@@ -11,7 +11,6 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
-#include "train/architecture.h"
 #include "train/run_checkpoint.h"
 #include "train/state_keys.h"
 

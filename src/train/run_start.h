@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "checkpoint/trainer_state.h"
 #include "config/config.h"

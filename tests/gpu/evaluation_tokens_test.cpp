@@ -62,7 +62,7 @@ TEST(EvaluationTokens, AreAnyWithOneScaleATensorAndFoursWithScalesOfGroups) {
 TEST(EvaluationTokens, AreRefusedAtTheStartWhereTheyAreNotFours) {
   const TrainConfig config = Evaluated(QuantizeModel::kFp8DeepSeek, 33);
   const Context ctx = OpenGpu();
-  if (!cuda::MultipliesFp8Groups(*ctx.backend())) GTEST_SKIP() << "no FP8 products with scales of groups here";
+  if (!cuda::MultipliesFp8(*ctx.backend(), Scaling::kGroup)) GTEST_SKIP() << "no FP8 products with scales of groups here";
   ExpectParts(ErrorOf<ConfigError>([&] { RequireFp8EvaluationTokens(config, ctx); }),
               {"evaluators[0].recipe", "sequences of 33 tokens", "multiples of 4"});
   const cuda::CudaOptions decoded = {.gemm = cuda::GemmMode::kBf16};

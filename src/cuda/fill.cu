@@ -1,4 +1,4 @@
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "ops/fill_normal.h"
+#include "ops/fill.h"
 
 #include <fmt/core.h>
 
@@ -124,7 +124,7 @@ OpCase PinnedCase() {
 
 }  // namespace
 
-std::vector<OpCase> FillNormalCases() {
+std::vector<OpCase> FillCases() {
   return {
       FillCase({1}, DType::kF32, 0.0f),
       FillCase({37, 1001}, DType::kBF16, 1.2345678f),
