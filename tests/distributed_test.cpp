@@ -354,6 +354,21 @@ TEST_F(Distributed, NamesTheRankThatDiffers) {
                 {"error: rank 1: save_folder: ", Save("c/out"), "a folder that all ranks share"});
 }
 
+TEST_F(Distributed, NamesTheRankWhoseCheckpointDiffers) {
+  const Strings one_step = {"--stop_at=1", "--save_num_checkpoints_to_keep=-1"};
+  ExpectSuccess(RunOn(2, "first", one_step));
+  ExpectSuccess(RunOn(2, "second", Joined(one_step, {"--seed=7"})));
+  fs::create_directories(Save("a"));
+  fs::create_directories(Save("b"));
+  fs::copy(Save("first/step1"), Save("a/ck"), fs::copy_options::recursive);
+  fs::copy(Save("second/step1"), Save("b/ck"), fs::copy_options::recursive);
+  const auto in = [&](const std::string& folder) {
+    return "-wdir '" + Save(folder) + "' " + Command("run", {"--load_path=ck"});
+  };
+  ExpectFailure(Mpirun(1, in("a") + " : -n 1 " + in("b")), 2,
+                {"error: load_path: rank 1 of 2 has `ck: step 1, checksum ", "the same checkpoint on all ranks"});
+}
+
 TEST_F(Distributed, NamesTheRankThatFailsAlone) {
   const std::string train = Command("run");
   ExpectFailure(RunBoth(train, "'" COAT_BINARY "' train nowhere.yaml"), 2,

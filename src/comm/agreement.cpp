@@ -1,6 +1,7 @@
 #include "comm/agreement.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/error.h"
 
@@ -56,6 +57,8 @@ void Agreement::Try(const std::function<void()>& work) {
     work();
   } catch (const CommError&) {
     throw;
+  } catch (const std::bad_alloc& error) {
+    failure_ = LetterOf(error) + std::string(kOutOfMemory);
   } catch (const std::exception& error) {
     failure_ = LetterOf(error) + std::string(error.what());
   }

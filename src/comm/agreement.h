@@ -17,6 +17,9 @@ AnyError OfAllRanks(AnyError error) {
   return error;
 }
 
+/// What std::bad_alloc means to a user.
+inline constexpr const char* kOutOfMemory = "out of memory; `coat plan FILE` prints what a run needs";
+
 /// How ranks fail together: what fails on one of them is kept until all meet, and then all throw the same error, so
 /// that none waits for one that has given up. With one rank errors are thrown where they arise.
 class Agreement {

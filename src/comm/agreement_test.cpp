@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -36,6 +37,13 @@ TEST(Agreement, OneThatFailsFailsAllWithItsRankAndItsClass) {
     if (rank > 0) throw ConfigError("no such key " + std::to_string(rank));
   };
   EXPECT_EQ(MessagesOf<ConfigError>(all_but_first), Messages(3, "rank 1: no such key 1 (and 1 other rank failed)"));
+}
+
+TEST(Agreement, SaysWhatARankWithoutMemoryNeeds) {
+  const auto only_second = [](int rank) {
+    if (rank == 1) throw std::bad_alloc();
+  };
+  EXPECT_EQ(MessagesOf<Error>(only_second), Messages(3, "rank 1: " + std::string(kOutOfMemory)));
 }
 
 TEST(Agreement, WhatAllSayAlikeIsSaidWithoutARank) {

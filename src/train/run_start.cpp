@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checksum.h"
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
+#include "comm/same_values.h"
 #include "train/run_checkpoint.h"
 #include "train/state_keys.h"
 
@@ -19,6 +22,14 @@ namespace coat {
 namespace {
 
 constexpr std::string_view kLogger = "coat.train";
+
+/// One path may be other folders on other machines. The state has the checksums of all other files.
+void RequireSameCheckpoint(Communicator& ranks, const CheckpointReader& reader) {
+  const std::string state = FormatTrainerState(reader.state());
+  const NamedValue found = {"load_path", fmt::format("{}: step {}, checksum {:08x}", reader.path(), reader.state().step,
+                                                     Crc32(std::as_bytes(std::span(state))))};
+  RequireSame(ranks, std::span(&found, 1), "the same checkpoint on all ranks");
+}
 
 /// Parameters and, unless the optimizer starts anew, its state.
 void LoadTensors(const CheckpointReader& reader, const std::string& path, const TakeOver& take_over, Engine& engine,
@@ -105,6 +116,7 @@ TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
     const auto reader = MadeTogether(engine.ranks(), [&] { return CheckpointReader(path); });
+    RequireSameCheckpoint(engine.ranks(), reader);
     const bool is_same_epoch = !config.epoch || *config.epoch == reader.state().epoch || folder.continues_latest_save();
     const bool is_within_epoch = take_over.trainer_state && take_over.data_position && is_same_epoch &&
                                  reader.state().examples_seen_this_epoch > 0;

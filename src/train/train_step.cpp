@@ -71,7 +71,9 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
     state.min_train_loss = std::min(state.min_train_loss, losses.cross_entropy);
   } else {
     SkipUpdate(
-        fmt::format("the loss is {}, {}", losses.cross_entropy, blame.empty() ? "no gradient is to blame" : blame),
+        fmt::format("the loss is {}, {}",
+                    std::isnan(losses.cross_entropy) ? std::numeric_limits<double>::quiet_NaN() : losses.cross_entropy,
+                    blame.empty() ? "no gradient is to blame" : blame),
         "A lower learning rate, a longer warm-up or max_grad_norm may help", state);
   }
   return {.step = MetricsOf(counts, losses, gradients, learning_rate, state), .parameters = std::move(of_parameters)};
