@@ -2,19 +2,12 @@
 
 #include <nvtx3/nvToolsExt.h>
 
-#include <algorithm>
 #include <new>
 
-#include "base/divide.h"
 #include "base/number_text.h"
 #include "cuda/attention_choice.h"
-#include "cuda/attention_cudnn.h"
-#include "cuda/cublaslt.h"
-#include "cuda/cudnn_library.h"
 #include "cuda/device_clock.h"
 #include "cuda/gemm_plans.h"
-#include "cuda/has_kernels.h"
-#include "cuda/sort.h"
 
 namespace coat::cuda {
 
