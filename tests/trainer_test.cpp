@@ -293,9 +293,11 @@ TEST_F(Trainer, PrintsWhereTheHostsTimeGoes) {
 TEST_F(Trainer, MeasuresSpeedAndMemoryAsCoatDoes) {
   const auto run = [&](const char* variable) {
     const std::string save = variable;
-    Outcome outcome = RunCoat(Train(save, {"--save_interval=null"}), [&] { ::setenv(variable, "1", 1); });
+    Outcome outcome = RunCoat(Train(save, {"--save_interval=null", "--optimizer.metrics_log_interval=5"}),
+                              [&] { ::setenv(variable, "1", 1); });
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(Numbers(save, "step").back(), 10) << "it ends right after step 10";
+    EXPECT_EQ(Numbers(save, "optim/param/transformer.wte.weight.norm").size(), 2u);
     EXPECT_FALSE(fs::exists(Save(save + "/step10")));
     return outcome.out;
   };

@@ -185,7 +185,7 @@ class Trainer {
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     ReportStep(report.step, log);
-    if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(report.step);
+    if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(report);
     const bool was_canceled = cancellation_.has_value();
     if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
     Metrics logged = log ? report.step : Metrics();
@@ -196,8 +196,10 @@ class Trainer {
     Save(cancellation_ ? std::vector{SaveKind::kSharded} : SavesDue(config_, state_.step));
   }
 
-  void EndBenchmark(const Metrics& metrics) {
+  void EndBenchmark(StepReport report) {
     benchmark_is_over_ = true;
+    Metrics& metrics = report.step;
+    metrics.Merge(report.parameters);
     records_->AddMetrics(state_.step, metrics);
     if (*benchmark_ == Benchmark::kMemory) {
       return Log(DescribeMemory(engine_.Used(), engine_.context().workspace_bytes()));
