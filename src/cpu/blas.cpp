@@ -32,11 +32,12 @@ bool UseOneThreadPerCall() {
 
 /// OpenBLAS takes a buffer for each thread, and where there is no memory for it asks for ever: so we ask before.
 bool RequireMemoryOfAThread() {
+  if (openblas_get_config == nullptr) return true;
   constexpr std::size_t kBuffer = 128 << 20;
   void* const buffer = mmap(nullptr, kBuffer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (buffer == MAP_FAILED) {
     throw Error(
-        "there is no memory for matrix products: the BLAS takes 128 MiB for each thread; use fewer --threads, or raise "
+        "there is no memory for matrix products: OpenBLAS takes 128 MiB for each thread; use fewer --threads, or raise "
         "the limit of the address space (ulimit -v)");
   }
   munmap(buffer, kBuffer);

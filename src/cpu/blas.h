@@ -9,7 +9,7 @@ namespace coat::cpu {
 
 /// c = alpha op(a) op(b) + beta c in float32, row-major; op transposes where asked. c is [m, n], the inner extent is k.
 /// lda, ldb and ldc are the distances between rows as stored. With beta 0, c is not read. Throws Error where there is no
-/// memory for a thread's first call.
+/// memory for a thread's first call of OpenBLAS.
 void Sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
            const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc);
 
