@@ -4,6 +4,7 @@
 #include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
+#include "cuda/largest.cuh"
 #include "cuda/launch.h"
 #include "cuda/vector_access.cuh"
 #include "ops/quantize.h"
@@ -17,16 +18,6 @@ constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 8;
 constexpr int kVectorsAtOnce = 4;  // loads of a thread in flight
 
-template <class T>
-__device__ std::uint32_t LargestOfVector(const T* x) {
-  float values[kVectorElements<T>];
-  LoadValues(x, values);
-  std::uint32_t largest = 0;
-#pragma unroll
-  for (int i = 0; i < kVectorElements<T>; ++i) largest = max(largest, MagnitudeBits(values[i]));
-  return largest;
-}
-
 /// absmax = the larger of absmax and the magnitudes of x. Reads x once; a block does vectors far apart and ends in one
 /// atomic maximum of bits, which has no order. The first `head` elements lie before an address of a whole vector.
 template <class T>
@@ -37,20 +28,18 @@ __global__ void __launch_bounds__(kThreads, ResidentBlocks(kThreads, kBlocksPerM
   const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * kThreads;
   const std::int64_t vectors = (elements - head) / kVector;
   const std::int64_t tail = head + vectors * kVector;
-  std::uint32_t largest = 0;
-  if (thread < head) largest = MagnitudeBits(ToFloat(x[thread]));
-  if (thread < elements - tail) largest = max(largest, MagnitudeBits(ToFloat(x[tail + thread])));
-  const T* first = x + head;
+  Largest<T> largest;
+  if (thread < head) largest.Take(x[thread]);
+  if (thread < elements - tail) largest.Take(x[tail + thread]);
+  const auto* const words = reinterpret_cast<const uint4*>(x + head);
   std::int64_t vector = thread;
   for (; vector + (kVectorsAtOnce - 1) * threads < vectors; vector += kVectorsAtOnce * threads) {
 #pragma unroll
-    for (int i = 0; i < kVectorsAtOnce; ++i) {
-      largest = max(largest, LargestOfVector(first + (vector + i * threads) * kVector));
-    }
+    for (int i = 0; i < kVectorsAtOnce; ++i) largest.Take(words[vector + i * threads]);
   }
-  for (; vector < vectors; vector += threads) largest = max(largest, LargestOfVector(first + vector * kVector));
+  for (; vector < vectors; vector += threads) largest.Take(words[vector]);
 
-  ReportAbsMax<kThreads>(largest, absmax);
+  ReportAbsMax<kThreads>(largest.bits(), absmax);
 }
 
 }  // namespace

@@ -91,6 +91,7 @@ __device__ RowSoftmax AttendToRows(const float* query, const T* keys, const T* v
                                    std::int64_t count, int size, float scale, float* weights, float (&sums)[kColumns]) {
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   RowSoftmax softmax = {-std::numeric_limits<float>::infinity(), 0.0f};
+  BlockSums<kAttentionThreads> sum_of_block;
   for (std::int64_t first = 0; first < count; first += kTile) {
     const int rows = static_cast<int>(min(static_cast<std::int64_t>(kTile), count - first));
     __syncthreads();  // the query is there; the weights before these are done with
@@ -105,7 +106,7 @@ __device__ RowSoftmax AttendToRows(const float* query, const T* keys, const T* v
     const float factor = Exp(softmax.largest - new_largest);
     const float weight = visible ? Exp(score - new_largest) : 0.0f;
     weights[threadIdx.x] = weight;
-    softmax.sum = softmax.sum * factor + BlockSum<kAttentionThreads>(weight);
+    softmax.sum = softmax.sum * factor + sum_of_block(weight);
     softmax.largest = new_largest;
 #pragma unroll
     for (int m = 0; m < kColumns; ++m) sums[m] *= factor;

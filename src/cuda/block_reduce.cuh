@@ -17,23 +17,33 @@ __device__ inline float WarpSum(float value) {
   return value;
 }
 
-/// The sum over all threads of a block of kThreads, a multiple of 32, in each of them. All threads call it. Threads are
-/// numbered by threadIdx.x.
+/// Sums over all threads of a block of kThreads, 32 times a power of two, in each of them, with one barrier a sum. All
+/// threads call it. Threads are numbered by threadIdx.x. A kernel has one of a kind: its sums alternate between two
+/// places in shared memory, so that a thread that is late still reads the one before.
 template <int kThreads>
-__device__ inline float BlockSum(float value) {
-  constexpr int kWarps = kThreads / kWarpSize;
-  static_assert(kThreads % kWarpSize == 0 && kWarps <= kWarpSize);
-  value = WarpSum(value);
-  if constexpr (kWarps > 1) {
-    __shared__ float sums[kWarps];
-    if (threadIdx.x % kWarpSize == 0) sums[threadIdx.x / kWarpSize] = value;
-    __syncthreads();
-    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-    value = WarpSum(lane < kWarps ? sums[lane] : 0.0f);
-    __syncthreads();  // the next sum may write
+class BlockSums {
+ public:
+  __device__ float operator()(float value) {
+    constexpr int kWarps = kThreads / kWarpSize;
+    static_assert(kThreads % kWarpSize == 0 && kWarps <= kWarpSize && (kWarps & (kWarps - 1)) == 0);
+    value = WarpSum(value);
+    if constexpr (kWarps > 1) {
+      __shared__ float sums[2][kWarps];
+      if (threadIdx.x % kWarpSize == 0) sums[place_][threadIdx.x / kWarpSize] = value;
+      __syncthreads();
+      value = sums[place_][threadIdx.x % kWarps];
+      place_ ^= 1;
+#pragma unroll
+      for (int distance = kWarps / 2; distance > 0; distance /= 2) {
+        value += __shfl_xor_sync(kAllLanes, value, distance);
+      }
+    }
+    return value;
   }
-  return value;
-}
+
+ private:
+  int place_ = 0;
+};
 
 /// The reciprocal of a row's standard deviation or root mean square, as norms take it.
 __device__ inline float RstdOf(float mean_square, float eps) {

@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(kThreads, 2) CrossEntropyKernel(T* logits, con
   });
 #pragma unroll
   for (int i = 1; i < kElements; ++i) sums[0] += sums[i];
-  const float sum = BlockSum<kThreads>(sums[0]);
+  const float sum = BlockSums<kThreads>()(sums[0]);
 
   constexpr float kLn2 = 0.693147181f;
   const float log_sum = Log2(sum) * kLn2 + (sum - sum);  // Log2 takes finite numbers only

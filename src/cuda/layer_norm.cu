@@ -42,6 +42,7 @@ __global__ void __launch_bounds__(Layout::kThreads) AddLayerNormKernel(AddOperan
   constexpr int kUnits = Layout::kUnitsOfThread;
   const auto width = static_cast<int>(args.width);
   const float of_width = static_cast<float>(width);
+  typename Layout::Sums sum_of_row;
   std::uint32_t largest = 0;
   for (std::int64_t row = Layout::FirstRow(); row < args.rows; row += Layout::RowStep()) {
     T* const x_row = args.x + row * width;
@@ -77,7 +78,7 @@ __global__ void __launch_bounds__(Layout::kThreads) AddLayerNormKernel(AddOperan
       x[u].Unpack(values);
       sum += SumOfUnit(values);
     }
-    const float mean = Layout::Sum(sum) / of_width;
+    const float mean = sum_of_row(sum) / of_width;
     float squares = 0.0f;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
@@ -87,7 +88,7 @@ __global__ void __launch_bounds__(Layout::kThreads) AddLayerNormKernel(AddOperan
       for (int i = 0; i < kUnit; ++i) values[i] = (values[i] - mean) * (values[i] - mean);
       squares += Layout::Column(u) < width ? SumOfUnit(values) : 0.0f;
     }
-    const float rstd = RstdOf(Layout::Sum(squares) / of_width, args.eps);
+    const float rstd = RstdOf(sum_of_row(squares) / of_width, args.eps);
     if (Layout::Column(0) == 0) {
       args.mean[row] = mean;
       args.rstd[row] = rstd;
@@ -116,6 +117,7 @@ constexpr int kAnyWidthThreads = 256;
 template <class T>
 __global__ void __launch_bounds__(kAnyWidthThreads) AddLayerNormAnyWidthKernel(AddOperands<T> args) {
   const float of_width = static_cast<float>(args.width);
+  BlockSums<kAnyWidthThreads> sum_of_row;
   std::uint32_t largest = 0;
   for (std::int64_t row = blockIdx.x; row < args.rows; row += gridDim.x) {
     T* const x = args.x + row * args.width;
@@ -124,13 +126,13 @@ __global__ void __launch_bounds__(kAnyWidthThreads) AddLayerNormAnyWidthKernel(A
       if (args.branch != nullptr) x[i] = RoundTo<T>(ToFloat(x[i]) + ToFloat(args.branch[row * args.width + i]));
       sum += ToFloat(x[i]);
     }
-    const float mean = BlockSum<kAnyWidthThreads>(sum) / of_width;
+    const float mean = sum_of_row(sum) / of_width;
     float squares = 0.0f;
     for (std::int64_t i = threadIdx.x; i < args.width; i += kAnyWidthThreads) {
       const float centered = ToFloat(x[i]) - mean;
       squares += centered * centered;
     }
-    const float rstd = RstdOf(BlockSum<kAnyWidthThreads>(squares) / of_width, args.eps);
+    const float rstd = RstdOf(sum_of_row(squares) / of_width, args.eps);
     if (threadIdx.x == 0) {
       args.mean[row] = mean;
       args.rstd[row] = rstd;

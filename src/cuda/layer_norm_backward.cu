@@ -5,6 +5,7 @@
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/fp8.cuh"
+#include "cuda/largest.cuh"
 #include "cuda/packed.cuh"
 #include "cuda/row_layout.cuh"
 #include "cuda/vector_access.cuh"
@@ -81,7 +82,8 @@ __global__ void __launch_bounds__(Layout::kThreads) LayerNormBackwardKernel(Back
   const auto width = static_cast<int>(args.width);
   const float of_width = static_cast<float>(width);
   const float scale = ScaleOf(args);
-  std::uint32_t largest = 0;
+  typename Layout::Sums sum_of_row;
+  Largest<T> largest;
   for (std::int64_t row = Layout::FirstRow(); row < args.rows; row += Layout::RowStep()) {
     const float rstd = args.rstd[row];
     NormalizedUnit<Y> y[kUnits] = {};
@@ -114,8 +116,8 @@ __global__ void __launch_bounds__(Layout::kThreads) LayerNormBackwardKernel(Back
       for (int i = 0; i < kUnit; ++i) terms[i] *= y_values[i];
       sum_dy += SumOfUnit(terms);
     }
-    const float mean_d = Layout::Sum(sum_d) / of_width;
-    const float mean_dy = Layout::Sum(sum_dy) / of_width;
+    const float mean_d = sum_of_row(sum_d) / of_width;
+    const float mean_dy = sum_of_row(sum_dy) / of_width;
 
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
@@ -133,12 +135,10 @@ __global__ void __launch_bounds__(Layout::kThreads) LayerNormBackwardKernel(Back
       }
       d_x[u] = Elements::Of(result);
       d_x[u].Store(args.d_x + row * width + Layout::Column(u));
-      d_x[u].Unpack(result);
-#pragma unroll
-      for (int i = 0; i < kUnit; ++i) largest = max(largest, MagnitudeBits(result[i]));
+      largest.Take(d_x[u]);
     }
   }
-  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest.bits(), args.absmax);
 }
 
 constexpr int kAnyWidthThreads = 256;
@@ -148,7 +148,8 @@ template <class T, class Y>
 __global__ void __launch_bounds__(kAnyWidthThreads) LayerNormBackwardAnyWidthKernel(BackwardOperands<T, Y> args) {
   const float of_width = static_cast<float>(args.width);
   const float scale = ScaleOf(args);
-  std::uint32_t largest = 0;
+  BlockSums<kAnyWidthThreads> sum_of_row;
+  Largest<T> largest;
   for (std::int64_t row = blockIdx.x; row < args.rows; row += gridDim.x) {
     const float rstd = args.rstd[row];
     const StoredAs<Y>* const y = args.y + row * args.width;
@@ -160,15 +161,15 @@ __global__ void __launch_bounds__(kAnyWidthThreads) LayerNormBackwardAnyWidthKer
       sum_d += ToFloat(d_y[i]);
       sum_dy += ToFloat(d_y[i]) * NormalizedValue<Y>(y[i], scale);
     }
-    const float mean_d = BlockSum<kAnyWidthThreads>(sum_d) / of_width;
-    const float mean_dy = BlockSum<kAnyWidthThreads>(sum_dy) / of_width;
+    const float mean_d = sum_of_row(sum_d) / of_width;
+    const float mean_dy = sum_of_row(sum_dy) / of_width;
     for (std::int64_t i = threadIdx.x; i < args.width; i += kAnyWidthThreads) {
       const float gradient = Gradient(ToFloat(d_y[i]), NormalizedValue<Y>(y[i], scale), mean_d, mean_dy, rstd);
       d_x[i] = RoundTo<T>(args.overwrite ? gradient : ToFloat(d_x[i]) + gradient);
-      largest = max(largest, MagnitudeBits(ToFloat(d_x[i])));
+      largest.Take(d_x[i]);
     }
   }
-  if (args.absmax != nullptr) ReportAbsMax<kAnyWidthThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<kAnyWidthThreads>(largest.bits(), args.absmax);
 }
 
 template <class T, class Y>

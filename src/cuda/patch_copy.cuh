@@ -33,16 +33,14 @@ struct PatchCopy {
 
   /// The patch once it is there; zeros beyond x.
   __device__ void Read(std::int64_t row, std::int64_t column, std::int64_t n, std::int64_t width,
-                       float (&patch)[kPatchRows][kColumns]) const {
+                       Packed<T, kColumns> (&patch)[kPatchRows]) const {
     __pipeline_wait_prior(0);
 #pragma unroll
     for (int r = 0; r < kPatchRows; ++r) {
-      Packed<T, kColumns> packed = {};
-      if (row + r < n && column < width) {
+      patch[r] = {};
+      if (row + r >= n || column >= width) continue;
 #pragma unroll
-        for (int i = 0; i < kWords; ++i) packed.words[i] = words[r][i][threadIdx.x];
-      }
-      packed.Unpack(patch[r]);
+      for (int i = 0; i < kWords; ++i) patch[r].words[i] = words[r][i][threadIdx.x];
     }
   }
 };

@@ -66,6 +66,7 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
   const PairPlace place(Layout::Column(0), args.head_size);
   const bool active = place.first < args.width;
   Positions positions(Layout::FirstRow(), Layout::RowStep(), args.positions);
+  typename Layout::Sums sum_of_row;
   for (std::int64_t token = Layout::FirstRow(); token < args.tokens; token += Layout::RowStep()) {
     const std::int64_t first = token * args.stride + place.first;
     Elements x_a = {};
@@ -80,7 +81,7 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
       v_a.Store(args.rotated + first + args.width);
       v_b.Store(args.rotated + first + args.width + half);
     }
-    const float sum = Layout::Sum(SumOfSquares(x_a) + SumOfSquares(x_b));
+    const float sum = sum_of_row(SumOfSquares(x_a) + SumOfSquares(x_b));
     const float rstd = RstdOf(sum / static_cast<float>(args.width), args.eps);
     if (place.first == 0) args.rstd[token] = rstd;
     if (active) {
@@ -102,6 +103,7 @@ constexpr int kAnySizeThreads = 256;
 template <class T>
 __global__ void __launch_bounds__(kAnySizeThreads) QkNormRopeForwardAnySizeKernel(Operands<T> args) {
   Positions positions(blockIdx.x, gridDim.x, args.positions);
+  BlockSums<kAnySizeThreads> sum_of_row;
   for (std::int64_t token = blockIdx.x; token < args.tokens; token += gridDim.x) {
     const T* const x = args.x + token * args.stride;
     T* const rotated = args.rotated + token * args.stride;
@@ -110,7 +112,7 @@ __global__ void __launch_bounds__(kAnySizeThreads) QkNormRopeForwardAnySizeKerne
       sum += ToFloat(x[i]) * ToFloat(x[i]);
       if (args.copy_values) rotated[args.width + i] = x[args.width + i];
     }
-    const float rstd = RstdOf(BlockSum<kAnySizeThreads>(sum) / static_cast<float>(args.width), args.eps);
+    const float rstd = RstdOf(sum_of_row(sum) / static_cast<float>(args.width), args.eps);
     if (threadIdx.x == 0) args.rstd[token] = rstd;
     const float* const angles = args.table + positions.position() * args.head_size;
     for (int pair = static_cast<int>(threadIdx.x); pair < args.width / 2; pair += kAnySizeThreads) {

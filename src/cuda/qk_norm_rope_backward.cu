@@ -5,6 +5,7 @@
 #include "cuda/block_reduce.cuh"
 #include "cuda/column_sums.cuh"
 #include "cuda/device.h"
+#include "cuda/largest.cuh"
 #include "cuda/packed.cuh"
 #include "cuda/qk_norm_rope.cuh"
 #include "cuda/row_layout.cuh"
@@ -35,10 +36,11 @@ struct Operands {
   bool read_values;  // the keys' launch reads values' gradients for absmax; they lie behind and are as wide
 };
 
-/// Eight pairs of a token, x and its gradient, as they are stored.
+/// Eight pairs of a token, x and its gradient, as they are stored, and the gradients of values behind them.
 template <class T>
 struct TokenUnit {
   Packed<T, kUnit> x_a, x_b, d_a, d_b;
+  Packed<T, kUnit> values_a, values_b;  // if Operands::read_values
   float rstd;
 
   __device__ void Load(const Operands<T>& args, std::int64_t token, const PairPlace& place) {
@@ -47,6 +49,10 @@ struct TokenUnit {
     x_b = Packed<T, kUnit>::Load(args.x + first + place.second);
     d_a = Packed<T, kUnit>::Load(args.d + first + place.first);
     d_b = Packed<T, kUnit>::Load(args.d + first + place.second);
+    if (args.read_values) {
+      values_a = Packed<T, kUnit>::Load(args.d + first + args.width + place.first);
+      values_b = Packed<T, kUnit>::Load(args.d + first + args.width + place.second);
+    }
     rstd = args.rstd[token];
   }
 };
@@ -74,26 +80,16 @@ __device__ inline void Normalize(const Packed<T, kUnit>& x, float rstd, float (&
   for (int i = 0; i < kUnit; ++i) n[i] *= rstd;
 }
 
-/// The largest magnitude of stored elements, or `largest`.
+/// Writes (g - n mean) rstd for one unit.
 template <class T>
-__device__ inline std::uint32_t LargestOf(const Packed<T, kUnit>& stored, std::uint32_t largest) {
-  float values[kUnit];
-  stored.Unpack(values);
-#pragma unroll
-  for (int i = 0; i < kUnit; ++i) largest = max(largest, MagnitudeBits(values[i]));
-  return largest;
-}
-
-/// Writes (g - n mean) rstd for one unit; returns the largest magnitude.
-template <class T>
-__device__ inline std::uint32_t StoreGradient(const float (&g)[kUnit], const float (&n)[kUnit], float mean, float rstd,
-                                              T* address, std::uint32_t largest) {
+__device__ inline void StoreGradient(const float (&g)[kUnit], const float (&n)[kUnit], float mean, float rstd,
+                                     T* address, Largest<T>& largest) {
   float values[kUnit];
 #pragma unroll
   for (int i = 0; i < kUnit; ++i) values[i] = (g[i] - n[i] * mean) * rstd;
   const Packed<T, kUnit> stored = Packed<T, kUnit>::Of(values);
   stored.Store(address);
-  return LargestOf(stored, largest);
+  largest.Take(stored);
 }
 
 /// Threads that a multiprocessor is to hold: 128 registers each in bf16, 255 in float32.
@@ -118,7 +114,8 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
     if (active && token < args.tokens) next.Load(args, token, place);
   };
   if (kAhead) load(Layout::FirstRow());
-  std::uint32_t largest = 0;
+  typename Layout::Sums sum_of_row;
+  Largest<T> largest;
   for (std::int64_t token = Layout::FirstRow(); token < args.tokens; token += Layout::RowStep()) {
     if (!kAhead) load(token);
     const TokenUnit<T> unit = next;
@@ -138,13 +135,13 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
       dot = TakeUnit(n_a, args.weight + place.first, sums_a, a) + TakeUnit(n_b, args.weight + place.second, sums_b, b);
     }
     if (active && args.read_values) {
-      largest = LargestOf(Packed<T, kUnit>::Load(d + args.width + place.first), largest);
-      largest = LargestOf(Packed<T, kUnit>::Load(d + args.width + place.second), largest);
+      largest.Take(unit.values_a);
+      largest.Take(unit.values_b);
     }
-    const float mean = Layout::Sum(dot) / static_cast<float>(args.width);
+    const float mean = sum_of_row(dot) / static_cast<float>(args.width);
     if (active) {
-      largest = StoreGradient(a, n_a, mean, unit.rstd, d + place.first, largest);
-      largest = StoreGradient(b, n_b, mean, unit.rstd, d + place.second, largest);
+      StoreGradient(a, n_a, mean, unit.rstd, d + place.first, largest);
+      StoreGradient(b, n_b, mean, unit.rstd, d + place.second, largest);
     }
     positions.Advance();
   }
@@ -153,7 +150,7 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
     StoreValues(partials + place.first, sums_a);
     StoreValues(partials + place.second, sums_b);
   }
-  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest.bits(), args.absmax);
 }
 
 /// A term of the weight's gradient, for any head size.
@@ -182,7 +179,8 @@ constexpr int kAnySizeThreads = 256;
 template <class T>
 __global__ void __launch_bounds__(kAnySizeThreads) QkNormRopeBackwardAnySizeKernel(Operands<T> args) {
   const int half = args.head_size / 2;
-  std::uint32_t largest = 0;
+  BlockSums<kAnySizeThreads> sum_of_row;
+  Largest<T> largest;
   Positions positions(blockIdx.x, gridDim.x, args.positions);
   for (std::int64_t token = blockIdx.x; token < args.tokens; token += gridDim.x) {
     const T* const x = args.x + token * args.stride;
@@ -202,17 +200,17 @@ __global__ void __launch_bounds__(kAnySizeThreads) QkNormRopeBackwardAnySizeKern
     };
     float sum = 0.0f;
     for_each([&](int, float g, float n) { sum += g * n; });
-    const float mean = BlockSum<kAnySizeThreads>(sum) / static_cast<float>(args.width);
+    const float mean = sum_of_row(sum) / static_cast<float>(args.width);
     for_each([&](int column, float g, float n) {
       d[column] = RoundTo<T>((g - n * mean) * rstd);
-      largest = max(largest, MagnitudeBits(ToFloat(d[column])));
+      largest.Take(d[column]);
     });
     for (int i = static_cast<int>(threadIdx.x); args.read_values && i < args.width; i += kAnySizeThreads) {
-      largest = max(largest, MagnitudeBits(ToFloat(d[args.width + i])));
+      largest.Take(d[args.width + i]);
     }
     positions.Advance();
   }
-  if (args.absmax != nullptr) ReportAbsMax<kAnySizeThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<kAnySizeThreads>(largest.bits(), args.absmax);
 }
 
 template <class T>

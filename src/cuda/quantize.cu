@@ -8,6 +8,8 @@
 #include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
+#include "cuda/largest.cuh"
+#include "cuda/packed.cuh"
 #include "cuda/patch_copy.cuh"
 #include "cuda/transpose_tile.cuh"
 #include "ops/visit.h"
@@ -42,8 +44,9 @@ struct Output {
   void* scales = nullptr;
 };
 
-/// A thread's part of x, and what its elements are multiplied with.
-using Patch = float[kPatchRows][kPatch];
+/// A thread's part of x, as it lies in memory.
+template <class T>
+using Patch = Packed<T, kPatch>[kPatchRows];
 
 /// For each of 128 lines (rows or columns of a tile), its 8 runs of 16 elements: first the bits of their largest
 /// magnitudes; then, at the first run of each group, the reciprocal of the group's scale.
@@ -81,19 +84,19 @@ __device__ Place PlaceInTile() {
 /// The patch of x [n, width] that begins at `row` and `column`; zeros beyond x.
 template <class T, bool kVector>
 __device__ void LoadPatch(const T* x, std::int64_t row, std::int64_t column, std::int64_t n, std::int64_t width,
-                          Patch& patch) {
+                          Patch<T>& patch) {
   const T* first = x + row * width + column;
 #pragma unroll
   for (int r = 0; r < kPatchRows; ++r) {
-#pragma unroll
-    for (int c = 0; c < kPatch; ++c) patch[r][c] = 0.0f;
     if constexpr (kVector) {
-      if (row + r < n && column < width) LoadValues(first + r * width, patch[r]);
+      patch[r] = row + r < n && column < width ? Packed<T, kPatch>::Load(first + r * width) : Packed<T, kPatch>{};
     } else {
+      float values[kPatch] = {};
 #pragma unroll
       for (int c = 0; c < kPatch; ++c) {
-        if (row + r < n && column + c < width) patch[r][c] = ToFloat(first[r * width + c]);
+        if (row + r < n && column + c < width) values[c] = ToFloat(first[r * width + c]);
       }
+      patch[r] = Packed<T, kPatch>::Of(values);
     }
   }
 }
@@ -116,18 +119,16 @@ __device__ float Reciprocal(const Output& out, float absmax, std::int64_t index,
 }
 
 /// Largest magnitudes of the runs of rows, of the runs of columns and of the tile, as far as the outputs need them.
-__device__ void FindMagnitudes(const Patch& patch, const Place& place, bool rows, bool columns, bool block,
+template <class T>
+__device__ void FindMagnitudes(const Patch<T>& patch, const Place& place, bool rows, bool columns, bool block,
                                GroupMemory& memory) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   std::uint32_t of_rows[kPatchRows] = {};
-  std::uint32_t of_columns[kPatch] = {};
 #pragma unroll
   for (int r = 0; r < kPatchRows; ++r) {
-#pragma unroll
-    for (int c = 0; c < kPatch; ++c) {
-      of_rows[r] = max(of_rows[r], MagnitudeBits(patch[r][c]));
-      of_columns[c] = max(of_columns[c], MagnitudeBits(patch[r][c]));
-    }
+    Largest<T> largest;
+    largest.Take(patch[r]);
+    of_rows[r] = largest.bits();
   }
   if (block) {
     const std::uint32_t of_patch = max(max(of_rows[0], of_rows[1]), max(of_rows[2], of_rows[3]));
@@ -143,15 +144,14 @@ __device__ void FindMagnitudes(const Patch& patch, const Place& place, bool rows
     }
   }
   if (columns) {
-#pragma unroll
-    for (int c = 0; c < kPatch; ++c) {
-      of_columns[c] = max(of_columns[c], __shfl_xor_sync(kAllLanes, of_columns[c], kLanesOfRow));
-      of_columns[c] = max(of_columns[c], __shfl_xor_sync(kAllLanes, of_columns[c], 2 * kLanesOfRow));
-    }
+    Packed<T, kPatch> largest =
+        LargerMagnitudes(LargerMagnitudes(patch[0], patch[1]), LargerMagnitudes(patch[2], patch[3]));
+    largest = LargerMagnitudes(largest, ShuffleXor(largest, kLanesOfRow));
+    largest = LargerMagnitudes(largest, ShuffleXor(largest, 2 * kLanesOfRow));
     if (lane < kLanesOfRow) {
-      auto* target = reinterpret_cast<uint4*>(&memory.columns[place.warp_row][place.column]);
-      target[0] = make_uint4(of_columns[0], of_columns[1], of_columns[2], of_columns[3]);
-      target[1] = make_uint4(of_columns[4], of_columns[5], of_columns[6], of_columns[7]);
+      float of_columns[kPatch];
+      largest.Unpack(of_columns);
+      StoreValues(reinterpret_cast<float*>(&memory.columns[place.warp_row][place.column]), of_columns);
     }
   }
 }
@@ -207,7 +207,8 @@ struct TilePlace {
 
 /// Where an output has groups or blocks: finds and stores the scales of the tile, gives the reciprocals of the patch's.
 /// All threads of a block.
-__device__ void FindFactors(const Patch& patch, const Place& place, const TilePlace& tile, const float* absmax,
+template <class T>
+__device__ void FindFactors(const Patch<T>& patch, const Place& place, const TilePlace& tile, const float* absmax,
                             const Output& y, const Output& y_t, GroupMemory& memory, Factors& factors) {
   const auto is = [](const Output& out, Scaling scaling) { return out.wanted && out.scaling == scaling; };
   const bool row_groups = is(y, Scaling::kGroup);
@@ -215,7 +216,7 @@ __device__ void FindFactors(const Patch& patch, const Place& place, const TilePl
   const bool blocks = is(y, Scaling::kBlock128) || is(y_t, Scaling::kBlock128);
   if (threadIdx.x == 0) memory.block = 0;
   __syncthreads();
-  FindMagnitudes(patch, place, row_groups, column_groups, blocks, memory);
+  FindMagnitudes<T>(patch, place, row_groups, column_groups, blocks, memory);
   __syncthreads();
   // Where there are few groups, those of rows and of columns go to different threads.
   const auto thread = static_cast<int>(threadIdx.x);
@@ -238,20 +239,26 @@ __device__ void FindFactors(const Patch& patch, const Place& place, const TilePl
 }
 
 /// The codes of a patch under scales given by their reciprocals, one a row.
-__device__ void EncodeByRow(const Output& out, const Patch& patch, const float (&factors)[kPatchRows],
+template <class T>
+__device__ void EncodeByRow(const Output& out, const Patch<T>& patch, const float (&factors)[kPatchRows],
                             Codes<kPatch> (&codes)[kPatchRows]) {
 #pragma unroll
   for (int r = 0; r < kPatchRows; ++r) {
-    codes[r] = out.e5m2 ? EncodeScaled<E5M2>(patch[r], factors[r]) : EncodeScaled<E4M3>(patch[r], factors[r]);
+    float values[kPatch];
+    patch[r].Unpack(values);
+    codes[r] = out.e5m2 ? EncodeScaled<E5M2>(values, factors[r]) : EncodeScaled<E4M3>(values, factors[r]);
   }
 }
 
 /// The same with one a column.
-__device__ void EncodeByColumn(const Output& out, const Patch& patch, const float (&factors)[kPatch],
+template <class T>
+__device__ void EncodeByColumn(const Output& out, const Patch<T>& patch, const float (&factors)[kPatch],
                                Codes<kPatch> (&codes)[kPatchRows]) {
 #pragma unroll
   for (int r = 0; r < kPatchRows; ++r) {
-    codes[r] = out.e5m2 ? EncodeScaled<E5M2>(patch[r], factors) : EncodeScaled<E4M3>(patch[r], factors);
+    float values[kPatch];
+    patch[r].Unpack(values);
+    codes[r] = out.e5m2 ? EncodeScaled<E5M2>(values, factors) : EncodeScaled<E4M3>(values, factors);
   }
 }
 
@@ -309,7 +316,7 @@ __global__ void __launch_bounds__(kThreads<kGroups>, kBlocksEach<kGroups, kVecto
     const std::int64_t tile_column = column_of(index);
     const std::int64_t row = tile_row + place.row;
     const std::int64_t column = tile_column + place.column;
-    Patch patch;
+    Patch<T> patch;
     if constexpr (kLoops<T, kGroups, kVector>) {
       copy.Read(row, column, n, width, patch);
       start_copy(index + gridDim.x);
@@ -321,7 +328,7 @@ __global__ void __launch_bounds__(kThreads<kGroups>, kBlocksEach<kGroups, kVecto
     Factors factors;
     if constexpr (kGroups) {
       __shared__ GroupMemory memory;
-      FindFactors(patch, place, {tile_row, tile_column, n, width}, absmax, y, y_t, memory, factors);
+      FindFactors<T>(patch, place, {tile_row, tile_column, n, width}, absmax, y, y_t, memory, factors);
     } else {
       const bool store = blockIdx.x == 0 && threadIdx.x == 0;
       if (y.wanted) SetAll(factors.rows, Reciprocal(y, *absmax, 0, store));
@@ -329,11 +336,11 @@ __global__ void __launch_bounds__(kThreads<kGroups>, kBlocksEach<kGroups, kVecto
     }
     Codes<kPatch> codes[kPatchRows];
     if (y.wanted) {
-      EncodeByRow(y, patch, factors.rows, codes);
+      EncodeByRow<T>(y, patch, factors.rows, codes);
       StorePatch<kVector>(codes, row, column, n, width, y.codes);
     }
     if (y_t.wanted) {
-      if (!same_codes) EncodeByColumn(y_t, patch, factors.columns, codes);
+      if (!same_codes) EncodeByColumn<T>(y_t, patch, factors.columns, codes);
       PutPatch(tile, place.warp_row, place.column, codes);
       __syncthreads();
       StoreTransposed<kPatch, kColumns, kThreads<kGroups>, kVector>(tile, tile_row, tile_column, n, width, y_t.codes);

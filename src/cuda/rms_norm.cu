@@ -8,6 +8,7 @@
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
 #include "cuda/group_scale.cuh"
+#include "cuda/largest.cuh"
 #include "cuda/packed.cuh"
 #include "cuda/row_layout.cuh"
 #include "cuda/vector_access.cuh"
@@ -68,7 +69,8 @@ __global__ void __launch_bounds__(Layout::kThreads) RmsNormKernel(Operands<T> ar
   constexpr int kUnits = Layout::kUnitsOfThread;
   const auto width = static_cast<int>(args.width);
   const float of_width = static_cast<float>(width);
-  std::uint32_t largest = 0;
+  typename Layout::Sums sum_of_row;
+  Largest<T> largest;
   for (std::int64_t row = Layout::FirstRow(); row < args.rows; row += Layout::RowStep()) {
     const std::int64_t first = row * width;
     Elements x[kUnits] = {};
@@ -92,7 +94,7 @@ __global__ void __launch_bounds__(Layout::kThreads) RmsNormKernel(Operands<T> ar
       for (int i = 0; i < kUnit; ++i) squares[i] *= squares[i];
       sum += SumOfUnit(squares);
     }
-    const float rstd = RstdOf(Layout::Sum(sum) / of_width, args.eps);
+    const float rstd = RstdOf(sum_of_row(sum) / of_width, args.eps);
     if (Layout::Column(0) == 0) args.rstd[row] = rstd;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
@@ -112,12 +114,10 @@ __global__ void __launch_bounds__(Layout::kThreads) RmsNormKernel(Operands<T> ar
       }
       const Elements y = Elements::Of(result);
       y.Store(args.y + first + column);
-      y.Unpack(result);
-#pragma unroll
-      for (int i = 0; i < kUnit; ++i) largest = max(largest, MagnitudeBits(result[i]));
+      largest.Take(y);
     }
   }
-  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest.bits(), args.absmax);
 }
 
 constexpr int kAnyWidthThreads = 256;
@@ -143,24 +143,25 @@ __device__ inline void KeepRow(const Operands<T>& args, std::int64_t row) {
 template <class T, class F>
 __global__ void __launch_bounds__(kAnyWidthThreads) RmsNormAnyWidthKernel(Operands<T> args) {
   const float of_width = static_cast<float>(args.width);
-  std::uint32_t largest = 0;
+  BlockSums<kAnyWidthThreads> sum_of_row;
+  Largest<T> largest;
   for (std::int64_t row = blockIdx.x; row < args.rows; row += gridDim.x) {
     const std::int64_t first = row * args.width;
     float sum = 0.0f;
     for (std::int64_t i = threadIdx.x; i < args.width; i += kAnyWidthThreads) {
       sum += ToFloat(args.x[first + i]) * ToFloat(args.x[first + i]);
     }
-    const float rstd = RstdOf(BlockSum<kAnyWidthThreads>(sum) / of_width, args.eps);
+    const float rstd = RstdOf(sum_of_row(sum) / of_width, args.eps);
     if (threadIdx.x == 0) args.rstd[row] = rstd;
     if constexpr (kKeeps<F>) KeepRow<F>(args, row);
     for (std::int64_t i = threadIdx.x; i < args.width; i += kAnyWidthThreads) {
       const float normalized = args.weight[i] * (ToFloat(args.x[first + i]) * rstd);
       const T y = RoundTo<T>(args.residual != nullptr ? ToFloat(args.residual[first + i]) + normalized : normalized);
       args.y[first + i] = y;
-      largest = max(largest, MagnitudeBits(ToFloat(y)));
+      largest.Take(y);
     }
   }
-  if (args.absmax != nullptr) ReportAbsMax<kAnyWidthThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<kAnyWidthThreads>(largest.bits(), args.absmax);
 }
 
 template <class T, class F>

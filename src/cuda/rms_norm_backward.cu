@@ -8,6 +8,7 @@
 #include "cuda/column_sums.cuh"
 #include "cuda/device.h"
 #include "cuda/fp8.cuh"
+#include "cuda/largest.cuh"
 #include "cuda/packed.cuh"
 #include "cuda/row_layout.cuh"
 #include "cuda/vector_access.cuh"
@@ -92,7 +93,8 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
     if (active && row < args.rows) next.Load(args, row, column);
   };
   if (kAhead) load(Layout::FirstRow());
-  std::uint32_t largest = 0;
+  typename Layout::Sums sum_of_row;
+  Largest<T> largest;
   for (std::int64_t row = Layout::FirstRow(); row < args.rows; row += Layout::RowStep()) {
     if (!kAhead) load(row);
     const RowUnit<T, X> unit = next;
@@ -108,18 +110,16 @@ __global__ void __launch_bounds__(Layout::kThreads, kResidentThreads<T> / Layout
       g[i] *= weight[i];
       terms[i] = g[i] * n[i];
     }
-    const float mean = Layout::Sum(SumOfUnit(terms)) / of_width;
+    const float mean = sum_of_row(SumOfUnit(terms)) / of_width;
     if (!active) continue;
 #pragma unroll
     for (int i = 0; i < kUnit; ++i) g[i] = (g[i] - n[i] * mean) * unit.rstd;
     const Packed<T, kUnit> d_x = Packed<T, kUnit>::Of(g);
     d_x.Store(args.d_x + row * args.width + column);
-    d_x.Unpack(g);
-#pragma unroll
-    for (int i = 0; i < kUnit; ++i) largest = max(largest, MagnitudeBits(g[i]));
+    largest.Take(d_x);
   }
   if (active) StoreValues(args.partials + Layout::FirstRow() * args.width + column, sums);
-  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<Layout::kThreads>(largest.bits(), args.absmax);
 }
 
 template <class T, class X>
@@ -148,7 +148,8 @@ constexpr int kAnyWidthThreads = 256;
 template <class T, class X>
 __global__ void __launch_bounds__(kAnyWidthThreads) RmsNormBackwardAnyWidthKernel(Operands<T, X> args) {
   const float of_width = static_cast<float>(args.width);
-  std::uint32_t largest = 0;
+  BlockSums<kAnyWidthThreads> sum_of_row;
+  Largest<T> largest;
   for (std::int64_t row = blockIdx.x; row < args.rows; row += gridDim.x) {
     const float rstd = args.rstd[row];
     const T* const d_y = args.d_y + row * args.width;
@@ -156,15 +157,15 @@ __global__ void __launch_bounds__(kAnyWidthThreads) RmsNormBackwardAnyWidthKerne
     for (std::int64_t i = threadIdx.x; i < args.width; i += kAnyWidthThreads) {
       sum += ToFloat(d_y[i]) * args.weight[i] * NormalizedAt(args, row, i);
     }
-    const float mean = BlockSum<kAnyWidthThreads>(sum) / of_width;
+    const float mean = sum_of_row(sum) / of_width;
     for (std::int64_t i = threadIdx.x; i < args.width; i += kAnyWidthThreads) {
       const float gradient = (ToFloat(d_y[i]) * args.weight[i] - NormalizedAt(args, row, i) * mean) * rstd;
       const T d_x = RoundTo<T>(gradient);
       args.d_x[row * args.width + i] = d_x;
-      largest = max(largest, MagnitudeBits(ToFloat(d_x)));
+      largest.Take(d_x);
     }
   }
-  if (args.absmax != nullptr) ReportAbsMax<kAnyWidthThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<kAnyWidthThreads>(largest.bits(), args.absmax);
 }
 
 template <class T, class X>

@@ -8,6 +8,7 @@
 #include "base/divide.h"
 #include "cuda/block_reduce.cuh"
 #include "cuda/device.h"
+#include "cuda/largest.cuh"
 #include "cuda/launch.h"
 #include "cuda/packed.cuh"
 #include "cuda/vector_access.cuh"
@@ -202,22 +203,12 @@ __device__ inline void ZeroClipped(unsigned kept, float (&values)[kVector]) {
   for (int i = 0; i < kVector; ++i) values[i] = (kept >> i & 1u) != 0 ? values[i] : 0.0f;
 }
 
-/// The largest magnitude of what the values are rounded to.
-template <class T, int kVector>
-__device__ inline std::uint32_t LargestOf(const Packed<T, kVector>& packed, std::uint32_t largest) {
-  float values[kVector];
-  packed.Unpack(values);
-#pragma unroll
-  for (int i = 0; i < kVector; ++i) largest = max(largest, MagnitudeBits(values[i]));
-  return largest;
-}
-
 /// As RopeForwardKernel, three heads at once. Gradients of values are read for the largest magnitude and written only
 /// where they are clipped.
 template <class T, int kVector, bool kMask>
 __global__ void __launch_bounds__(kThreads) RopeBackwardKernel(RopeOperands<T> args) {
   const int half = args.head_size / 2;
-  std::uint32_t largest = 0;
+  Largest<T> largest;
   ForEachSlot<kVector, kHeadsOfBackward>(
       args, [&](int head, std::int64_t first, const Angles<kVector>& angles, float(&a)[kVector], float(&b)[kVector]) {
         constexpr unsigned kAll = (1u << kVector) - 1u;
@@ -231,11 +222,12 @@ __global__ void __launch_bounds__(kThreads) RopeBackwardKernel(RopeOperands<T> a
           ZeroClipped(kept[1], b);
         }
         const Packed<T, kVector> packed[2] = {Packed<T, kVector>::Of(a), Packed<T, kVector>::Of(b)};
-        largest = LargestOf(packed[0], LargestOf(packed[1], largest));
+        largest.Take(packed[0]);
+        largest.Take(packed[1]);
         if (rotated || kept[0] != kAll) packed[0].Store(args.qkv + first);
         if (rotated || kept[1] != kAll) packed[1].Store(args.qkv + first + half);
       });
-  if (args.absmax != nullptr) ReportAbsMax<kThreads>(largest, args.absmax);
+  if (args.absmax != nullptr) ReportAbsMax<kThreads>(largest.bits(), args.absmax);
 }
 
 Shares SharesOf(std::int64_t slots, std::int64_t heads, int heads_at_once) {

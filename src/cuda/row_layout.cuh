@@ -31,14 +31,8 @@ struct RowLayout {
   __device__ static int Column(int u) {
     return (static_cast<int>(threadIdx.x) % kThreadsOfRow + u * kThreadsOfRow) * kUnit;
   }
-  /// The sum over the threads of a row.
-  __device__ static float Sum(float value) {
-    if constexpr (kWarps == 1) {
-      return WarpSum(value);
-    } else {
-      return BlockSum<kThreadsOfRow>(value);
-    }
-  }
+  /// Sums over the threads of a row.
+  using Sums = BlockSums<kThreadsOfRow>;
   /// Blocks for `rows` rows: enough to fill the device several times, so that the last ones end together.
   static unsigned Blocks(std::int64_t rows, const CudaDevice& device) {
     const std::int64_t blocks = DivideUp(rows, kRowsOfBlock);
