@@ -62,9 +62,34 @@ TEST_F(Trainer, EvaluatesOnLoad) {
 }
 
 TEST_F(Trainer, StopsEarlyWhenTheLossIsHigh) {
-  const Outcome outcome = Run("high", {"--early_stopping_factor=0.5", "--canceled_check_interval=2"});
+  // With this learning rate the loss is the least at the first step.
+  const Outcome outcome =
+      Run("high", {"--early_stopping_factor=1", "--canceled_check_interval=2", "--optimizer.learning_rate=0.5"});
   ExpectParts(outcome.out, {"early_stopping_factor", "Stopped after step 4, because the loss"});
   EXPECT_EQ(fs::read_symlink(Save("high/latest")), "step4");
+}
+
+TEST_F(Trainer, SaysWhenNoStepIsLeft) {
+  Run("first", {"--stop_at=4"});
+  ExpectParts(Run("second", {"--load_path=" + Save("first/step4"), "--max_duration=3"}).out,
+              {"no step is left to train: the run begins at step 4 and ends at step 3", "--reset_trainer_state"});
+  const Outcome again = Run("first", {"--stop_at=4", "--try_load_latest_save"});
+  ExpectParts(again.out, {"no step is left to train: the run begins at step 4 and ends at step 4"});
+  EXPECT_EQ(again.out.find("--reset_trainer_state"), std::string::npos);
+}
+
+TEST_F(Trainer, SaysHowAnotherOptimizerBegins) {
+  Run("run", {"--stop_at=2"});
+  const std::vector<std::string> other = {"--optimizer.name=lionw", "--optimizer.learning_rate=1e-4"};
+  const auto fails = [&](const std::string& save, std::vector<std::string> keys) {
+    keys.insert(keys.end(), other.begin(), other.end());
+    const Outcome outcome = RunCoat(Train(save, keys));
+    EXPECT_NE(outcome.exit_code, 0);
+    return outcome.err;
+  };
+  const std::string advice = "--load_path=" + Save("run/step2") + " --reset_optimizer_state with another save_folder";
+  ExpectParts(fails("run", {"--try_load_latest_save"}), {advice});
+  Run("new", {"--load_path=" + Save("run/step2"), "--reset_optimizer_state", other[0], other[1], "--stop_at=3"});
 }
 
 TEST_F(Trainer, TrainsForStepsTokensOrEpochs) {
@@ -244,7 +269,8 @@ TEST_F(Trainer, WritesAChromeTraceOfTheStepsThatOlmoProfiles) {
   const PythonOutcome cut =
       RunPython("tests/chrome_trace.py", {Save("short/profiler/8.chrome_trace.json.gz"), "step=2", "optimizer=2"});
   EXPECT_EQ(cut.exit_code, 0) << cut.output;
-  Run("short", {"--torch_profiling", "--try_load_latest_save"});
+  ExpectParts(Run("short", {"--torch_profiling", "--try_load_latest_save"}).out,
+              {"torch_profiling: no trace: the run took 4 steps from its start, and steps 7 to 9 are recorded"});
   EXPECT_FALSE(fs::exists(Save("short/profiler/12.chrome_trace.json.gz"))) << "four steps are too few";
 }
 
@@ -288,6 +314,9 @@ TEST_F(Trainer, PrintsWhereTheHostsTimeGoes) {
   const Outcome outcome = Run("run", {"--python_profiling"});
   ExpectParts(outcome.out, {"Profile of the host's time in steps 6 to 8:\nname ", "\nstep ", "\noptimizer "});
   EXPECT_FALSE(fs::exists(Save("run/profiler")));
+  EXPECT_EQ(outcome.out.find("no table"), std::string::npos);
+  ExpectParts(Run("short", {"--python_profiling", "--stop_at=5"}).out,
+              {"python_profiling: no table: steps 6 to 8 are recorded, and this start took steps 1 to 5"});
 }
 
 TEST_F(Trainer, MeasuresSpeedAndMemoryAsCoatDoes) {

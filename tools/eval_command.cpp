@@ -117,6 +117,22 @@ Source SourceOf(const std::string& path) {
   throw UsageError(fmt::format("eval: {} is not a checkpoint; accepted: {}", path, hint));
 }
 
+/// Keys that would choose another checkpoint or other data, and choose nothing where a checkpoint is named.
+void RefuseKeysOfTraining(const Sources& sources, const std::string& checkpoint) {
+  for (const char* key : {"load_path", "try_load_latest_save"}) {
+    if (!sources.IsOnCommandLine(key)) continue;
+    throw UsageError(
+        fmt::format("eval: --{} has no effect beside the checkpoint {}; accepted: a configuration (a YAML "
+                    "file) with it, or the checkpoint alone",
+                    key, checkpoint));
+  }
+  for (const char* key : {"data.paths", "data.datasets"}) {
+    if (!sources.IsOnCommandLine(key)) continue;
+    throw UsageError(
+        fmt::format("eval: --{} is what is trained on; accepted: --data LABEL=FILE,FILE,... to evaluate on", key));
+  }
+}
+
 /// The checkpoint that training would start from.
 std::string CheckpointOf(const TrainConfig& config, const std::string& file) {
   if (config.try_load_latest_save) {
@@ -167,6 +183,7 @@ int RunEvalCommand(const EvalArguments& arguments) {
                            ? ParseTrainConfig(CheckpointReader(*source.checkpoint).ReadFile(std::string(kConfigFile)),
                                               source.config, arguments.config.overrides)
                            : LoadTrainConfig(source.config, arguments.config.overrides);
+  if (source.checkpoint) RefuseKeysOfTraining(config.sources, *source.checkpoint);
   ApplyOptions(arguments, config);
   PrintValidation(Validate(config, {.needs_data = false, .needs_evaluation_data = true}));
   const std::string checkpoint = source.checkpoint ? *source.checkpoint : CheckpointOf(config, source.config);

@@ -119,7 +119,7 @@ struct TrainConfig {
     visit("tokenizer", self.tokenizer, Honored("the tokenizer that made the data"));
     visit("save_folder", self.save_folder, Honored("where everything is written"));
     visit("remote_save_folder", self.remote_save_folder, Only("null", "upload checkpoints"));
-    visit("canceled_check_interval", self.canceled_check_interval, Honored("steps between looks at the time limit"));
+    visit("canceled_check_interval", self.canceled_check_interval, Honored("steps between looks at time_limit and early_stopping_factor"));
     visit("save_interval", self.save_interval, Honored("steps between checkpoints"));
     visit("save_interval_unsharded", self.save_interval_unsharded, Honored("steps between unsharded checkpoints"));
     visit("save_interval_ephemeral", self.save_interval_ephemeral,

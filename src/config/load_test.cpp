@@ -194,6 +194,12 @@ TEST(Overrides, OnlyDashesOfTheNameBecomeUnderscores) {
   EXPECT_EQ(Parse("", {"--save_folder--=x"}).save_folder, "x");
 }
 
+TEST(Overrides, ATextNeedsAValue) {
+  EXPECT_EQ(ParseError("", {"--save_folder"}), "on the command line: --save_folder: found no value; accepted: a text");
+  EXPECT_EQ(ParseError("", {"--load_path"}), "on the command line: --load_path: found no value; accepted: a text, or null");
+  EXPECT_EQ(Parse("", {"--save_folder=true"}).save_folder, "true");
+}
+
 TEST(Overrides, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(ParseError("", {"--=3"}), "on the command line: --=3: an empty key; accepted: --key.path=value");
   EXPECT_EQ(ParseError("", {"--a..b=3"}), "on the command line: --a..b=3: an empty key; accepted: --key.path=value");

@@ -17,6 +17,7 @@ struct Node {
   Kind kind = Kind::kNull;
   std::string text;                // of a scalar, without quotes
   bool quoted = false;             // a scalar in quotes: never null
+  bool implied = false;            // `true` of a key of the command line without a value
   std::vector<Node> items;         // of a sequence
   std::vector<NodeEntry> entries;  // of a mapping, in the order of the file; no key twice
   Origin origin;

@@ -47,8 +47,9 @@ void ApplyOverrides(std::span<const std::string> overrides, Node& root) {
     const std::size_t equals = std::min(argument.find('='), argument.size());
     const std::string name = NameOf(argument, equals);
     if (std::count(name.begin(), name.end(), '.') > kMaxDots) Fail(argument, "no key lies so deep");
-    Node value = equals == argument.size() ? Node::Scalar("true", false)
-                                           : ParseYamlArgument(argument.substr(equals + 1), argument);
+    const bool has_value = equals < argument.size();
+    Node value = has_value ? ParseYamlArgument(argument.substr(equals + 1), argument) : Node::Scalar("true", false);
+    value.implied = !has_value;
     const Origin origin = root.origin;
     Merge(root, Nested(name, std::move(value), argument));
     root.origin = origin;

@@ -63,6 +63,7 @@ void Read(const Node& node, const Place& place, Duration& out) {
 }
 
 void Read(const Node& node, const Place& place, std::string& out) {
+  if (node.implied) FailType<std::string>(node, place, "no value");
   if (node.kind != Node::Kind::kScalar || IsNull(node)) FailType<std::string>(node, place);
   out = node.text;
 }

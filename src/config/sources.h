@@ -24,6 +24,10 @@ class Sources {
   void SetFile(std::string file) { file_ = std::move(file); }
   void Set(const std::string& key_path, Origin origin) { origins_[key_path] = std::move(origin); }
   bool IsSet(std::string_view key_path) const { return origins_.find(key_path) != origins_.end(); }
+  bool IsOnCommandLine(std::string_view key_path) const {
+    const auto found = origins_.find(key_path);
+    return found != origins_.end() && found->second.OnCommandLine();
+  }
 
   /// The start of an error message about a key: as above or, for a key that is nowhere set,
   /// "configs/x.yaml: model.rope (not set)".

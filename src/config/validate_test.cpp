@@ -269,6 +269,8 @@ TEST(Validate, ChecksTheTrainer) {
             "max_duration: found 32767T; accepted: at least the 32768 tokens of one step");
   EXPECT_EQ(ErrorWith({"--max_grad_norm=-1"}), "max_grad_norm: found -1.0; accepted: a number above 0");
   EXPECT_EQ(ErrorWith({"--time_limit=0"}), "time_limit: found 0.0; accepted: a number above 0");
+  EXPECT_EQ(ErrorWith({"--early_stopping_factor=0.9"}),
+            "early_stopping_factor: found 0.9; accepted: 1 or more, or null");
   EXPECT_EQ(ErrorWith({"--save_folder=s3://bucket/x"}),
             "save_folder: found `s3://bucket/x`; accepted: a folder of this machine");
   EXPECT_EQ(ErrorWith({"--load_path=https://x/y"}),

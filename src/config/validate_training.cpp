@@ -208,6 +208,10 @@ void CheckTrainer(const TrainConfig& config, Checker& checker) {
   checker.RequirePositive("max_grad_norm", config.max_grad_norm);
   checker.RequirePositive("max_grad_norm_ratio", config.max_grad_norm_ratio);
   checker.RequirePositive("time_limit", config.time_limit);
+  if (config.early_stopping_factor && !(*config.early_stopping_factor >= 1.0)) {
+    checker.Fail("early_stopping_factor",
+                 fmt::format("found {}; accepted: 1 or more, or null", *config.early_stopping_factor));
+  }
   checker.RequirePositive("early_stopping_factor", config.early_stopping_factor);
   checker.RequireNotNegative("auxiliary_loss_multiplier", config.auxiliary_loss_multiplier);
   if (config.softmax_auxiliary_loss && !config.auxiliary_loss_multiplier) {

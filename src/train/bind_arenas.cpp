@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/system_memory.h"
 
 namespace coat {
 
@@ -39,6 +40,10 @@ RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t w
                                    InBinaryUnits(memory.total_bytes)),
                        advice);
     }
+  } else if (const auto available = AvailableMemory(); available && plan.Total() + workspace_growth > *available) {
+    // The kernel gives memory that it has not, and ends the process that uses it.
+    ThrowOutOfMemory(plan, workspace_growth, fmt::format("the system has {} available", InBinaryUnits(*available)),
+                     advice);
   }
   try {
     const auto bound = [&](const char* name) { return Arena::Bound(name, ctx, plan.Bytes(name)); };

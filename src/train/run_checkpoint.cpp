@@ -180,12 +180,13 @@ void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {
   Together(engine.ranks(), [&] {
     if (!CheckpointTensors::Has(reader, kOptimizerFile)) {
       throw ConfigError(
-          fmt::format("load_path: {} has no optimizer state ({}), as a model converted from another format; accepted: "
+          fmt::format("{} has no optimizer state ({}), as a model converted from another format; accepted: "
                       "reset_optimizer_state: true, to start the optimizer anew",
                       reader.path(), kOptimizerFile));
     }
     LoadFile(engine.context(), reader, kOptimizerFile, OptimizerStateOf(engine),
-             "; set reset_optimizer_state to start the optimizer anew");
+             fmt::format("; --load_path={} --reset_optimizer_state with another save_folder starts the optimizer anew",
+                         reader.path()));
   });
 }
 

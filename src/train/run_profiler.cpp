@@ -38,11 +38,24 @@ void RunProfiler::StepEnded(std::int64_t step) {
   StopUnlessNeeded();
   if (config_.torch_profiling && steps_ == kTraceAfter) trace_start_ = Start();
   if (config_.python_profiling && step == kTableAfter) table_start_ = Start();
+  tabled_ = tabled_ || table_start_;
 }
 
 void RunProfiler::RunEnded(std::int64_t step) {
   if (trace_start_ && steps_ > kTraceAfter) WriteTrace(step);
   if (table_start_ && step > kTableAfter) PrintHostTable(step);
+  if (config_.torch_profiling && steps_ <= kTraceAfter) {
+    console_.Warn(kLogger,
+                  fmt::format("torch_profiling: no trace: the run took {} steps from its start, and steps {} to "
+                              "{} are recorded",
+                              steps_, kTraceAfter + 1, kTraceEnd));
+  }
+  if (config_.python_profiling && !(tabled_ && step > kTableAfter)) {
+    console_.Warn(kLogger,
+                  fmt::format("python_profiling: no table: steps {} to {} are recorded, and this start took steps "
+                              "{} to {}",
+                              kTableAfter + 1, kTableEnd, step - steps_ + 1, step));
+  }
   trace_start_ = table_start_ = std::nullopt;
   StopUnlessNeeded();
 }

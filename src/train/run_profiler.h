@@ -29,7 +29,7 @@ class RunProfiler {
 
   /// After a step and all that follows it, outside of any span. Throws IoError when a trace cannot be written.
   void StepEnded(std::int64_t step);
-  /// When the run ends after `step`: the profiles that it cut short.
+  /// When the run ends after `step`: the profiles that it cut short, and a word on those that never began.
   void RunEnded(std::int64_t step);
 
  private:
@@ -47,6 +47,7 @@ class RunProfiler {
   std::unique_ptr<Profile> profile_;
   std::optional<double> trace_start_;  // of what is being profiled, in the profile's time
   std::optional<double> table_start_;
+  bool tabled_ = false;  // table_start_ was set
 };
 
 }  // namespace coat

@@ -163,6 +163,7 @@ class Trainer {
   TrainOutcome Fit() {
     const auto start = std::chrono::steady_clock::now();
     if (benchmark_) console_.Warn(kLogger, Announce(*benchmark_));
+    if (state_.step >= schedule_->last_step()) WarnOfNothingToDo();
     while (state_.step < schedule_->last_step() && !StopRequested() && !benchmark_is_over_) {
       StepAndWhatFollows(start);
       profiler_->StepEnded(state_.step);
@@ -174,6 +175,15 @@ class Trainer {
     records_->Flush();
     console_.ClearProgress();
     return Finish();
+  }
+
+  void WarnOfNothingToDo() {
+    const bool is_other_run = folder_.checkpoint_to_load() && !folder_.resumes_here();
+    console_.Warn(kLogger,
+                  fmt::format("no step is left to train: the run begins at step {} and ends at step {} (max_duration, "
+                              "stop_at){}",
+                              state_.step, schedule_->last_step(),
+                              is_other_run ? "; --reset_trainer_state begins at step 0" : ""));
   }
 
   /// A step, and what is due after it: metrics, a look at the time, evaluation, checkpoints.

@@ -51,6 +51,13 @@ TEST_F(EvalErrors, OfWhatThereIsToEvaluate) {
   ExpectRefused({model_, "--requests", "q=" + Questions(), "--recipe=fp8"}, 2,
                 {"--recipe is fp8; accepted: plain, training"});
   ExpectRefused({model_, "--evaluators=[{label: a}]"}, 2, {"evaluators[0].data.paths", "required"});
+  for (const std::string key : {"load_path", "try_load_latest_save"}) {
+    ExpectRefused({model_, "--data", "v=" + Questions(), "--" + key + "=true"}, 2,
+                  {"--" + key + " has no effect beside the checkpoint " + model_});
+  }
+  for (const std::string key : {"data.paths=[x.npy]", "data.datasets={a: [x.npy]}"}) {
+    ExpectRefused({model_, "--" + key}, 2, {" is what is trained on; accepted: --data LABEL=FILE,FILE,..."});
+  }
 }
 
 TEST_F(EvalErrors, OfMetricsThatTheRequestsDoNotGive) {
