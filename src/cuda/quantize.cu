@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstddef>
 #include <cstdint>
 
 #include "base/divide.h"
@@ -10,7 +9,6 @@
 #include "cuda/device.h"
 #include "cuda/largest.cuh"
 #include "cuda/packed.cuh"
-#include "cuda/patch_copy.cuh"
 #include "cuda/transpose_tile.cuh"
 #include "ops/visit.h"
 
@@ -214,8 +212,10 @@ __device__ void FindFactors(const Patch<T>& patch, const Place& place, const Til
   const bool row_groups = is(y, Scaling::kGroup);
   const bool column_groups = is(y_t, Scaling::kGroup);
   const bool blocks = is(y, Scaling::kBlock128) || is(y_t, Scaling::kBlock128);
-  if (threadIdx.x == 0) memory.block = 0;
-  __syncthreads();
+  if (blocks) {
+    if (threadIdx.x == 0) memory.block = 0;
+    __syncthreads();
+  }
   FindMagnitudes<T>(patch, place, row_groups, column_groups, blocks, memory);
   __syncthreads();
   // Where there are few groups, those of rows and of columns go to different threads.
@@ -282,11 +282,6 @@ __device__ void StorePatch(const Codes<kPatch> (&codes)[kPatchRows], std::int64_
   }
 }
 
-/// Whether a block goes over tiles in a loop, with the copy of the next under way, rather than do one: while it makes
-/// scales it would load nothing. Patches of float32 would need more registers than there are.
-template <class T, bool kGroups, bool kVector>
-constexpr bool kLoops = sizeof(T) == 2 && kGroups&& kVector;
-
 /// Blocks that a multiprocessor holds.
 template <bool kGroups, bool kVector>
 constexpr int kBlocksEach = kVector ? (kGroups ? 2 : 4) : 1;
@@ -298,54 +293,37 @@ constexpr int kBlocksEach = kVector ? (kGroups ? 2 : 4) : 1;
 /// those of y.
 template <class T, bool kGroups, bool kVector>
 __global__ void __launch_bounds__(kThreads<kGroups>, kBlocksEach<kGroups, kVector>)
-    QuantizeKernel(const T* x, std::int64_t n, std::int64_t width, unsigned tiles, unsigned column_tiles,
-                   const float* absmax, Output y, Output y_t, bool same_codes) {
+    QuantizeKernel(const T* x, std::int64_t n, std::int64_t width, unsigned column_tiles, const float* absmax, Output y,
+                   Output y_t, bool same_codes) {
   constexpr int kColumns = kTileColumns<kGroups>;
   __shared__ alignas(16) std::uint32_t tile[kColumns * kTileWords];
-  extern __shared__ uint4 dynamic_memory[];
-  auto& copy = *reinterpret_cast<PatchCopy<T, kThreads<kGroups>>*>(dynamic_memory);
   const Place place = PlaceInTile<kGroups>();
-  const auto row_of = [&](unsigned index) { return static_cast<std::int64_t>(index / column_tiles) * kTileRows; };
-  const auto column_of = [&](unsigned index) { return static_cast<std::int64_t>(index % column_tiles) * kColumns; };
-  const auto start_copy = [&](unsigned index) {
-    if (index < tiles) copy.Start(x, row_of(index) + place.row, column_of(index) + place.column, n, width);
-  };
-  if constexpr (kLoops<T, kGroups, kVector>) start_copy(blockIdx.x);
-  for (unsigned index = blockIdx.x; index < tiles; index += gridDim.x) {
-    const std::int64_t tile_row = row_of(index);
-    const std::int64_t tile_column = column_of(index);
-    const std::int64_t row = tile_row + place.row;
-    const std::int64_t column = tile_column + place.column;
-    Patch<T> patch;
-    if constexpr (kLoops<T, kGroups, kVector>) {
-      copy.Read(row, column, n, width, patch);
-      start_copy(index + gridDim.x);
-      __syncthreads();  // shared memory is free of the previous tile
-    } else {
-      LoadPatch<T, kVector>(x, row, column, n, width, patch);
-    }
+  const std::int64_t tile_row = static_cast<std::int64_t>(blockIdx.x / column_tiles) * kTileRows;
+  const std::int64_t tile_column = static_cast<std::int64_t>(blockIdx.x % column_tiles) * kColumns;
+  const std::int64_t row = tile_row + place.row;
+  const std::int64_t column = tile_column + place.column;
+  Patch<T> patch;
+  LoadPatch<T, kVector>(x, row, column, n, width, patch);
 
-    Factors factors;
-    if constexpr (kGroups) {
-      __shared__ GroupMemory memory;
-      FindFactors<T>(patch, place, {tile_row, tile_column, n, width}, absmax, y, y_t, memory, factors);
-    } else {
-      const bool store = blockIdx.x == 0 && threadIdx.x == 0;
-      if (y.wanted) SetAll(factors.rows, Reciprocal(y, *absmax, 0, store));
-      if (y_t.wanted) SetAll(factors.columns, Reciprocal(y_t, *absmax, 0, store));
-    }
-    Codes<kPatch> codes[kPatchRows];
-    if (y.wanted) {
-      EncodeByRow<T>(y, patch, factors.rows, codes);
-      StorePatch<kVector>(codes, row, column, n, width, y.codes);
-    }
-    if (y_t.wanted) {
-      if (!same_codes) EncodeByColumn<T>(y_t, patch, factors.columns, codes);
-      PutPatch(tile, place.warp_row, place.column, codes);
-      __syncthreads();
-      StoreTransposed<kPatch, kColumns, kThreads<kGroups>, kVector>(tile, tile_row, tile_column, n, width, y_t.codes);
-    }
-    if constexpr (!kLoops<T, kGroups, kVector>) break;
+  Factors factors;
+  if constexpr (kGroups) {
+    __shared__ GroupMemory memory;
+    FindFactors<T>(patch, place, {tile_row, tile_column, n, width}, absmax, y, y_t, memory, factors);
+  } else {
+    const bool store = blockIdx.x == 0 && threadIdx.x == 0;
+    if (y.wanted) SetAll(factors.rows, Reciprocal(y, *absmax, 0, store));
+    if (y_t.wanted) SetAll(factors.columns, Reciprocal(y_t, *absmax, 0, store));
+  }
+  Codes<kPatch> codes[kPatchRows];
+  if (y.wanted) {
+    EncodeByRow<T>(y, patch, factors.rows, codes);
+    StorePatch<kVector>(codes, row, column, n, width, y.codes);
+  }
+  if (y_t.wanted) {
+    if (!same_codes) EncodeByColumn<T>(y_t, patch, factors.columns, codes);
+    PutPatch(tile, place.warp_row, place.column, codes);
+    __syncthreads();
+    StoreTransposed<kPatch, kColumns, kThreads<kGroups>, kVector>(tile, tile_row, tile_column, n, width, y_t.codes);
   }
 }
 
@@ -376,16 +354,8 @@ void Launch(Context& ctx, const QuantizeArgs& args) {
   const std::int64_t column_tiles = std::max<std::int64_t>(DivideUp(width, kTileColumns<kGroups>), 1);
   const auto tiles = static_cast<unsigned>(row_tiles * column_tiles);
   const auto launch = [&]<bool kVector>() {
-    const auto kernel = &QuantizeKernel<T, kGroups, kVector>;
-    unsigned blocks = tiles;
-    std::size_t bytes = 0;
-    if constexpr (kLoops<T, kGroups, kVector>) {
-      blocks = std::min(tiles, static_cast<unsigned>(kBlocksEach<kGroups, kVector> * DeviceOf(ctx).multiprocessors()));
-      bytes = sizeof(PatchCopy<T, kThreads<kGroups>>);
-      COAT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
-    }
-    kernel<<<blocks, kThreads<kGroups>, bytes, DeviceOf(ctx).stream()>>>(
-        x, n, width, tiles, static_cast<unsigned>(column_tiles), args.absmax.As<float>(), y, y_t, same_codes);
+    QuantizeKernel<T, kGroups, kVector><<<tiles, kThreads<kGroups>, 0, DeviceOf(ctx).stream()>>>(
+        x, n, width, static_cast<unsigned>(column_tiles), args.absmax.As<float>(), y, y_t, same_codes);
   };
   vector ? launch.template operator()<true>() : launch.template operator()<false>();
   COAT_CUDA(cudaGetLastError());
