@@ -1,9 +1,9 @@
 #include "cuda/gemm_trials.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -18,10 +18,12 @@ namespace {
 constexpr int kRounds = 5;          // of timing
 constexpr double kFewTerms = 32.0;  // of a sum, see TermsOfSums
 constexpr double kHopeless = 1.25;  // times the fastest: not timed again
-// Products that take this long put the GPU at its power limit, where it clocks lower and other algorithms may be the
-// fastest: they are timed in a row, on a GPU that has been at work. In milliseconds.
+// Products that take this long put the GPU at its power limit, where its clock falls as far as an algorithm's power
+// demands, and other algorithms may be the fastest: each runs in a row for so long until the clock has followed, and is
+// timed for as long again. In milliseconds.
 constexpr double kLoadingProduct = 0.05;
-constexpr double kLoadedRound = 10.0;
+constexpr double kLoadedRound = 40.0;
+constexpr double kOutOfReach = 1.04;  // times the fastest: in no further round
 constexpr double kWarmUp = 1000.0;
 constexpr std::int64_t kHeadroom = 512 << 20;  // that trials leave of the memory: kernels are loaded into it
 
@@ -91,6 +93,26 @@ class TrialResult {
   TensorView trial_;
   std::byte* block_ = nullptr;
   std::unique_ptr<std::byte[]> saved_;
+};
+
+/// An algorithm that is being timed: its time is the median of its rounds.
+class Entrant {
+ public:
+  Entrant(TimedAlgorithm& timed, std::size_t candidate) : timed_(&timed), candidate_(candidate) {}
+
+  std::size_t candidate() const { return candidate_; }
+  double milliseconds() const { return timed_->milliseconds; }
+  /// The time of some runs.
+  void Take(double milliseconds, int runs) {
+    times_.push_back(milliseconds / runs);
+    std::sort(times_.begin(), times_.end());
+    timed_->milliseconds = times_[times_.size() / 2];
+  }
+
+ private:
+  TimedAlgorithm* timed_;
+  std::size_t candidate_;
+  std::vector<double> times_;
 };
 
 }  // namespace
@@ -177,34 +199,36 @@ void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<Ge
     return x.timed.milliseconds < y.timed.milliseconds;
   };
   const double limit = kHopeless * std::min_element(candidates.begin(), candidates.end(), earlier)->timed.milliseconds;
-  std::vector<Candidate*> hopeful;
-  for (Candidate& candidate : candidates) {
-    if (candidate.timed.milliseconds <= limit) hopeful.push_back(&candidate);
+  std::vector<Entrant> entrants;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (candidates[i].timed.milliseconds <= limit) entrants.emplace_back(candidates[i].timed, i);
   }
-  // In rounds, without waiting in between, so that all see the same clocks and a full queue.
-  const double shortest = limit / kHopeless;
-  const bool loads = shortest >= kLoadingProduct;
-  const auto runs_of = [&](const Candidate& candidate) {
-    return loads ? std::max(1, static_cast<int>(kLoadedRound / candidate.timed.milliseconds)) : 1;
+  const bool loads = limit / kHopeless >= kLoadingProduct;
+  const auto runs_in = [](double milliseconds, const Entrant& entrant) {
+    return std::max(1, static_cast<int>(milliseconds / entrant.milliseconds()));
   };
-  if (loads && !warm_) {
-    const auto runs = static_cast<int>(kWarmUp / hopeful.front()->timed.milliseconds);
-    Repeat(args, factors, plans, *hopeful.front(), runs);
-    warm_ = true;
-  }
-  std::vector<std::array<Stopwatch, kRounds>> stopwatches(hopeful.size());
-  for (std::size_t round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < hopeful.size(); ++i) {
-      stopwatches[i][round].Start(stream);
-      Repeat(args, factors, plans, *hopeful[i], runs_of(*hopeful[i]));
-      stopwatches[i][round].Stop(stream);
+  const auto repeat = [&](const Entrant& entrant, int runs) {
+    Repeat(args, factors, plans, candidates[entrant.candidate()], runs);
+  };
+  if (loads && !warm_) repeat(entrants.front(), runs_in(kWarmUp, entrants.front()));
+  warm_ = warm_ || loads;
+  std::vector<Stopwatch> stopwatches(entrants.size());
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<int> runs;
+    // In turns, without waiting in between, so that all see a full queue.
+    for (std::size_t i = 0; i < entrants.size(); ++i) {
+      runs.push_back(loads ? runs_in(kLoadedRound, entrants[i]) : 1);
+      if (loads) repeat(entrants[i], runs[i]);
+      stopwatches[i].Start(stream);
+      repeat(entrants[i], runs[i]);
+      stopwatches[i].Stop(stream);
     }
-  }
-  for (std::size_t i = 0; i < hopeful.size(); ++i) {
-    std::vector<double> times(kRounds);
-    for (std::size_t round = 0; round < kRounds; ++round) times[round] = stopwatches[i][round].Milliseconds();
-    std::sort(times.begin(), times.end());
-    hopeful[i]->timed.milliseconds = times[kRounds / 2] / runs_of(*hopeful[i]);
+    double fastest = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < entrants.size(); ++i) {
+      entrants[i].Take(stopwatches[i].Milliseconds(), runs[i]);
+      fastest = std::min(fastest, entrants[i].milliseconds());
+    }
+    std::erase_if(entrants, [&](const Entrant& e) { return loads && e.milliseconds() > kOutOfReach * fastest; });
   }
 }
 
