@@ -164,6 +164,10 @@ class Trainer {
     const auto start = std::chrono::steady_clock::now();
     if (benchmark_) console_.Warn(kLogger, Announce(*benchmark_));
     if (state_.step >= schedule_->last_step()) WarnOfNothingToDo();
+    const std::shared_ptr<Device>& device = engine_.context().backend();
+    if (device && device->ExportTuning().empty()) {
+      console_.Info(kLogger, "The first step takes longer: it times the algorithms of its matrix products");
+    }
     while (state_.step < schedule_->last_step() && !StopRequested() && !benchmark_is_over_) {
       StepAndWhatFollows(start);
       profiler_->StepEnded(state_.step);
