@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -28,27 +27,34 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
   throw IoError(fmt::format("{}: exists already; nothing was overwritten", path));
 }
 
-/// Names of files that are being written, for the handler of signals: it may read nothing else.
-constexpr std::size_t kMostUnfinished = 256;
-std::array<std::atomic<const char*>, kMostUnfinished> unfinished;
+/// A place for the name of a file that is being written. Places are linked, never freed, and taken again, because the
+/// handler of signals may come at any time and may read nothing else.
+struct Place {
+  std::atomic<const char*> path;
+  Place* next;
+};
+std::atomic<Place*> unfinished;
 
 void Enlist(const char* path) {
-  for (std::atomic<const char*>& place : unfinished) {
+  for (Place* place = unfinished; place != nullptr; place = place->next) {
     const char* free = nullptr;
-    if (place.compare_exchange_strong(free, path)) return;
+    if (place->path.compare_exchange_strong(free, path)) return;
+  }
+  auto* const place = new Place{path, unfinished};
+  while (!unfinished.compare_exchange_weak(place->next, place)) {
   }
 }
 
 void Strike(const char* path) {
-  for (std::atomic<const char*>& place : unfinished) {
+  for (Place* place = unfinished; place != nullptr; place = place->next) {
     const char* own = path;
-    if (place.compare_exchange_strong(own, nullptr)) return;
+    if (place->path.compare_exchange_strong(own, nullptr)) return;
   }
 }
 
 extern "C" void RemoveAndEnd(int signal) {
-  for (const std::atomic<const char*>& place : unfinished) {
-    if (const char* const path = place.load(); path != nullptr) ::unlink(path);
+  for (const Place* place = unfinished; place != nullptr; place = place->next) {
+    if (const char* const path = place->path; path != nullptr) ::unlink(path);
   }
   ::signal(signal, SIG_DFL);
   ::raise(signal);
@@ -128,6 +134,7 @@ void AtomicFile::Truncate(std::int64_t size_bytes) {
 void AtomicFile::Finish() {
   if (!file_.is_open()) return;
   Flush();
+  buffer_ = std::vector<std::byte>();  // many files may wait for their Commit
   file_.Sync();
   file_.Close();
 }

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/support/error_of.h"
 #include "tests/support/file_size_limit.h"
@@ -111,6 +113,25 @@ TEST(AtomicFile, LeavesNothingAtASignalThatEndsTheProcess) {
     EXPECT_EQ(WTERMSIG(status), signal);
     EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{"done"});
   }
+}
+
+TEST(AtomicFile, LeavesNothingOfManyFilesAtASignal) {
+  const TempDir folder;
+  const pid_t process = ::fork();
+  if (process == 0) {
+    RemoveUnfinishedFilesAtSignals();
+    std::vector<std::unique_ptr<AtomicFile>> files;
+    for (int i = 0; i < 600; ++i) {
+      files.push_back(std::make_unique<AtomicFile>(folder.File(std::to_string(i)), /*overwrite=*/true));
+      if (i % 3 == 0) files.erase(files.begin());  // whose place another may take
+    }
+    ::raise(SIGTERM);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(process, &status, 0), process);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(NamesIn(folder.path()), std::set<std::string>{});
 }
 
 TEST(AtomicFile, RefusesWhatIsNoRegularFile) {

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
-#include "base/file_system.h"
 #include "base/mapped_file.h"
 
 namespace coat {
@@ -17,45 +15,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct NameParts {
-  std::string stem;    // "folder/a"
-  std::string ending;  // ".npy", or ""
-};
-
-NameParts PartsOf(const std::string& path) {
-  const std::string_view ending = path.ends_with(".npy") ? ".npy" : "";
-  return {path.substr(0, path.size() - ending.size()), std::string(ending)};
-}
-
 std::string ShardPath(const std::string& path, std::size_t index) {
-  const NameParts parts = PartsOf(path);
-  return fmt::format("{}-{:05}{}", parts.stem, index, parts.ending);
+  const std::string_view ending = path.ends_with(".npy") ? ".npy" : "";
+  const std::string_view stem = std::string_view(path).substr(0, path.size() - ending.size());
+  return fmt::format("{}-{:05}{}", stem, index, ending);
 }
 
 }  // namespace
 
 std::vector<std::string> TokenOutput::ExistingShards(const std::string& path) {
-  const NameParts parts = PartsOf(path);
-  const std::string begin = fs::path(parts.stem).filename().string() + "-";
   std::vector<std::string> shards;
-  std::error_code none;  // a folder that is not there has no shards
-  for (const fs::directory_entry& entry : fs::directory_iterator(ParentFolder(path), none)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(begin) || !name.ends_with(parts.ending)) continue;
-    const std::size_t length = name.size() - std::min(name.size(), begin.size() + parts.ending.size());
-    const std::string_view number = std::string_view(name).substr(begin.size(), length);
-    if (number.size() < 5 || number.find_first_not_of("0123456789") != std::string_view::npos) continue;
-    shards.push_back(parts.stem + "-" + std::string(number) + parts.ending);
+  std::error_code none;  // what cannot be looked at is no shard
+  for (std::string shard = ShardPath(path, 0); fs::is_regular_file(shard, none);
+       shard = ShardPath(path, shards.size())) {
+    shards.push_back(std::move(shard));
   }
-  std::sort(shards.begin(), shards.end());
   return shards;
 }
 
 TokenOutput::TokenOutput(std::string path, TokenType type, std::int64_t shard_tokens, bool overwrite)
     : path_(std::move(path)), type_(type), shard_tokens_(shard_tokens), overwrite_(overwrite) {
-  if (shard_tokens_ > 0 && !overwrite_) {
-    const std::vector<std::string> existing = ExistingShards(path_);
-    if (!existing.empty()) throw IoError(existing.front() + ": exists already; nothing was overwritten");
+  if (shard_tokens_ > 0) earlier_ = ExistingShards(path_);
+  if (!earlier_.empty() && !overwrite_) {
+    throw IoError(earlier_.front() + ": exists already; nothing was overwritten");
   }
   AddFile();
 }
@@ -101,16 +83,12 @@ void TokenOutput::MoveTail(std::int64_t count, AtomicFile& to) {
 }
 
 void TokenOutput::Commit() {
-  std::set<std::string> written;
-  for (const std::unique_ptr<AtomicFile>& file : files_) {
-    file->Commit();
-    written.insert(file->path());
-  }
-  if (shard_tokens_ == 0 || !overwrite_) return;
-  for (const std::string& shard : ExistingShards(path_)) {
+  for (const std::unique_ptr<AtomicFile>& file : files_) file->Commit();
+  for (std::size_t i = files_.size(); i < earlier_.size(); ++i) {
     std::error_code error;
-    if (!written.contains(shard) && !fs::remove(shard, error)) {
-      throw IoError(fmt::format("{}: is of an earlier output and cannot be removed: {}", shard, error.message()));
+    fs::remove(earlier_[i], error);
+    if (error) {
+      throw IoError(fmt::format("{}: is of an earlier output and cannot be removed: {}", earlier_[i], error.message()));
     }
   }
 }

@@ -18,7 +18,7 @@ namespace coat {
 /// a document may go on in the next one. What fails throws IoError and leaves what was there.
 class TokenOutput {
  public:
-  /// `shard_tokens` 0: one file. Throws IoError when the file, or any shard of an output of this name, exists and
+  /// `shard_tokens` 0: one file. Throws IoError when the file, or an output of shards of this name, exists and
   /// `overwrite` is false.
   TokenOutput(std::string path, TokenType type, std::int64_t shard_tokens, bool overwrite);
 
@@ -31,10 +31,11 @@ class TokenOutput {
   /// Moves the last `count` tokens, fewer than all, to another file. Of an output that is one file; the last call
   /// before Commit.
   void MoveTail(std::int64_t count, AtomicFile& to);
-  /// Gives the files their names, and removes shards that an overwritten output had more of.
+  /// Gives the files their names, and removes the shards of an overwritten output that come after them.
   void Commit();
 
-  /// The shards of an output of this name that exist, whole ones.
+  /// The shards of an earlier output of this name: those from 0 up to the first that is not there. Other files may have
+  /// such names too, a date for one.
   static std::vector<std::string> ExistingShards(const std::string& path);
 
  private:
@@ -44,6 +45,7 @@ class TokenOutput {
   TokenType type_;
   std::int64_t shard_tokens_;
   bool overwrite_;
+  std::vector<std::string> earlier_;  // shards that are to be overwritten
   std::vector<std::unique_ptr<AtomicFile>> files_;
   std::int64_t tokens_ = 0;
   std::vector<std::uint16_t> narrow_;

@@ -130,6 +130,26 @@ TEST(TokenizeFiles, CutsTheOutputIntoShardsOfASize) {
   ExpectParts(ErrorOf<UsageError>([&] { TokenizeBytes(options); }), {"must hold a token"});
 }
 
+TEST(TokenizeFiles, LeavesFilesThatAreNoShardsOfTheOutput) {
+  const TempDir folder;
+  const std::set<std::string> others = {"out-20240131.npy", "out-000000.npy", "out-000099.npy",
+                                        "out-0000x.npy",    "out-00007.npy",  "out-00005"};
+  for (const std::string& name : others) folder.Write(name, "another's");
+  const auto expect = [&](std::set<std::string> names) {
+    names.insert(others.begin(), others.end());
+    EXPECT_EQ(NamesIn(folder.path()), names);
+    for (const std::string& name : others) EXPECT_EQ(folder.Read(name), "another's");
+  };
+  TokenizeOptions options = {
+      .inputs = {folder.Write("a.txt", "abcdefghijklm")}, .output = folder.File("out.npy"), .shard_bytes = 8};
+  EXPECT_EQ(TokenizeBytes(options).files, 4);  // though those files are there
+  expect({"a.txt", "out-00000.npy", "out-00001.npy", "out-00002.npy", "out-00003.npy"});
+  folder.Write("a.txt", "abc");
+  options.overwrite = true;
+  EXPECT_EQ(TokenizeBytes(options).files, 1);
+  expect({"a.txt", "out-00000.npy"});
+}
+
 TEST(TokenizeFiles, LeavesNoShardWhenALaterInputIsDamaged) {
   const TempDir folder;
   const std::string whole = folder.Write("a", std::string(9 << 20, 'a'));
