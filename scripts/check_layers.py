@@ -34,7 +34,7 @@ ONLY_IN = {
     r"yaml-cpp/": r"src/config/yaml\w*\.cpp",
     r"CLI/": r"tools/main\.cpp",
     r".*\.pb\.h$|google/protobuf": r"src/tensorboard/event_file\.cpp",
-    r"nlohmann/": r".*\.cpp",
+    r"nlohmann/(?!json_fwd)": r".*\.cpp",
     r"gtest/": r".*_test\.cpp|tests/.*|src/.*/(\w+_testing|example_\w+)\.h",
     r"benchmark/": r"bench/.*\.cpp",
     r"cblas\.h": r"src/cpu/blas\.cpp",

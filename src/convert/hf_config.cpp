@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/mapped_file.h"
-#include "checkpoint/quoted.h"
 
 namespace coat {
 
@@ -199,16 +199,18 @@ Architecture ArchitectureFor(const ModelConfig& config, const std::string& sourc
 }
 
 json ReadObject(const std::string& path) {
+  const auto fail = [&](std::string_view found) {
+    throw IoError(fmt::format("{}: {}; expected a JSON object", path, found));
+  };
   const MappedFile file(path);
+  json object;
   try {
-    json object = json::parse(file.text());
-    if (object.is_object()) return object;
-  } catch (const json::parse_error& error) {
-    throw IoError(fmt::format("{}: no JSON: byte {}: {}", path, error.byte, Quoted(error.what())));
-  } catch (const json::exception& error) {
-    throw IoError(fmt::format("{}: {}", path, Quoted(error.what())));
+    object = ParseJson(file.text());
+  } catch (const IoError& error) {
+    fail(error.what());
   }
-  throw IoError(fmt::format("{}: found no JSON object; expected one", path));
+  if (!object.is_object()) fail(fmt::format("is {}", object.type_name()));
+  return object;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "checkpoint/file_names.h"
 #include "checkpoint/file_record.h"
 #include "checkpoint/quoted.h"
@@ -19,11 +20,15 @@ using nlohmann::json;
 /// The index's weight_map: the file of each tensor.
 std::map<std::string, std::string> ReadWeightMap(const std::string& path) {
   const MappedFile file(path);
-  const json index = json::parse(file.text(), nullptr, /*allow_exceptions=*/false);
   const auto fail = [&](std::string_view what) { throw IoError(fmt::format("{}: {}", path, what)); };
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
-    fail("expected a JSON object whose weight_map is an object from tensors to files");
+  constexpr std::string_view kExpected = "expected a JSON object whose weight_map is an object from tensors to files";
+  json index;
+  try {
+    index = ParseJson(file.text());
+  } catch (const IoError& error) {
+    fail(fmt::format("{}; {}", error.what(), kExpected));
   }
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) fail(kExpected);
   std::map<std::string, std::string> files;
   for (const auto& [tensor, value] : index["weight_map"].items()) {
     if (!value.is_string() || !IsPlainFileName(value.get_ref<const std::string&>())) {

@@ -3,18 +3,17 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace coat {
 
 std::string TextOfJsonLine(std::string_view line, const std::string& path, std::int64_t line_number) {
   nlohmann::json object;
   try {
-    object = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception& error) {
-    const auto* parse_error = dynamic_cast<const nlohmann::json::parse_error*>(&error);
-    throw IoError(fmt::format("{}:{}: is not JSON{}; expected one object a line with a string in \"text\"", path,
-                              line_number,
-                              parse_error != nullptr ? fmt::format(" from column {} on", parse_error->byte) : ""));
+    object = ParseJson(line);
+  } catch (const IoError& error) {
+    throw IoError(fmt::format("{}:{}: {}; expected one object a line with a string in \"text\"", path, line_number,
+                              error.what()));
   }
   if (!object.is_object()) {
     throw IoError(fmt::format("{}:{}: is {}; expected one object a line with a string in \"text\"", path, line_number,

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace coat {
 
@@ -17,11 +18,9 @@ class Fields {
   Fields(std::string_view line, const std::string& path, std::int64_t line_number)
       : where_(fmt::format("{}:{}", path, line_number)) {
     try {
-      root_ = json::parse(line);
-    } catch (const json::parse_error& error) {
-      Fail(fmt::format("is not JSON from column {} on", error.byte), kRequestForm);
-    } catch (const json::exception&) {
-      Fail("is not JSON", kRequestForm);
+      root_ = ParseJson(line);
+    } catch (const IoError& error) {
+      Fail(error.what(), kRequestForm);
     }
     if (!root_.is_object()) Fail(fmt::format("is {}", root_.type_name()), kRequestForm);
     request_ = &Required(root_, "", "request", kRequestForm);

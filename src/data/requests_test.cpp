@@ -109,6 +109,12 @@ TEST_F(Requests, AreNotTokenizedIfOneIsBroken) {
   ExpectParts(ErrorOf([&] { TokenizeRequests(input, output, false, *bytes); }), {"text.jsonl:2: the field request"});
   ExpectParts(ErrorOf([&] { TokenizeRequests(folder_.Write("none", "\n"), output, false, *bytes); }),
               {"none: holds no requests"});
+  // Deep enough that walking through it would need more stack than there is.
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  const std::string line = Line(0, 0, "0");
+  folder_.Write("text.jsonl", "{\"x\": " + deep + "," + line.substr(1));
+  ExpectParts(ErrorOf([&] { TokenizeRequests(input, output, false, *bytes); }),
+              {"text.jsonl:1: has JSON nested more than 1000 levels deep"});
   EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"text.jsonl", "none"}));
 }
 
@@ -140,6 +146,9 @@ TEST_F(Requests, PairWithTheUnconditional) {
 TEST_F(Requests, RefuseLinesThatAreNoRequests) {
   const std::string good = Line(0, 0, "0");
   ExpectParts(ErrorIn(good + "\n{\"doc_id\": 1,\n"), {"0:3: is not JSON from column", "accepted: {\"doc_id\": 0"});
+  ExpectParts(ErrorIn("{\"x\": 1e999}\n"), {"0:1: has a number too large for double precision; accepted: {"});
+  ExpectParts(ErrorIn(good.substr(0, good.size() - 1) + std::string(1, '\0') + "{}\n"),
+              {"0:1: is not JSON from column " + std::to_string(good.size()) + " on"});
   ExpectParts(ErrorIn("[1]\n"), {"0:1: is array; accepted: {\"doc_id\""});
   ExpectParts(ErrorIn("{\"doc_id\": 1}\n"), {"0:1: the field request is missing"});
   ExpectParts(ErrorIn("{\"doc_id\": 1, \"request\": 3}\n"), {"request: found 3; accepted: {\"context\""});

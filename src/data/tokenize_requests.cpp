@@ -57,7 +57,7 @@ std::int64_t TokenizeRequests(const std::string& input, const std::string& outpu
   std::int64_t requests = 0;
   ForEachLine(input, [&](std::string_view line, std::int64_t number) {
     RequestLine request = ParseRequestLine(line, input, number);
-    writer.Add(ordered_json::parse(line), std::move(request));
+    writer.Add(ordered_json::parse(line), std::move(request));  // again, as fields stay in their order
     ++requests;
   });
   if (requests == 0) throw IoError(fmt::format("{}: holds no requests; accepted: lines of {}", input, kRequestForm));

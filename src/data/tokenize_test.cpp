@@ -244,7 +244,9 @@ TEST(TokenizeFiles, NamesTheLineThatIsNotAsExpected) {
       {"\n\nplain text\n", ":3: is not JSON from column 1 on" + expected},
       {"{\"text\": \"\xff\"}\n", ":1: is not JSON from column 11 on" + expected},
       {"{\"text\": \"\\ud800\"}\n", ":1: is not JSON from column 17 on" + expected},
-      {"{\"text\": \"a\", \"n\": 1e999}\n", ":1: is not JSON" + expected},
+      {"{\"text\": \"a\", \"n\": 1e999}\n", ":1: has a number too large for double precision" + expected},
+      {std::string("{\"text\": \"a\"}\0{\"text\": \"b\"}\n", 29), ":1: is not JSON from column 14 on" + expected},
+      {"{\"text\": \"a\"}\n" + std::string(10, '\0'), ":2: is not JSON from column 1 on" + expected},
       {"{\"text\": \"a\"}{\"text\": \"b\"}\n", ":1: is not JSON from column 14 on" + expected},
       {"[\"text\"]\n", ":1: is array" + expected},
       {"\"text\"", ":1: is string" + expected},
@@ -264,8 +266,9 @@ TEST(TokenizeFiles, SurvivesDeepNesting) {
   const TempDir folder;
   const std::string deep(1'000'000, '[');
   EXPECT_THROW(Tokenize(folder, {folder.Write("a.jsonl", deep)}), IoError);
-  Tokenize(folder, {folder.Write("a.jsonl", "{\"x\": " + deep + std::string(deep.size(), ']') + ", \"text\": \"a\"}")});
-  EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"a"}));
+  const std::string nested =
+      folder.Write("a.jsonl", "{\"x\": " + deep + std::string(deep.size(), ']') + ", \"text\": \"a\"}");
+  ExpectParts(ErrorOf([&] { Tokenize(folder, {nested}); }), {"a.jsonl:1: has JSON nested more than 1000 levels deep"});
 }
 
 TEST(TokenizeFiles, RefusesInputsWithoutAnyText) {

@@ -86,6 +86,13 @@ TEST_F(ConvertErrors, RefusesValuesThatMakeNoSense) {
     folder_.Write("hf/config.json", text);
     ExpectRefused<IoError>({"hf/config.json: "});
   }
+  folder_.Write("hf/config.json", config_.dump() + std::string(1, '\0'));
+  ExpectRefused<IoError>({"hf/config.json: is not JSON from column ", " on; expected a JSON object"});
+  folder_.Write("hf/config.json", "{\n\"architectures\": OlmoForCausalLM}");
+  ExpectRefused<IoError>({"hf/config.json: is not JSON from line 2, column 18 on; expected a JSON object"});
+  // Deep enough that walking through it would need more stack than there is.
+  folder_.Write("hf/config.json", "{\"architectures\": " + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  ExpectRefused<IoError>({"hf/config.json: has JSON nested more than 1000 levels deep"});
 }
 
 TEST_F(ConvertErrors, RefusesTensorsThatAreMissingLeftOverOrOfAnotherShape) {
@@ -157,6 +164,8 @@ TEST_F(ConvertErrors, RefusesDamagedShards) {
     folder_.Write(index, text);
     ExpectRefused<IoError>({index, "expected a JSON object whose weight_map"});
   }
+  folder_.Write(index, good.dump() + std::string(1, '\0') + "more");
+  ExpectRefused<IoError>({index, "is not JSON from column ", "; expected a JSON object whose weight_map"});
   folder_.Write(index, good.dump());
 
   const std::string bytes = folder_.Read("hf/" + last);
