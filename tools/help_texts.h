@@ -54,13 +54,13 @@ inline constexpr const char* kConfigFooter = R"(Examples:
 inline constexpr const char* kTokenizeFooter =
     R"(The tokenizer "bytes": ids 0 to 255 are bytes, 256 ends a document. Any other is the path of a tokenizer.json with
 byte-level BPE, as OLMo's, which the Python library tokenizers reads (COAT_PYTHON names the interpreter that has it; else
-python3). A file whose name ends in .jsonl (or .jsonl.gz, .jsonl.zst) has one JSON object a line, each with a document in
-"text"; any other file is one document. gzip and zstd data are decompressed.
+python3). A file whose name ends in .jsonl, .ndjson or .json (and .gz or .zst) has one JSON object a line, each with a
+document in "text"; any other file is one document. gzip and zstd data are decompressed.
 
 Examples:
   coat tokenize book.txt train.npy
   coat tokenize a.jsonl b.jsonl.gz train.npy --dtype uint32 --validation 0.01 validation.npy
-  coat tokenize part-*.jsonl.zst dolma.npy --tokenizer tokenizer.json --shard_size 1073741824
+  coat tokenize part-*.json.gz dolma.npy --tokenizer tokenizer.json --shard_size 1073741824
   coat tokenize piqa.jsonl.gz piqa-ids.jsonl --requests --tokenizer tokenizer.json)";
 
 inline constexpr const char* kConvertFooter =

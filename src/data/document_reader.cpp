@@ -1,5 +1,7 @@
 #include "data/document_reader.h"
 
+#include <strings.h>
+
 #include <string_view>
 #include <utility>
 
@@ -14,14 +16,26 @@ namespace {
 constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
 constexpr std::size_t kMostBytes = std::size_t{1} << 30;
 
+/// Capital letters are as small ones.
+bool HasEnding(std::string_view path, std::string_view ending) {
+  return path.size() >= ending.size() &&
+         ::strncasecmp(path.data() + path.size() - ending.size(), ending.data(), ending.size()) == 0;
+}
+
 bool IsJsonLines(std::string_view path) {
   for (const std::string_view compressed : {".gz", ".zst"}) {
-    if (path.ends_with(compressed)) path.remove_suffix(compressed.size());
+    if (HasEnding(path, compressed)) path.remove_suffix(compressed.size());
   }
-  return path.ends_with(".jsonl");
+  return HasEnding(path, ".jsonl") || HasEnding(path, ".ndjson") || HasEnding(path, ".json");
 }
 
 }  // namespace
+
+void RequireNoTokenFile(const std::string& path) {
+  if (!HasEnding(path, ".npy")) return;
+  throw UsageError(
+      fmt::format("{}: is named as a token file, which needs no tokenizing; expected text or lines of JSON", path));
+}
 
 DocumentReader::DocumentReader(std::string path, bool in_pieces)
     : input_(std::move(path)),

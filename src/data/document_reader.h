@@ -17,12 +17,16 @@ struct TextPiece {
   bool ends_document = true;
 };
 
-/// Reads the documents of one file. A file whose name ends in .jsonl (or .jsonl.gz, .jsonl.zst) has one JSON object a
-/// line, and the string in "text" is a document; blank lines are passed over. Any other file is one document.
+/// Throws UsageError for a name that ends in .npy, in letters of any case.
+void RequireNoTokenFile(const std::string& path);
+
+/// Reads the documents of one file. A file whose name ends in .jsonl, .ndjson or .json, before which .gz or .zst are
+/// taken off, in letters of any case, has one JSON object a line, and the string in "text" is a document; blank lines
+/// are passed over. Any other file is one document.
 class DocumentReader {
  public:
   /// `in_pieces`: a file that is one document comes in pieces of a few hundred kilobytes, of any bytes. Otherwise it
-  /// comes whole and must be UTF-8. Lines of JSONL always come whole. Throws IoError as InputFile does.
+  /// comes whole and must be UTF-8. Lines of JSON always come whole. Throws IoError as InputFile does.
   DocumentReader(std::string path, bool in_pieces);
   DocumentReader(const DocumentReader&) = delete;
   DocumentReader& operator=(const DocumentReader&) = delete;
@@ -40,7 +44,7 @@ class DocumentReader {
   bool ReadMore();
 
   InputFile input_;
-  LineReader lines_;  // of input_, if it is JSONL
+  LineReader lines_;  // of input_, if it is of JSON lines
   bool is_json_lines_;
   bool in_pieces_;
   bool has_ended_ = false;

@@ -85,6 +85,7 @@ std::int64_t CheckInputs(const TokenizeOptions& options) {
     for (const std::string& output : outputs) {
       if (IsSameFile(output, status)) throw UsageError(fmt::format("{}: is both an input and an output", input));
     }
+    RequireNoTokenFile(input);
     total_bytes += S_ISREG(status.st_mode) ? static_cast<std::int64_t>(status.st_size) : 0;
   }
   return total_bytes;

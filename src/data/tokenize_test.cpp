@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -84,6 +85,35 @@ TEST(TokenizeFiles, MakesEveryLineOfJsonADocument) {
   EXPECT_EQ(result.empty_documents, 1);
   EXPECT_EQ(result.text_bytes, 3 + 18 + 23);
   EXPECT_EQ(result.tokens, 3 + 18 + 23 + 3);
+}
+
+TEST(TokenizeFiles, KnowsJsonLinesByTheName) {
+  const TempDir folder;
+  const std::string lines = "{\"text\": \"one\"}\n{\"text\": \"two\"}\n";
+  const std::vector<std::pair<std::string, std::string>> inputs = {
+      {"a.json", lines},           {"a.ndjson", lines},        {"a.JSONL", lines},           {"a.json.gz", Gzip(lines)},
+      {"a.json.zst", Zstd(lines)}, {"a.JSON.GZ", Gzip(lines)}, {"a.ndjson.gz", Gzip(lines)}, {"a.jsonl", Zstd(lines)}};
+  for (const auto& [name, bytes] : inputs) {
+    TokenizeBytes({.inputs = {folder.Write(name, bytes)}, .output = folder.File("out.npy"), .overwrite = true});
+    EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({"one", "two"})) << name;
+  }
+  for (const char* const name : {"json", "a.json.txt", "ajsonl", "a.jsonl5"}) {
+    TokenizeBytes({.inputs = {folder.Write(name, lines)}, .output = folder.File("out.npy"), .overwrite = true});
+    EXPECT_EQ(ReadIds(folder, "out.npy"), IdsOf({lines})) << name;
+  }
+  const std::string indented = folder.Write("indented.json", "[\n  {\"text\": \"one\"}\n]\n");
+  std::filesystem::remove(folder.File("out.npy"));
+  ExpectParts(ErrorOf([&] { Tokenize(folder, {indented}); }),
+              {indented + ":1: is not JSON from column 2 on; expected one object a line with a string in \"text\""});
+}
+
+TEST(TokenizeFiles, RefusesTokenFilesAsInputs) {
+  const TempDir folder;
+  for (const char* const name : {"train.npy", "train.NPY"}) {
+    const std::string path = folder.Write(name, "ab");
+    EXPECT_EQ(ErrorOf<UsageError>([&] { Tokenize(folder, {path}); }),
+              path + ": is named as a token file, which needs no tokenizing; expected text or lines of JSON");
+  }
 }
 
 TEST(TokenizeFiles, ReadsGzip) {
