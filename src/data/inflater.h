@@ -7,7 +7,8 @@
 
 namespace coat {
 
-/// gzip, by zlib. Neither copied nor moved: zlib keeps its address.
+/// gzip, by zlib. Zeros behind a member, with which tapes and disks fill blocks, count as its own. Neither copied nor
+/// moved: zlib keeps its address.
 class Inflater final : public Decompressor {
  public:
   Inflater();
@@ -21,6 +22,7 @@ class Inflater final : public Decompressor {
 
  private:
   z_stream stream_ = {};
+  bool is_behind_member_ = false;
 };
 
 }  // namespace coat

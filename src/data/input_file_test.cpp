@@ -57,6 +57,17 @@ TEST(InputFile, DecompressesAllMembers) {
               "one" + noise + "two");
 }
 
+TEST(InputFile, PassesOverZerosBehindGzipMembers) {
+  const TempDir folder;
+  for (const std::size_t zeros : {1u, 511u, 300'000u}) {  // the last: more than is read at once
+    const std::string padding(zeros, '\0');
+    EXPECT_EQ(ReadAll(folder.Write("a.gz", Gzip("one") + padding)), "one");
+    EXPECT_EQ(ReadAll(folder.Write("a.gz", Gzip("one") + padding + Gzip("two") + padding)), "onetwo");
+    const std::string trailing = folder.Write("b.gz", Gzip("one") + padding + "trailing");
+    ExpectParts(ErrorOf([&] { ReadAll(trailing); }), {"damaged near byte ", "incorrect header check"});
+  }
+}
+
 TEST(InputFile, ReportsGzipDataThatAreCutShort) {
   const TempDir folder;
   const std::string whole = Gzip("one") + Gzip(Noise(1000));
@@ -97,6 +108,13 @@ TEST(InputFile, DecompressesZstdFrames) {
   const std::string plain = folder.Write("plain.zst", "plain");
   EXPECT_EQ(ErrorOf([&] { ReadAll(plain); }),
             plain + ": is named .zst and is not zstd: it does not begin with the bytes 28 b5 2f fd");
+}
+
+TEST(InputFile, DecompressesZstdFramesOfTheLargestWindow) {
+  const TempDir folder;
+  // As `zstd --long=31` writes them: no sizes, a window of 2^31 bytes, and one last block of 4 bytes as they are.
+  const std::string frame("\x28\xb5\x2f\xfd\x00\xa8\x21\x00\x00text", 13);
+  EXPECT_EQ(ReadAll(folder.Write("a.zst", frame + Zstd("more"))), "textmore");
 }
 
 TEST(InputFile, ReportsZstdDataThatAreCutShortOrDamaged) {

@@ -12,6 +12,7 @@ void ZstdDecompressor::Free::operator()(ZSTD_DCtx_s* context) const {
 
 ZstdDecompressor::ZstdDecompressor() : context_(::ZSTD_createDCtx()) {
   if (!context_) throw std::bad_alloc();
+  ::ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, 31);  // in range, so that it cannot fail
 }
 
 Decompressor::Step ZstdDecompressor::Decompress(std::span<const std::byte> compressed, std::span<std::byte> text) {

@@ -9,7 +9,8 @@ struct ZSTD_DCtx_s;
 
 namespace coat {
 
-/// zstd frames, by libzstd, with windows of up to 128 MiB: its default, for which memory is taken.
+/// zstd frames, by libzstd, with windows of up to 2 GiB: the largest that zstd makes (--long=31), as large archives of
+/// text have. A frame takes as much memory as its window and its text need.
 class ZstdDecompressor final : public Decompressor {
  public:
   ZstdDecompressor();
