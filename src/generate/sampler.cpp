@@ -84,6 +84,7 @@ std::int32_t Sampler::Choose(std::span<const float> logits, std::int64_t index) 
   if (some_by_k) {
     kept = static_cast<std::size_t>(options_.top_k);
     has(kept);
+    while (kept < likeliest_.size() && likeliest_[kept].logit == likeliest_[kept - 1].logit) ++kept;
     total = 0.0;
     for (std::size_t i = 0; i < kept; ++i) total += likeliest_[i].weight;
   }

@@ -9,7 +9,7 @@ namespace coat {
 
 struct SamplingOptions {
   double temperature = 1.0;  // logits are divided by it; 0: the largest logit is taken
-  std::int64_t top_k = 0;    // only the k largest logits; 0: all
+  std::int64_t top_k = 0;    // only the k largest logits, and those that equal the last of them; 0: all
   double top_p = 1.0;        // of those, only the fewest that together have at least this probability; in (0, 1]
   std::uint64_t seed = 0;
 };

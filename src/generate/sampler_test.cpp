@@ -8,6 +8,7 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "base/error.h"
@@ -59,11 +60,28 @@ TEST(Sampler, DrawsByTheSoftmaxOfLogitsOverTemperature) {
   }
 }
 
-TEST(Sampler, TopKKeepsTheLargestAndBreaksTiesByTheId) {
-  ExpectShares({.top_k = 1}, Weights({1}, 1.0));
+// As transformers, which leaves out only what is below the k-th largest.
+TEST(Sampler, TopKKeepsTheLargestAndAllThatEqualTheLastOfThem) {
+  ExpectShares({.top_k = 1}, Weights({1, 3}, 1.0));
   ExpectShares({.top_k = 2}, Weights({1, 3}, 1.0));
   ExpectShares({.top_k = 3, .seed = 3}, Weights({1, 3, 4}, 1.0));
   ExpectShares({.top_k = 50}, Weights({0, 1, 2, 3, 4}, 1.0));
+}
+
+TEST(Sampler, TopKAndTopPTakeTies) {
+  const std::vector<float> logits = {1.0f, 0.0f, 1.0f, 0.0f, 0.0f, 1.0f, -50.0f};
+  const auto drawn = [&](const SamplingOptions& options) {
+    Sampler sampler(options);
+    std::set<std::int32_t> ids;
+    for (int i = 0; i < 1000; ++i) ids.insert(sampler.Choose(logits, i));
+    return ids;
+  };
+  using Ids = std::set<std::int32_t>;
+  for (const int top_k : {1, 2, 3}) EXPECT_EQ(drawn({.top_k = top_k}), (Ids{0, 2, 5})) << top_k;
+  for (const int top_k : {4, 5, 6}) EXPECT_EQ(drawn({.top_k = top_k}), (Ids{0, 1, 2, 3, 4, 5})) << top_k;
+  // 0.244 of the probability each of the three, of which top_k 1 leaves all: a third.
+  EXPECT_EQ(drawn({.top_k = 1, .top_p = 0.3}), Ids{0});
+  EXPECT_EQ(drawn({.top_k = 1, .top_p = 0.5}), (Ids{0, 2}));
 }
 
 TEST(Sampler, TopPKeepsTheFewestThatReachTheProbability) {
@@ -90,7 +108,10 @@ std::int32_t ChooseFromAll(const SamplingOptions& options, const std::vector<flo
   if (!keeps_all) {
     std::stable_sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
   }
-  if (options.top_k > 0) ids.resize(std::min(ids.size(), static_cast<std::size_t>(options.top_k)));
+  if (options.top_k > 0 && options.top_k < std::ssize(ids)) {
+    const double least = logit(ids[static_cast<std::size_t>(options.top_k) - 1]);
+    std::erase_if(ids, [&](std::int32_t id) { return logit(id) < least; });
+  }
   const double largest = *std::max_element(logits.begin(), logits.end());
   const auto weight = [&](std::int32_t id) { return std::exp((logit(id) - largest) / options.temperature); };
   double total = 0.0;
@@ -113,6 +134,7 @@ TEST(Sampler, ChoosesAmongManyAsAmongAllInOrder) {
   for (const float spread : {0.01f, 1.0f, 6.0f}) {
     std::vector<float> logits(20'011);
     for (float& logit : logits) logit = spread * normal(noise);
+    for (std::size_t i = 0; i < logits.size(); i += 3) logits[i] = std::round(8.0f * logits[i]) / 8.0f;  // ties
     for (const SamplingOptions& options :
          {SamplingOptions{.temperature = 0.7}, SamplingOptions{.temperature = 1.0, .top_k = 20'011},
           SamplingOptions{.temperature = 3.0, .top_p = 0.999}, SamplingOptions{.temperature = 1.0, .top_k = 40},
