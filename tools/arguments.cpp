@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "config/config.h"
 #include "config/nearest.h"
+#include "config/scalar.h"
 #include "config/text.h"
 
 namespace coat {
@@ -67,6 +69,17 @@ void RequireNoArguments(std::span<const std::string> arguments, std::span<const 
   const std::string& argument = arguments.front();
   if (!argument.starts_with("-")) throw UsageError(fmt::format("{}: unexpected argument", argument));
   throw UsageError(fmt::format("{}: no such option; {}", NameOf(argument), DidYouMean(NameOf(argument), options)));
+}
+
+std::int64_t WholeNumber(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most) {
+  const std::optional<std::int64_t> number = ParseInteger(text);
+  if (number && *number >= least && *number <= most) return *number;
+  throw UsageError(fmt::format("{}: found {}; accepted: a whole number from {} to {}", option, text, least, most));
+}
+
+double DecimalNumber(std::string_view option, const std::string& text) {
+  if (const std::optional<double> number = ParseNumber(text)) return *number;
+  throw UsageError(fmt::format("{}: found {}; accepted: a number such as 0.5", option, text));
 }
 
 }  // namespace coat

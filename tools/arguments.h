@@ -1,8 +1,10 @@
 #pragma once
 // Checks of the command line that the parser leaves to us, each with a message that names what was probably meant.
 
+#include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace coat {
 
@@ -16,5 +18,12 @@ void RequireOverrides(std::span<const std::string> arguments, std::span<const st
 
 /// For other commands: throws UsageError, naming the nearest option, unless `arguments` is empty.
 void RequireNoArguments(std::span<const std::string> arguments, std::span<const std::string> options);
+
+/// The number that `text`, which was given to `option`, is in decimal digits. Throws UsageError unless it is one from
+/// `least` to `most`.
+std::int64_t WholeNumber(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most);
+
+/// Likewise for any finite number with a decimal point.
+double DecimalNumber(std::string_view option, const std::string& text);
 
 }  // namespace coat

@@ -1,7 +1,10 @@
 #include "tools/arguments.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -56,6 +59,28 @@ TEST(RequireNoArguments, NamesTheNearestOption) {
   ExpectParts(ErrorOf<UsageError>([] { RequireNoArguments(Texts{"--hepl=1"}, kOptions); }),
               {"--hepl: no such option; did you mean --help?"});
   ExpectParts(ErrorOf<UsageError>([] { RequireNoArguments(Texts{"more"}, kOptions); }), {"more: unexpected argument"});
+}
+
+TEST(WholeNumber, TakesDecimalNumbersInItsRange) {
+  EXPECT_EQ(WholeNumber("--n", "12", 1, 12), 12);
+  EXPECT_EQ(WholeNumber("--n", "-3", -3, 3), -3);
+  EXPECT_EQ(WholeNumber("--n", "9223372036854775807", 0, std::numeric_limits<std::int64_t>::max()),
+            std::numeric_limits<std::int64_t>::max());
+  for (const char* const text : {"0", "13", "-1", "010", "0x10", "1GB", "two", "1.0", "1e1", "", " 1", "1 ",
+                                 "99999999999999999999", "18446744073709551617"}) {
+    EXPECT_EQ(ErrorOf<UsageError>([&] { WholeNumber("--n", text, 1, 12); }),
+              fmt::format("--n: found {}; accepted: a whole number from 1 to 12", text));
+  }
+}
+
+TEST(DecimalNumber, TakesNumbersThatADoubleHolds) {
+  EXPECT_EQ(DecimalNumber("--t", "0.7"), 0.7);
+  EXPECT_EQ(DecimalNumber("--t", "-1"), -1.0);
+  EXPECT_EQ(DecimalNumber("--t", "1e-3"), 1e-3);
+  for (const char* const text : {"0,7", "nan", "inf", "0x1p3", "1e999", "", "half"}) {
+    EXPECT_EQ(ErrorOf<UsageError>([&] { DecimalNumber("--t", text); }),
+              fmt::format("--t: found {}; accepted: a number such as 0.5", text));
+  }
 }
 
 }  // namespace

@@ -48,13 +48,40 @@ TEST(CommandLine, RefusesArgumentsThatAreMissingTooManyOrNoNumbers) {
   for (const char* command : {"train", "eval", "plan", "config"}) ExpectError(RunCoat({command}), 2, {"is missing"});
   ExpectError(RunCoat({"train", "a.yaml", "b.yaml"}), 2, {"b.yaml: unexpected argument"});
   ExpectError(RunCoat({"train", "a.yaml", "--stop_at", "10"}), 2, {"10: unexpected argument", "in one piece"});
-  ExpectError(RunCoat({"train", "a.yaml", "--threads=0"}), 2, {"--threads"});
-  ExpectError(RunCoat({"train", "a.yaml", "--threads=x"}), 2, {"--threads"});
   ExpectError(RunCoat({"tokenize", "a.txt"}), 2, {"at least one input file"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--tokenizer", "gpt2"}), 2,
               {"gpt2", "accepted: bytes, or the path"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--dtype", "int8"}), 2, {"int8; accepted: uint16, uint32"});
   ExpectError(RunCoat({"tokenize", "a.txt", "b.npy", "--validation", "0.5"}), 2, {"--validation"});
+}
+
+TEST(CommandLine, SaysWhichNumbersAnOptionTakes) {
+  const std::string most = "9223372036854775807";
+  const auto refused = [](std::vector<std::string> command, const std::string& option, const std::string& value,
+                          const std::string& accepted) {
+    command.insert(command.end(), {option, value});
+    ExpectError(RunCoat(command), 2, {fmt::format("{}: found {}; accepted: {}", option, value, accepted)});
+  };
+  for (const char* const command : {"train", "eval", "generate"}) {
+    for (const char* const value : {"0", "4097", "two", "010"}) {
+      refused({command, "x"}, "--threads", value, "a whole number from 1 to 4096");
+    }
+  }
+  for (const char* const value : {"-1", "18446744073709551616", "010", "0x10", "1.5"}) {
+    refused({"generate", "x"}, "--seed", value, "a whole number from 0 to " + most);
+  }
+  refused({"generate", "x"}, "--top_k", "99999999999999999999", "a whole number from 0 to " + most);
+  refused({"generate", "x"}, "--max_new_tokens", "0", "a whole number from 1 to " + most);
+  refused({"generate", "x"}, "--temperature", "0,7", "a number such as 0.5");
+  refused({"generate", "x"}, "--top_p", "nan", "a number such as 0.5");
+  refused({"plan", kTinyConfig}, "--ranks", "010", "a whole number from 1 to 1048576");
+  refused({"plan", kTinyConfig}, "--gpus_per_node", "0x8", "a whole number from 1 to 1048576");
+  refused({"convert", "a", "b"}, "--shard_size", "1GB", "a whole number from 1 to " + most);
+  refused({"tokenize", "a", "b"}, "--shard_size", "1GB", "a whole number from 1 to " + most);
+  refused({"tokenize", "a", "b"}, "--eos_token_id", "-1", "a whole number from 0 to 2147483647");
+  ExpectError(RunCoat({"tokenize", "a", "b", "--validation", "0,1", "c"}), 2,
+              {"--validation: found 0,1; accepted: a number such as 0.5"});
+  ExpectError(RunCoat({"tokenize", "a", "b", "--validation", "0", "c"}), 2, {"is 0; it must be above 0 and below 1"});
 }
 
 TEST(CommandLine, TokenizesRequests) {

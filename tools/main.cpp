@@ -30,6 +30,8 @@
 namespace coat {
 namespace {
 
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+
 /// A command with its options: what to run when it is the one that was given.
 struct Command {
   CLI::App* app = nullptr;
@@ -101,6 +103,25 @@ CLI::Option* AddChoice(CLI::App& app, const char* name, T& value, const std::map
       ->type_name("WORD");
 }
 
+/// An option that takes a whole number. By itself the parser would take 010 for 8 and clamp what is out of range.
+template <class T>
+void AddWholeNumber(CLI::App& app, const char* name, T& value, std::int64_t least, std::int64_t most, const char* text,
+                    const char* type_name = "N") {
+  const auto read = [&value, name, least, most](const std::string& word) {
+    value = static_cast<T>(WholeNumber(name, word, least, most));
+  };
+  app.add_option_function<std::string>(name, read, text)->type_name(type_name);
+}
+
+void AddNumber(CLI::App& app, const char* name, double& value, const char* text, const char* type_name) {
+  const auto read = [&value, name](const std::string& word) { value = DecimalNumber(name, word); };
+  app.add_option_function<std::string>(name, read, text)->type_name(type_name);
+}
+
+void AddThreads(CLI::App& app, int& threads) {
+  AddWholeNumber(app, "--threads", threads, 1, 4096, "on cpu: threads to compute with; default: one a core");
+}
+
 /// The options about the device, and what they say once all are read.
 struct DeviceArguments {
   DeviceOptions device;
@@ -111,9 +132,7 @@ struct DeviceArguments {
     AddChoice(app, "--device", device.device,
               {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
               "auto (default: the GPU if there is one), cpu or cuda");
-    app.add_option("--threads", device.threads, "on cpu: threads to compute with; default: one a core")
-        ->check(CLI::Range(1, 4096).description(""))
-        ->type_name("N");
+    AddThreads(app, device.threads);
     AddChoice(app, "--gemm", device.cuda.gemm,
               {{"auto", cuda::GemmMode::kAuto}, {"fp8", cuda::GemmMode::kFp8}, {"bf16", cuda::GemmMode::kBf16}},
               "on cuda, FP8 products: auto (default: as the GPU can), fp8 (on FP8 tensor cores) or bf16 (decoded)");
@@ -191,16 +210,12 @@ Command AddPlan(CLI::App& coat) {
   const auto state = std::make_shared<State>();
   PlanArguments& arguments = state->arguments;
   CLI::App* const app = AddConfigApp(coat, "plan", "Print memory needed and predict speed", kPlanFooter, state->file);
-  app->add_option("--ranks", arguments.ranks, "ranks that share the model; default: 1")
-      ->check(CLI::Range(1, 1 << 20).description(""))
-      ->type_name("N");
+  AddWholeNumber(*app, "--ranks", arguments.ranks, 1, 1 << 20, "ranks that share the model; default: 1");
   app->add_option("--gpu", arguments.gpu, "predict the speed on a100, h100 or h200")->type_name("WORD");
   app->add_option("--interconnect", arguments.interconnect,
                   "nvlink, pcie, ib400, ib200, or GB/s a GPU within and between nodes: 450,50; default: as in DGX")
       ->type_name("WORD");
-  app->add_option("--gpus_per_node", arguments.gpus_per_node, "default: 8")
-      ->check(CLI::Range(1, 1 << 20).description(""))
-      ->type_name("N");
+  AddWholeNumber(*app, "--gpus_per_node", arguments.gpus_per_node, 1, 1 << 20, "default: 8");
   app->add_flag("--json", arguments.json, "print one line of JSON");
   return {app, true,
           [state](std::vector<std::string> overrides) {
@@ -230,7 +245,7 @@ Command AddConfig(CLI::App& coat) {
 Command AddTokenize(CLI::App& coat) {
   struct State {
     TokenizeArguments arguments;
-    std::pair<double, std::string> validation;
+    std::pair<std::string, std::string> validation;  // the fraction and the file
   };
   const auto state = std::make_shared<State>();
   TokenizeArguments& arguments = state->arguments;
@@ -242,19 +257,21 @@ Command AddTokenize(CLI::App& coat) {
       ->type_name("NAME");
   app->add_option("--dtype", arguments.dtype, "type of a token: uint16 or uint32; default: the first that is enough")
       ->type_name("TYPE");
-  app->add_option("--eos_token_id", arguments.eos_token_id, "ends a document; default: <|endoftext|>, 256 of bytes")
-      ->type_name("ID");
-  app->add_option("--shard_size", arguments.shard_bytes, "write files of at most so many bytes: OUT-00000.npy, ...")
-      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()).description(""))
-      ->type_name("BYTES");
-  app->add_option("--validation", state->validation, "the last part of the tokens (say 0.05) to a file of its own")
-      ->type_name("FRACTION VAL.npy");
+  AddWholeNumber(*app, "--eos_token_id", arguments.eos_token_id, 0, std::numeric_limits<std::int32_t>::max(),
+                 "ends a document; default: <|endoftext|>, 256 of bytes", "ID");
+  AddWholeNumber(*app, "--shard_size", arguments.shard_bytes, 1, kMost,
+                 "write files of at most so many bytes: OUT-00000.npy, ...", "BYTES");
+  CLI::Option* const validation =
+      app->add_option("--validation", state->validation, "the last part of the tokens (say 0.05) to a file of its own")
+          ->type_name("FRACTION VAL.npy");
   app->add_flag("--requests", arguments.requests,
                 "IN is a request file of `coat eval`: write it to OUT with token ids");
   app->add_flag("--overwrite", arguments.overwrite, "replace output files that exist");
-  return {app, false, [state](const std::vector<std::string>&) {
-            state->arguments.validation_fraction = state->validation.first;
-            state->arguments.validation_file = state->validation.second;
+  return {app, false, [state, validation](const std::vector<std::string>&) {
+            if (validation->count() > 0) {
+              state->arguments.validation_fraction = DecimalNumber("--validation", state->validation.first);
+              state->arguments.validation_file = state->validation.second;
+            }
             return RunTokenizeCommand(state->arguments);
           }};
 }
@@ -270,10 +287,8 @@ Command AddConvert(CLI::App& coat) {
       ->type_name("KIND");
   app->add_option("--dtype", arguments->dtype, "with hf and olmo: float32 (default), bfloat16 or float16")
       ->type_name("TYPE");
-  app->add_option("--shard_size", arguments->shard_bytes,
-                  "with hf: the most bytes of tensors in a file; default: 5000000000")
-      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()).description(""))
-      ->type_name("BYTES");
+  AddWholeNumber(*app, "--shard_size", arguments->shard_bytes, 1, kMost,
+                 "with hf: the most bytes of tensors in a file; default: 5000000000", "BYTES");
   app->add_option("--names", arguments->names, "with olmo: olmo (default), or coat for the names of COAT's fork")
       ->type_name("NAMES");
   app->add_flag("--weights_only", arguments->weights_only, "leave IN's optimizer state and place in the data alone");
@@ -290,17 +305,15 @@ Command AddGenerate(CLI::App& coat) {
   app->add_option("--prompt_ids", arguments->prompt_ids, "the same as token ids: 17,4,256")->type_name("IDS");
   app->add_option("--tokenizer", arguments->tokenizer, "bytes or a tokenizer.json; default: the checkpoint's")
       ->type_name("NAME");
-  app->add_option("--max_new_tokens", arguments->max_new_tokens, "default: 256, or as many as the model takes")
-      ->type_name("N");
-  app->add_option("--temperature", arguments->sampling.temperature,
-                  "divides the logits; 0: the likeliest, without top_k and top_p; default: 1")
-      ->type_name("T");
-  app->add_option("--top_k", arguments->sampling.top_k, "choose among the k likeliest; default: 0, all")
-      ->type_name("K");
-  app->add_option("--top_p", arguments->sampling.top_p,
-                  "choose among the likeliest that together have this probability; default: 1")
-      ->type_name("P");
-  app->add_option("--seed", arguments->sampling.seed, "the same seed gives the same text; default: 0")->type_name("N");
+  AddWholeNumber(*app, "--max_new_tokens", arguments->max_new_tokens, 1, kMost,
+                 "default: 256, or as many as the model takes");
+  AddNumber(*app, "--temperature", arguments->sampling.temperature,
+            "divides the logits; 0: the likeliest, without top_k and top_p; default: 1", "T");
+  AddWholeNumber(*app, "--top_k", arguments->sampling.top_k, 0, kMost, "choose among the k likeliest; default: 0, all",
+                 "K");
+  AddNumber(*app, "--top_p", arguments->sampling.top_p,
+            "choose among the likeliest that together have this probability; default: 1", "P");
+  AddWholeNumber(*app, "--seed", arguments->sampling.seed, 0, kMost, "the same seed gives the same text; default: 0");
   AddChoice(
       *app, "--precision", arguments->precision,
       std::map<std::string, std::optional<Precision>>{{"amp_bf16", Precision::kAmpBf16}, {"fp32", Precision::kFp32}},
@@ -311,9 +324,7 @@ Command AddGenerate(CLI::App& coat) {
   AddChoice(*app, "--device", arguments->device.device,
             {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
             "auto (default: the GPU if there is one), cpu or cuda");
-  app->add_option("--threads", arguments->device.threads, "on cpu: threads to compute with; default: one a core")
-      ->check(CLI::Range(1, 4096).description(""))
-      ->type_name("N");
+  AddThreads(*app, arguments->device.threads);
   return {app, false, [arguments](const std::vector<std::string>&) { return RunGenerateCommand(*arguments); }};
 }
 

@@ -33,15 +33,15 @@ bool IsSameFile(const std::string& path, const struct stat& other) {
 
 /// Refuses options that make no sense, before any work is done.
 void CheckOptions(const TokenizeOptions& options, const Tokenizer& tokenizer) {
-  const bool with_validation = options.validation_fraction != 0;
+  const bool with_validation = !options.validation_output.empty();
   if (options.inputs.empty()) throw UsageError("there is nothing to tokenize: give at least one input file");
   if (options.output.empty()) throw UsageError("give the name of the token file to write");
-  if (with_validation && !(options.validation_fraction > 0 && options.validation_fraction < 1)) {
-    throw UsageError(fmt::format("the fraction of tokens for validation is {}; it must lie between 0 and 1",
-                                 options.validation_fraction));
-  }
-  if (with_validation == options.validation_output.empty()) {
+  if (!with_validation && options.validation_fraction != 0) {
     throw UsageError("a fraction of tokens for validation and the file for them must be given together");
+  }
+  if (with_validation && !(options.validation_fraction > 0 && options.validation_fraction < 1)) {
+    throw UsageError(fmt::format("the fraction of tokens for validation is {}; it must be above 0 and below 1",
+                                 options.validation_fraction));
   }
   if (with_validation && std::filesystem::weakly_canonical(options.output) ==
                              std::filesystem::weakly_canonical(options.validation_output)) {
@@ -181,7 +181,7 @@ TokenizeResult TokenizeFiles(const TokenizeOptions& options, Tokenizer& tokenize
   TokenOutput output(options.output, options.token_type, options.shard_bytes / SizeOf(options.token_type),
                      options.overwrite);
   std::unique_ptr<AtomicFile> validation;
-  if (options.validation_fraction != 0) {
+  if (!options.validation_output.empty()) {
     validation = std::make_unique<AtomicFile>(options.validation_output, options.overwrite);
   }
 

@@ -373,13 +373,12 @@ TEST(TokenizeFiles, RefusesOptionsThatMakeNoSense) {
       input + ": is both an input and an output");
   EXPECT_EQ(error({.inputs = {input}, .output = out, .validation_fraction = 0.1, .validation_output = out}),
             out + ": is given both for the tokens and for those for validation");
-  for (const double fraction : {1.0, -0.1, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+  for (const double fraction : {0.0, 1.0, -0.1, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
     const std::string message =
         error({.inputs = {input}, .output = out, .validation_fraction = fraction, .validation_output = validation});
-    ExpectParts(message, {"must lie between 0 and 1"});
+    ExpectParts(message, {"must be above 0 and below 1"});
   }
-  EXPECT_NE(error({.inputs = {input}, .output = out, .validation_fraction = 0.5}), "");
-  EXPECT_NE(error({.inputs = {input}, .output = out, .validation_output = validation}), "");
+  ExpectParts(error({.inputs = {input}, .output = out, .validation_fraction = 0.5}), {"must be given together"});
   EXPECT_EQ(folder.Read("a"), "aaaaaaaaaa");
 }
 
