@@ -37,7 +37,9 @@ Generator::Generator(const ModelConfig& model, const GeneratorOptions& options, 
       arenas_(make_arenas(ctx_)) {
   COAT_REQUIRE(options.positions > 0 && options.positions <= model.max_sequence_length,
                "a sequence of {} tokens; the model takes 1 to {}", options.positions, model.max_sequence_length);
-  model_ = std::make_unique<Olmo>(model, PlainRecipe(options.compute, options.compute, WeightCache::kBoth));
+  ModelConfig as_long = model;
+  as_long.max_sequence_length = capacity_;  // so that its rotary table has no more
+  model_ = std::make_unique<Olmo>(as_long, PlainRecipe(options.compute, options.compute, WeightCache::kBoth));
   model_->LayOutForInference(ctx_, arenas_.masters, arenas_.weights);
   if (options.cache) caches_ = model_->LayOutCaches(capacity_, arenas_.cache);
   batch_ids_ = arenas_.batch.Tensor("ids", {capacity_}, DType::kI32);

@@ -215,5 +215,15 @@ TEST(Generator, RefusesWhatDoesNotFit) {
   ExpectParts(ErrorOf<ArgumentError>([&] { generator->Append(4); }), {"appended to 3 of 3 tokens"});
 }
 
+TEST(Generator, MemoryFollowsTheTokensAndNotTheModelsRoom) {
+  ModelConfig config = SmallModel::Config();
+  const auto bytes = [&] {
+    return Generator(config, GeneratorOptions{.positions = 30}, Context(DeviceKind::kCpu, 1)).bytes();
+  };
+  const std::int64_t small = bytes();
+  config.max_sequence_length = 1'000'000;
+  EXPECT_EQ(bytes(), small);
+}
+
 }  // namespace
 }  // namespace coat
