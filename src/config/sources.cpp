@@ -6,6 +6,7 @@ namespace coat {
 
 std::string Where(const Origin& origin, std::string_view key_path) {
   if (origin.OnCommandLine()) return fmt::format("on the command line: --{}", key_path);
+  if (!origin.key.empty()) return fmt::format("{}: {}", origin.file, origin.key);
   if (key_path.empty()) return fmt::format("{}:{}", origin.file, origin.line);
   return fmt::format("{}:{}: {}", origin.file, origin.line, key_path);
 }

@@ -7,15 +7,16 @@
 
 namespace coat {
 
-/// A line of a file, or the command line (no file).
+/// A line of a file, or a key of a file that is no configuration of ours, or the command line (no file).
 struct Origin {
   std::string file;
   int line = 0;
+  std::string key = "";  // what it is called there; then there is no line
 
   bool OnCommandLine() const { return file.empty(); }
 };
 
-/// "configs/x.yaml:14: model.n_heads" or "on the command line: --model.n_heads".
+/// "configs/x.yaml:14: model.n_heads", "config.json: num_attention_heads" or "on the command line: --model.n_heads".
 std::string Where(const Origin& origin, std::string_view key_path);
 
 /// Key path ("evaluators[0].data.paths") to origin, for every key that the file or the command line sets.

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -35,7 +37,7 @@ class HfObject {
 
   [[noreturn]] void Fail(std::string_view key, std::string_view accepted) const {
     const json* const value = Find(key);
-    const std::string found = value == nullptr ? "nothing" : Text(*value);
+    const std::string found = value != nullptr ? Text(*value) : object_.contains(key) ? "null" : "nothing";
     throw ConfigError(fmt::format("{}: {}: found {}; accepted: {}", place_, key, found, accepted));
   }
 
@@ -60,10 +62,7 @@ class HfObject {
       if (!otherwise) Fail(key, accepted);
       number = *otherwise;
     }
-    if (number < least || number > most) {
-      throw ConfigError(fmt::format("{}: {}: found {}{}; accepted: {}", place_, key, number,
-                                    value == nullptr ? ", the default" : "", accepted));
-    }
+    if (number < least || number > most) Fail(key, accepted);
     return number;
   }
 
@@ -240,6 +239,27 @@ ModelConfig ReadHfConfig(const std::string& path) {
   model.residual_dropout = 0.0;
   model.embedding_dropout = 0.0;
   return model;
+}
+
+Sources HfSources(const std::string& path) {
+  constexpr std::array<std::pair<const char*, const char*>, 13> kKeys = {{
+      {"model.d_model", "hidden_size"},
+      {"model.n_heads", "num_attention_heads"},
+      {"model.n_kv_heads", "num_key_value_heads"},
+      {"model.n_layers", "num_hidden_layers"},
+      {"model.mlp_hidden_size", "intermediate_size"},
+      {"model.max_sequence_length", "max_position_embeddings"},
+      {"model.vocab_size", "vocab_size"},
+      {"model.eos_token_id", "eos_token_id"},
+      {"model.pad_token_id", "pad_token_id"},
+      {"model.clip_qkv", "clip_qkv"},
+      {"model.layer_norm_eps", "rms_norm_eps"},
+      {"model.rope_theta", "rope_theta"},
+      {"model.init_std", "initializer_range"},
+  }};
+  Sources sources;
+  for (const auto& [ours, theirs] : kKeys) sources.Set(ours, {.file = path, .key = theirs});
+  return sources;
 }
 
 std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source) {

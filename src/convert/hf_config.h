@@ -17,6 +17,10 @@ namespace coat {
 /// model does not have: biases, another activation, scaled rotary positions, dropout, quantization.
 ModelConfig ReadHfConfig(const std::string& path);
 
+/// Where the keys of that architecture stand in the file `path`, by the names that they have there, for messages about
+/// them.
+Sources HfSources(const std::string& path);
+
 /// config.json for `config` with weights of `type`. `source` names the configuration in messages. Throws ConfigError
 /// for a model that is neither: scale_logits; of OLMo 1 layer_norm_eps other than 1e-5; of OLMo 2 no norm of
 /// queries and keys.

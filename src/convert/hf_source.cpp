@@ -7,7 +7,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "checkpoint/quoted.h"
+#include "convert/check_model.h"
 #include "convert/hf_config.h"
 #include "convert/hf_files.h"
 #include "convert/hf_tensors.h"
@@ -58,14 +60,22 @@ bool IsRedundant(const HfWeights& weights, const std::string& name, const ModelC
                   head.place, Quoted(kHfEmbedding), config));
 }
 
+/// The folder's name, where a configuration can hold it.
+std::string RunNameOf(const std::string& folder) {
+  std::string name = std::filesystem::path(folder + "/").parent_path().filename().string();
+  return name.empty() || FindInvalidUtf8(name) != name.size() ? "hf" : name;
+}
+
 }  // namespace
 
 Model OpenHf(const std::string& folder) {
   Model model;
   model.config_path = fmt::format("{}/{}", folder, kHfConfigFile);
   model.config.model = ReadHfConfig(model.config_path);
-  model.config.run_name = std::filesystem::path(folder + "/").parent_path().filename().string();
+  model.config.sources = HfSources(model.config_path);
+  model.config.run_name = RunNameOf(folder);
   model.config.precision = Precision::kAmpBf16;
+  CheckModelConfig(model.config);
   const auto weights = std::make_shared<const HfWeights>(folder);
   model.files = weights;
   const auto tensors = static_cast<std::int64_t>(weights->names().size());

@@ -61,8 +61,9 @@ std::vector<ModelTensor> TensorsOf(const ModelConfig& config);
 Model OpenCheckpoint(const std::string& folder);
 
 /// The Hugging Face directory `folder`. A tied model may have a head that equals its embedding; buffers of rotary
-/// frequencies are passed over. Throws ConfigError as ReadHfConfig does; IoError for damaged files and for tensors that
-/// are missing, left over, or of another shape or type than config.json says.
+/// frequencies are passed over. Throws ConfigError as ReadHfConfig does and for a model that this build has not;
+/// IoError for damaged files and for tensors that are missing, left over, or of another shape or type than config.json
+/// says.
 Model OpenHf(const std::string& folder);
 
 /// The unsharded checkpoint of OLMo, or of COAT's fork of it, in `folder`: config.yaml with model.safetensors or

@@ -57,7 +57,7 @@ TEST_F(ConvertErrors, RefusesOtherArchitectures) {
   const std::string_view accepted = "accepted: [\"OlmoForCausalLM\"] or [\"Olmo2ForCausalLM\"]";
   ExpectConfigRefused("architectures", {"LlamaForCausalLM"}, accepted);
   ExpectConfigRefused("architectures", {"OlmoForCausalLM", "Olmo2ForCausalLM"}, accepted);
-  ExpectConfigRefused("architectures", nullptr, "found nothing; accepted: [\"OlmoForCausalLM\"]");
+  ExpectConfigRefused("architectures", nullptr, "found null; accepted: [\"OlmoForCausalLM\"]");
   ExpectConfigRefused("model_type", "hf_olmo", "accepted: \"olmo\"");
   ExpectConfigRefused("attention_bias", true, "accepted: false");
   ExpectConfigRefused("hidden_act", "gelu", "found \"gelu\"; accepted: \"silu\"");
@@ -70,7 +70,7 @@ TEST_F(ConvertErrors, RefusesOtherArchitectures) {
 }
 
 TEST_F(ConvertErrors, RefusesValuesThatMakeNoSense) {
-  ExpectConfigRefused("hidden_size", nullptr, "found nothing; accepted: an integer from 1");
+  ExpectConfigRefused("hidden_size", nullptr, "found null; accepted: an integer from 1");
   ExpectConfigRefused("hidden_size", "32", "found \"32\"; accepted: an integer");
   ExpectConfigRefused("hidden_size", 1ull << 63, "accepted: an integer");
   ExpectConfigRefused("num_attention_heads", 5, "a divisor of hidden_size, 32");
@@ -79,7 +79,7 @@ TEST_F(ConvertErrors, RefusesValuesThatMakeNoSense) {
   ExpectConfigRefused("eos_token_id", 64, "found 64; accepted: an integer from 0 to 63");
   ExpectConfigRefused("eos_token_id", {3, 4}, "found [3,4]; accepted: one token");
   ExpectConfigRefused("eos_token_id", json::array({64}), "found 64; accepted: an integer from 0 to 63");
-  ExpectConfigRefused("eos_token_id", nullptr, "found 50279, the default");
+  ExpectConfigRefused("eos_token_id", nullptr, "found null; accepted: an integer from 0 to 63");
   ExpectConfigRefused("pad_token_id", -1, "found -1");
   ExpectConfigRefused("tie_word_embeddings", "no", "true or false");
   for (const char* text : {"", "{", "[]", "null"}) {
@@ -93,6 +93,32 @@ TEST_F(ConvertErrors, RefusesValuesThatMakeNoSense) {
   // Deep enough that walking through it would need more stack than there is.
   folder_.Write("hf/config.json", "{\"architectures\": " + std::string(100'000, '[') + std::string(100'000, ']') + "}");
   ExpectRefused<IoError>({"hf/config.json: has JSON nested more than 1000 levels deep"});
+  config_.erase("eos_token_id");
+  folder_.Write("hf/config.json", config_.dump());
+  ExpectRefused<ConfigError>({"eos_token_id: found nothing; accepted: an integer from 0 to 63"});
+}
+
+TEST_F(ConvertErrors, RefusesModelsThatNoCommandTakesByTheKeysOfTheFile) {
+  ExpectConfigRefused("max_position_embeddings", 1, "max_position_embeddings: found 1; accepted: 2 to 2147483647");
+  ExpectConfigRefused("num_hidden_layers", 65536, "num_hidden_layers: found 65536; accepted: 1 to 65535");
+  ExpectConfigRefused("clip_qkv", 1e300, "clip_qkv: found 1.0e+300; accepted: 3.4e38 or less");
+  ExpectConfigRefused("initializer_range", 1e-60, "initializer_range: found 1.0e-60; accepted: 1.2e-38 or more");
+  config_.update({{"hidden_size", 6}, {"num_attention_heads", 1}, {"num_key_value_heads", 1}});
+  ExpectConfigRefused("clip_qkv", 8.0, "config.json: clip_qkv: a width of queries, keys and values of 18; accepted");
+  config_["hidden_size"] = 4098;
+  ExpectConfigRefused("num_attention_heads", 1,
+                      "config.json: num_attention_heads: 1 heads of 4098 elements; accepted: a head size up to 4096");
+}
+
+TEST_F(ConvertErrors, NamesTheRunAsTheFolderIfThatIsText) {
+  const auto name = [&](const std::string& folder) {
+    std::filesystem::rename(File("hf"), File(folder));
+    ImportFromHf(File(folder), File("model"), IfExists::kReplace);
+    std::filesystem::rename(File(folder), File("hf"));
+    return OpenCheckpoint(File("model")).config.run_name;
+  };
+  EXPECT_EQ(name("${x} \u20ac"), "${x} \u20ac");
+  EXPECT_EQ(name("n\xff"), "hf");
 }
 
 TEST_F(ConvertErrors, RefusesTensorsThatAreMissingLeftOverOrOfAnotherShape) {
@@ -113,9 +139,9 @@ TEST_F(ConvertErrors, RefusesTensorsThatAreMissingLeftOverOrOfAnotherShape) {
   }
   ExpectTensorsRefused(tensors, {"k_proj.weight\" is [32, 16]; expected [16, 32], as ", "config.json"});
   const json layers = config_["num_hidden_layers"];
-  config_["num_hidden_layers"] = 2147483647;
+  config_["num_hidden_layers"] = 65535;
   folder_.Write("hf/config.json", config_.dump());
-  ExpectRefused<IoError>({"num_hidden_layers is 2147483647; the files have "});
+  ExpectRefused<IoError>({"num_hidden_layers is 65535; the files have "});
   config_["num_hidden_layers"] = layers;
   config_["vocab_size"] = 60;  // of rows that are 64
   folder_.Write("hf/config.json", config_.dump());
