@@ -3,29 +3,21 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file_system.h"
-#include "base/system_call.h"
 
 namespace coat {
 
 namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
-
-[[noreturn]] void ThrowExists(const std::string& path) {
-  throw IoError(fmt::format("{}: exists already; nothing was overwritten", path));
-}
 
 /// A place for the name of a file that is being written. Places are linked, never freed, and taken again, because the
 /// handler of signals may come at any time and may read nothing else.
@@ -71,28 +63,13 @@ std::string PartialPath(const std::string& path, bool overwrite) {
       throw IoError(fmt::format("{}: is not a regular file; expected the name of a file to write", path));
     }
     if (!overwrite) {
-      ThrowExists(path);
+      throw ExistsError(path);
     }
   }
   if (const std::string folder = ParentFolder(path); ::access(folder.c_str(), F_OK) != 0) {
     throw IoError(fmt::format("{}: cannot be written: the folder {} does not exist", path, folder));
   }
-  return fmt::format("{}.partial-{:08x}", path, std::random_device()());
-}
-
-/// Renames, and refuses where `to` exists. Not every file system can do that in one step: there, looks first.
-void RenameToNewName(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
-    return;
-  }
-  const bool is_unknown = errno == EINVAL || errno == ENOSYS;
-  if (errno == EEXIST || (is_unknown && ::access(to.c_str(), F_OK) == 0)) {
-    ThrowExists(to);
-  }
-  if (!is_unknown) {
-    throw SystemError(from, fmt::format("renamed to {}", to), errno);
-  }
-  Rename(from, to);
+  return PartialName(path);
 }
 
 }  // namespace

@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
+#include <random>
 #include <system_error>
 
 #include "base/system_call.h"
@@ -31,9 +32,31 @@ void MakeFolders(const std::string& path) {
 }
 
 void Rename(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
     throw SystemError(from, fmt::format("renamed to {}", to), errno);
   }
+}
+
+void RenameToNewName(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return;
+  }
+  const bool is_unknown = errno == EINVAL || errno == ENOSYS;
+  if (errno == EEXIST || (is_unknown && ::access(to.c_str(), F_OK) == 0)) {
+    throw ExistsError(to);
+  }
+  if (!is_unknown) {
+    throw SystemError(from, fmt::format("renamed to {}", to), errno);
+  }
+  Rename(from, to);
+}
+
+IoError ExistsError(const std::string& path) {
+  return IoError(fmt::format("{}: exists already; nothing was overwritten", path));
+}
+
+std::string PartialName(const std::string& path) {
+  return fmt::format("{}.partial-{:08x}", path, std::random_device()());
 }
 
 void SyncFolder(const std::string& path) {

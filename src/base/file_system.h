@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/error.h"
 #include "base/file_descriptor.h"
 
 namespace coat {
@@ -18,6 +19,16 @@ void MakeFolders(const std::string& path);
 /// Gives `from` the name `to`, in one step. A file, an empty folder or a link at `to` is replaced, a folder with
 /// content is not.
 void Rename(const std::string& from, const std::string& to);
+
+/// Rename, but throws ExistsError if anything is at `to`. Not every file system can do that in one step: there, looks
+/// first.
+void RenameToNewName(const std::string& from, const std::string& to);
+
+/// "{path}: exists already; nothing was overwritten"
+IoError ExistsError(const std::string& path);
+
+/// A name for what is being written and shall be called `path`: that, ".partial-" and a random number.
+std::string PartialName(const std::string& path);
 
 /// Puts the names in a folder on the disk. Does nothing where its file system knows no such request, and where the
 /// folder may be written but not opened: the system then offers no way.

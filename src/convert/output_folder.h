@@ -7,8 +7,9 @@
 
 namespace coat {
 
-/// A folder that appears under its name only when it is complete: its files are written in one of another name ({path}
-/// and -tmp), which takes its own in one step. Without Commit it goes away again.
+/// A folder that appears under its name only when it is complete: its files are written in a new one of another name
+/// (`path`, ".partial-" and a random number), which takes its own in one step. Without Commit it goes away again; only
+/// a killed process leaves it behind.
 class OutputFolder {
  public:
   /// Throws IoError if `path` exists and `if_exists` refuses it, or it is no folder with a model: only what a
@@ -26,7 +27,8 @@ class OutputFolder {
   /// Writes a whole file.
   FileRecord WriteText(const std::string& name, std::string_view text) const;
 
-  /// Gives the folder its name, and removes what had it. To be called once, when all files are on the disk.
+  /// Gives the folder its name, and removes what had it. Throws as the constructor if something came there meanwhile.
+  /// To be called once, when all files are on the disk.
   void Commit();
 
  private:

@@ -1,6 +1,8 @@
 // What a conversion refuses, and that it then leaves nothing behind.
 
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "tests/convert/model_folders.h"
 #include "tests/support/error_of.h"
@@ -281,7 +283,7 @@ TEST_F(ConvertErrors, ReplacesModelsOnlyAndOnlyWhenTold) {
   };
   folder_.Write("full/notes.txt", "x");
   EXPECT_NE(refused(File("full"), IfExists::kReplace).find("something else than a model"), std::string::npos);
-  EXPECT_NE(refused(File("full"), IfExists::kRefuse).find("--overwrite"), std::string::npos);
+  EXPECT_NE(refused(File("full"), IfExists::kRefuse).find("something else than a model"), std::string::npos);
   folder_.Write("full/config.json", "{}");  // as other programs have
   EXPECT_NE(refused(File("full"), IfExists::kReplace).find("something else than a model"), std::string::npos);
   folder_.Write("file", "x");
@@ -290,6 +292,38 @@ TEST_F(ConvertErrors, ReplacesModelsOnlyAndOnlyWhenTold) {
   EXPECT_NE(refused(File("model/"), IfExists::kRefuse).find("--overwrite"), std::string::npos);
   ImportFromHf(File("hf"), File("model/"), IfExists::kReplace);
   EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf", "full", "file", "model"}));
+}
+
+TEST_F(ConvertErrors, TwoToOneFolderDoNotMeet) {
+  const std::string other = Checkpoint(OtherOlmo2(), RandomWeights(OtherOlmo2()));
+  const auto convert = [&](IfExists if_exists, const std::function<void()>& meanwhile) {
+    bool is_done = false;
+    WriteCheckpoint(OpenHf(File("hf")), File("model"), {.if_exists = if_exists, .progress = [&](auto, auto) {
+                                                          if (!std::exchange(is_done, true)) meanwhile();
+                                                        }});
+  };
+  const auto write_other = [&] { WriteHf(OpenCheckpoint(other), File("model"), {}); };
+  const std::string refused = ErrorOf<IoError>([&] { convert(IfExists::kRefuse, write_other); });
+  EXPECT_EQ(refused, File("model") + ": exists already; nothing was overwritten");
+  EXPECT_EQ(OpenHf(File("model")).config.model.norm_after, true);
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf", "model"}));
+
+  std::filesystem::remove_all(File("model"));
+  convert(IfExists::kReplace, write_other);
+  EXPECT_EQ(OpenCheckpoint(File("model")).config.model.norm_after, false);
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf", "model"}));
+
+  std::filesystem::remove_all(File("model"));
+  const auto write_notes = [&] { folder_.Write("model/notes.txt", "x"); };
+  ExpectParts(ErrorOf<IoError>([&] { convert(IfExists::kReplace, write_notes); }), {"something else than a model"});
+  EXPECT_EQ(folder_.Read("model/notes.txt"), "x");
+  EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "hf", "model"}));
+}
+
+TEST_F(ConvertErrors, NamesTheFolderThatCannotBeWrittenIn) {
+  const std::string name(250, 'x');  // with the end that an unfinished folder has, too long
+  EXPECT_EQ(ErrorOf<IoError>([&] { ImportFromHf(File("hf"), File(name), IfExists::kRefuse); }),
+            File(name) + ": cannot be made in the folder " + folder_.path() + ": File name too long");
 }
 
 TEST_F(ConvertErrors, NamesTheCheckpointOfASaveFolder) {
