@@ -1,8 +1,10 @@
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -11,6 +13,7 @@
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "train/console.h"
+#include "train/stop_signal.h"
 
 namespace coat {
 
@@ -92,6 +95,26 @@ void PrintResult(const ConversionResult& result, const std::string& folder) {
                     result.files == 1 ? "" : "s", folder));
 }
 
+/// Has `write` write the folder. A signal that asks to stop ends it at the next progress: what it has written goes
+/// away, and then the process ends as that signal ends it.
+ConversionResult WriteUnlessStopped(WriteOptions options,
+                                    const std::function<ConversionResult(const WriteOptions&)>& write) {
+  struct Stopped {
+    int signal;
+  };
+  try {
+    const StopSignal stop;
+    options.progress = [&, show = options.progress](std::int64_t done, std::int64_t total) {
+      if (stop.requested()) throw Stopped{stop.number()};
+      show(done, total);
+    };
+    return write(options);
+  } catch (const Stopped& stopped) {
+    ::raise(stopped.signal);
+    throw Error("stopped by a signal");  // which is ignored where there was no StopSignal
+  }
+}
+
 }  // namespace
 
 int RunConvertCommand(const ConvertArguments& arguments) {
@@ -106,13 +129,16 @@ int RunConvertCommand(const ConvertArguments& arguments) {
   Console console(DetectConsole(STDERR_FILENO));
   options.progress = [&](std::int64_t done, std::int64_t total) { console.ShowProgress(ProgressText(done, total)); };
   if (source == target && source == ModelKind::kCheckpoint) {
-    const ConversionResult result = Consolidate(arguments.from, arguments.to_folder, options, arguments.weights_only);
+    const ConversionResult result = WriteUnlessStopped(options, [&](const WriteOptions& watched) {
+      return Consolidate(arguments.from, arguments.to_folder, watched, arguments.weights_only);
+    });
     console.ClearProgress();
     PrintResult(result, arguments.to_folder);
     return kExitSuccess;
   }
   const Model model = OpenModel(arguments.from, arguments.weights_only);
-  const ConversionResult result = WriteModel(model, target, arguments.to_folder, options);
+  const ConversionResult result = WriteUnlessStopped(
+      options, [&](const WriteOptions& watched) { return WriteModel(model, target, arguments.to_folder, watched); });
   console.ClearProgress();
   PrintResult(result, arguments.to_folder);
   const bool takes_training = target == ModelKind::kCheckpoint && !arguments.weights_only;

@@ -31,7 +31,10 @@ ConversionResult Consolidate(const std::string& from, const std::string& to, con
   written.insert(IndexFileName(kHfModelFile));
   if (CheckpointTensors::Has(reader, kOptimizerStateFile)) {
     const CheckpointTensors optimizer(reader, kOptimizerStateFile);
-    if (!weights_only) records.push_back(WriteWhole(optimizer, folder.FilePath(kOptimizerStateFile)));
+    if (!weights_only) {
+      records.push_back(WriteWhole(optimizer, folder.FilePath(kOptimizerStateFile),
+                                   [&](std::int64_t) { options.progress(done, result.parameters); }));
+    }
     written.insert(optimizer.files().begin(), optimizer.files().end());
     written.insert(IndexFileName(kOptimizerStateFile));
   }

@@ -28,6 +28,14 @@ class Progress {
     };
   }
 
+  /// Likewise for values that do not count: of the optimizer's state.
+  ByteSink Told(ByteSink sink) {
+    return [this, sink = std::move(sink)](std::span<const std::byte> bytes) {
+      sink(bytes);
+      tell_(done_, total_);
+    };
+  }
+
  private:
   std::function<void(std::int64_t, std::int64_t)> tell_;
   std::int64_t done_ = 0;

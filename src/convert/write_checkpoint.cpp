@@ -34,7 +34,7 @@ FileRecord WriteTensors(const Model& model, const std::string& path, Progress& p
 }
 
 /// Under the names that a run looks for.
-FileRecord WriteOptimizer(const OptimizerState& optimizer, const std::string& path) {
+FileRecord WriteOptimizer(const OptimizerState& optimizer, const std::string& path, Progress& progress) {
   constexpr const char* kNorms = "grad_norm_exp_avg";
   std::vector<TensorInfo> infos = InfosOf(optimizer.moments);
   infos.push_back(
@@ -42,7 +42,7 @@ FileRecord WriteOptimizer(const OptimizerState& optimizer, const std::string& pa
   SafetensorsWriter writer(path, std::move(infos), {{"format", "pt"}});
   for (const ModelTensor& moment : optimizer.moments) {
     CopyValues(moment, 0, moment.elements(), FloatType::kFloat32,
-               [&](std::span<const std::byte> bytes) { writer.Write(moment.name, bytes); });
+               progress.Told([&](std::span<const std::byte> bytes) { writer.Write(moment.name, bytes); }));
   }
   writer.Write(kNorms, std::as_bytes(std::span(optimizer.gradient_norms)));
   return writer.Finish();
@@ -58,7 +58,7 @@ ConversionResult WriteCheckpoint(const Model& model, const std::string& to, cons
   TrainerState state = model.trainer.value_or(TrainerState());
   state.files.push_back(WriteTensors(model, folder.FilePath(kHfModelFile), progress));
   if (model.optimizer) {
-    state.files.push_back(WriteOptimizer(*model.optimizer, folder.FilePath(kOptimizerStateFile)));
+    state.files.push_back(WriteOptimizer(*model.optimizer, folder.FilePath(kOptimizerStateFile), progress));
     state.extra[kUpdatesKey] = static_cast<double>(model.optimizer->updates);
   }
   state.files.push_back(folder.WriteText(std::string(kConfigFile), Dump(model.config)));

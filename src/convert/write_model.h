@@ -25,7 +25,8 @@ struct WriteOptions {
   std::int64_t shard_bytes = 5'000'000'000;  // the most bytes of tensors in a file, unless one alone has more
   IfExists if_exists = IfExists::kRefuse;
   NativeNames names = NativeNames::kOlmo;  // of OLMo's own format
-  /// Called now and then with the values that were written, of so many.
+  /// Called now and then with the values that were written, of so many. What it throws ends the conversion, with
+  /// nothing left of it.
   std::function<void(std::int64_t done, std::int64_t total)> progress = [](std::int64_t, std::int64_t) {};
 };
 

@@ -24,7 +24,7 @@ std::array<struct sigaction, kSignals.size()> old_actions;
 extern "C" void RequestStop(int number) {
   int none = 0;
   if (first_signal.compare_exchange_strong(none, number) || number != SIGINT) return;
-  constexpr std::string_view kMessage = "\ncoat: interrupted twice; nothing saved since the last checkpoint\n";
+  constexpr std::string_view kMessage = "\ncoat: interrupted twice; ended at once, with nothing more saved\n";
   [[maybe_unused]] const ssize_t count = ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
   ::_exit(kExitInterrupted);
 }

@@ -1,7 +1,14 @@
 // `coat convert` as a user meets it: what it leaves beside OUT.
 
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "tests/convert/model_folders.h"
 #include "tests/support/coat_process.h"
@@ -23,6 +30,55 @@ TEST_F(ConvertCommand, RemovesNothingThatItDidNotMake) {
     EXPECT_EQ(NamesIn(folder_.path()), (std::set<std::string>{"run", "m-tmp", "m-replaced-tmp", "m"}));
     EXPECT_EQ(NamesIn(File("m-tmp")), before);
     EXPECT_EQ(folder_.Read("m-replaced-tmp/notes.txt"), "x");
+  }
+}
+
+/// A terminal that takes nothing more, until it is read.
+class FullTerminal {
+ public:
+  FullTerminal() : reader_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    EXPECT_EQ(::grantpt(reader_), 0);
+    EXPECT_EQ(::unlockpt(reader_), 0);
+    name_ = ::ptsname(reader_);
+    writer_ = ::open(name_.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    while (::write(writer_, "x", 1) == 1) continue;
+  }
+  ~FullTerminal() {
+    ::close(writer_);
+    ::close(reader_);
+  }
+
+  const std::string& name() const { return name_; }
+  void Empty() {
+    char bytes[4096];
+    ::fcntl(reader_, F_SETFL, O_NONBLOCK);
+    while (::read(reader_, bytes, sizeof bytes) > 0) continue;
+  }
+
+ private:
+  int reader_;
+  int writer_;
+  std::string name_;
+};
+
+TEST_F(ConvertCommand, LeavesNothingWhenItIsStopped) {
+  const std::set<std::string> before = NamesIn(folder_.path());
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    FullTerminal terminal;
+    CoatProcess process({"convert", File("m-tmp"), File("out")}, [&] {
+      ::setenv("TERM", "xterm", 1);  // where progress is shown, so that it waits there
+      ::dup2(::open(terminal.name().c_str(), O_WRONLY | O_NOCTTY), STDERR_FILENO);
+    });
+    while (NamesIn(folder_.path()) == before && process.IsRunning()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    process.Signal(signal);
+    while (process.IsRunning()) {
+      terminal.Empty();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_EQ(process.Wait().exit_code, -1);
+    EXPECT_EQ(NamesIn(folder_.path()), before);
   }
 }
 
