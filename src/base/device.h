@@ -58,6 +58,10 @@ class Device {
   virtual void PushRange(const char* name) noexcept = 0;
   virtual void PopRange() noexcept = 0;
 
+  /// How long each algorithm of a matrix product runs before one is chosen, for products that are met from now on; at
+  /// first kShort. kLong finds what is fastest at the power limit and pays for products of a training.
+  enum class Trials { kShort, kLong };
+  virtual void SetTrials(Trials trials) = 0;
   /// What has been measured to choose among algorithms that give different bits, as text; empty if nothing has. A run
   /// that imports it takes the same algorithms.
   virtual std::string ExportTuning() const = 0;

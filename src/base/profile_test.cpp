@@ -98,6 +98,7 @@ class ClockedDevice final : public Device {
   std::unique_ptr<DeviceClock> MakeClock() override { return std::make_unique<Clock>(); }
   void PushRange(const char* name) noexcept override { calls_ += std::string("push ") + name + ";"; }
   void PopRange() noexcept override { calls_ += "pop;"; }
+  void SetTrials(Trials) override {}
   std::string ExportTuning() const override { return ""; }
   std::string ImportTuning(std::string_view) override { return ""; }
   std::string DescribeTuning() const override { return ""; }

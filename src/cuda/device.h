@@ -50,11 +50,13 @@ class CudaDevice final : public Device {
   std::unique_ptr<DeviceClock> MakeClock() override;
   void PushRange(const char* name) noexcept override;
   void PopRange() noexcept override;
+  void SetTrials(Trials trials) override { trials_ = trials; }
   std::string ExportTuning() const override;
   std::string ImportTuning(std::string_view text) override;
   std::string DescribeTuning() const override;
 
   const CudaOptions& options() const { return options_; }
+  Trials trials() const { return trials_; }
   /// Where ops start their work now: ask for it in every op.
   cudaStream_t stream() const { return is_beside_ ? beside_ : stream_; }
   /// May move when it grows: ask for it in every op. Throws Error in the work of Beside, which does not have it.
@@ -91,6 +93,7 @@ class CudaDevice final : public Device {
   cudaEvent_t EndOf(std::int64_t number) const { return ends_[static_cast<std::size_t>(number) % ends_.size()]; }
 
   CudaOptions options_;
+  Trials trials_ = Trials::kShort;
   std::string name_;
   int multiprocessors_ = 0;
   int compute_capability_ = 0;

@@ -18,11 +18,12 @@ namespace {
 constexpr int kRounds = 5;          // of timing
 constexpr double kFewTerms = 32.0;  // of a sum, see TermsOfSums
 constexpr double kHopeless = 1.25;  // times the fastest: not timed again
-// Products that take this long put the GPU at its power limit, where its clock falls as far as an algorithm's power
-// demands, and other algorithms may be the fastest: each runs in a row for so long until the clock has followed, and is
-// timed for as long again. In milliseconds.
+// Products that take this long put the GPU at its power limit, where other algorithms may be the fastest: they are
+// timed in a row, on a GPU that has been at work. In long trials each first runs until the clock has fallen as far as
+// its own power demands. In milliseconds.
 constexpr double kLoadingProduct = 0.05;
-constexpr double kLoadedRound = 40.0;
+constexpr double kShortRound = 10.0;
+constexpr double kLongRound = 40.0;
 constexpr double kOutOfReach = 1.04;  // times the fastest: in no further round
 constexpr double kWarmUp = 1000.0;
 constexpr std::int64_t kHeadroom = 512 << 20;  // that trials leave of the memory: kernels are loaded into it
@@ -204,6 +205,8 @@ void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<Ge
     if (candidates[i].timed.milliseconds <= limit) entrants.emplace_back(candidates[i].timed, i);
   }
   const bool loads = limit / kHopeless >= kLoadingProduct;
+  const bool is_long = loads && device_.trials() == Device::Trials::kLong;
+  const double round_milliseconds = is_long ? kLongRound : loads ? kShortRound : 0.0;
   const auto runs_in = [](double milliseconds, const Entrant& entrant) {
     return std::max(1, static_cast<int>(milliseconds / entrant.milliseconds()));
   };
@@ -217,8 +220,8 @@ void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<Ge
     std::vector<int> runs;
     // In turns, without waiting in between, so that all see a full queue.
     for (std::size_t i = 0; i < entrants.size(); ++i) {
-      runs.push_back(loads ? runs_in(kLoadedRound, entrants[i]) : 1);
-      if (loads) repeat(entrants[i], runs[i]);
+      runs.push_back(runs_in(round_milliseconds, entrants[i]));
+      if (is_long) repeat(entrants[i], runs[i]);
       stopwatches[i].Start(stream);
       repeat(entrants[i], runs[i]);
       stopwatches[i].Stop(stream);
@@ -228,7 +231,7 @@ void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<Ge
       entrants[i].Take(stopwatches[i].Milliseconds(), runs[i]);
       fastest = std::min(fastest, entrants[i].milliseconds());
     }
-    std::erase_if(entrants, [&](const Entrant& e) { return loads && e.milliseconds() > kOutOfReach * fastest; });
+    std::erase_if(entrants, [&](const Entrant& e) { return is_long && e.milliseconds() > kOutOfReach * fastest; });
   }
 }
 

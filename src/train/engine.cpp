@@ -143,6 +143,7 @@ LossSums Engine::TrainMicroBatch(std::span<const std::int32_t> ids, std::span<co
                                  std::int64_t sequences, const LossWeights& weights, bool first,
                                  std::span<const std::int32_t> documents) {
   const ProfileSpan span(ctx_, "micro-batch");
+  if (ctx_.backend()) ctx_.backend()->SetTrials(Device::Trials::kLong);
   if (first) RefreshWeights();
   MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
   buffers_.LoadWeights(ctx_, static_cast<float>(weights.loss), static_cast<float>(weights.z));
@@ -197,13 +198,14 @@ void Engine::PrepareEvaluation(EvaluationRecipe recipe) {
 std::span<const float> Engine::EvaluateBatch(std::span<const std::int32_t> ids, std::span<const std::int32_t> labels,
                                              std::int64_t sequences, std::span<const std::int32_t> documents) {
   const ProfileSpan span(ctx_, "evaluation batch");
+  if (ctx_.backend()) ctx_.backend()->SetTrials(Device::Trials::kShort);
   const MicroBatch batch = buffers_.Load(ctx_, ids, labels, sequences, documents);
   const auto forward = [&] { ModelIn(prepared_).Forward(ctx_, batch, arenas_.saved, arenas_.scratch); };
   if (groups_->sharding().InParts()) {
     forward();  // batches of other ranks may have other shapes, and all ranks record what gathers alike
   } else {
-    ctx_.Recorded(NameOf(prepared_ == EvaluationRecipe::kPlain ? "evaluate" : "evaluate as in training", batch),
-                  0, forward);
+    ctx_.Recorded(NameOf(prepared_ == EvaluationRecipe::kPlain ? "evaluate" : "evaluate as in training", batch), 0,
+                  forward);
   }
   return buffers_.Download(ctx_, batch.terms.loss);
 }

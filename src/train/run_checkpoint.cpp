@@ -180,7 +180,7 @@ void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {
   Together(engine.ranks(), [&] {
     if (!CheckpointTensors::Has(reader, kOptimizerFile)) {
       throw ConfigError(
-          fmt::format("{} has no optimizer state ({}), as a model converted from another format; accepted: "
+          fmt::format("load_path: {} has no optimizer state ({}), as a model converted from another format; accepted: "
                       "reset_optimizer_state: true, to start the optimizer anew",
                       reader.path(), kOptimizerFile));
     }
