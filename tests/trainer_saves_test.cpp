@@ -54,6 +54,29 @@ TEST_F(Saves, GoOnBitForBitFromAnEphemeralOne) {
   EXPECT_EQ(Tensors("whole", "step12"), Tensors("parts", "step12"));
 }
 
+TEST_F(Saves, FinishWhatAKillHasLeftUndone) {
+  Run("run", {"--save_interval=null", "--save_interval_unsharded=3", "--stop_at=6"});
+  // As a kill leaves them when checkpoints have just got their names.
+  const auto lead = [&](const std::string& link, const std::string& target) {
+    fs::remove(Save("run/" + link));
+    fs::create_symlink(target, Save("run/" + link));
+  };
+  lead("latest", "step0");
+  lead("latest-unsharded", "step3-unsharded");
+  Run("run", {"--save_interval=null", "--save_interval_unsharded=3", "--stop_at=6", "--try_load_latest_save",
+              "--save_num_unsharded_checkpoints_to_keep=1"});
+  EXPECT_EQ(Checkpoints("run"),
+            Names({"step0", "step6", "step6-unsharded", "latest -> step6", "latest-unsharded -> step6-unsharded"}));
+}
+
+TEST_F(Saves, ReplaceOneThatIsNotWholeAndWasPassedOver) {
+  Run("run", {"--save_interval=2", "--stop_at=4"});
+  fs::remove(Save("run/step4/config.yaml"));
+  Run("run", {"--save_interval=2", "--stop_at=6", "--try_load_latest_save"});
+  EXPECT_TRUE(IsWholeCheckpoint(Save("run/step4")));
+  EXPECT_EQ(fs::read_symlink(Save("run/latest")), "step6");
+}
+
 TEST_F(Saves, KeepAsManyUnshardedOnesAsAreAskedFor) {
   Run("run", {"--save_interval=null", "--save_interval_unsharded=3", "--save_num_unsharded_checkpoints_to_keep=2"});
   EXPECT_EQ(Checkpoints("run"), Names({"step0", "step9-unsharded", "step12-unsharded", "step12", "latest -> step12",

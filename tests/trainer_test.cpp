@@ -336,6 +336,11 @@ TEST_F(Trainer, MeasuresSpeedAndMemoryAsCoatDoes) {
   EXPECT_GT(std::strtod(speed.c_str() + at + 16, nullptr), 0.0);
   ExpectParts(speed, {" token / s.\n"});
 
+  Run("resumed", {"--stop_at=2"});
+  const Outcome resumed = RunCoat(Train("resumed", {"--try_load_latest_save", "--max_duration=20"}),
+                                  [] { ::setenv("SPEED_BENCH", "1", 1); });
+  ExpectParts(resumed.out, {"the run ends right after step 12", "Training Speed: "});
+
   const std::string memory = run("MEMORY_BENCH");
   const auto megabytes = [&](const std::string& name) {
     const std::size_t line = memory.find(name + ": ");

@@ -55,10 +55,10 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
   if (!data.label_mask_paths) return;
   const std::string masks = Below(path, "label_mask_paths");
   CheckFiles(*data.label_mask_paths, masks, needed, checker);
-  const std::size_t files = data.paths ? data.paths->size() : 0;
-  if (data.label_mask_paths->size() != files) {
+  if (!data.paths) checker.Fail(masks, fmt::format("accepted only with {}, one for each of its files", paths));
+  if (data.label_mask_paths->size() != data.paths->size()) {
     checker.Fail(masks, fmt::format("{} files; accepted: one for each of the {} files of {}",
-                                    data.label_mask_paths->size(), files, paths));
+                                    data.label_mask_paths->size(), data.paths->size(), paths));
   }
 }
 

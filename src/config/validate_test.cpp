@@ -312,6 +312,8 @@ TEST(Validate, ChecksTheData) {
   EXPECT_EQ(ErrorWith({"--data.label_mask_paths=[m,n]"}),
             "data.label_mask_paths: 2 files; accepted: one for each of the 1 files of data.paths");
   EXPECT_EQ(ErrorWith({"--data.label_mask_paths=[m]"}), "no error");
+  EXPECT_EQ(ErrorWith({"--data.paths=null", "--data.datasets={a: [x.npy]}", "--data.label_mask_paths=[m]"}),
+            "data.label_mask_paths: accepted only with data.paths, one for each of its files");
   ::setenv("COAT_TEST_LABEL", "a\xff", 1);
   ExpectParts(ErrorWith({"--evaluators=[{label: '${oc.env:COAT_TEST_LABEL}', data: {paths: [a]}}]"}),
               {"evaluators[0].", "not UTF-8", "accepted: a text"});

@@ -25,9 +25,9 @@ std::optional<Benchmark> BenchmarkOf(const std::function<const char*(const char*
   return std::nullopt;
 }
 
-std::string Announce(Benchmark benchmark) {
+std::string Announce(Benchmark benchmark, std::int64_t last_step) {
   return fmt::format("{} is set: the run ends right after step {}, without a checkpoint of it",
-                     benchmark == Benchmark::kSpeed ? "SPEED_BENCH" : "MEMORY_BENCH", kBenchmarkStep);
+                     benchmark == Benchmark::kSpeed ? "SPEED_BENCH" : "MEMORY_BENCH", last_step);
 }
 
 std::string DescribeSpeed(std::optional<double> tokens_per_second) {

@@ -16,16 +16,16 @@ enum class Benchmark {
   kMemory,  // MEMORY_BENCH: memory by what it is for
 };
 
-/// The step of the run after which a benchmark ends it.
-inline constexpr std::int64_t kBenchmarkStep = 10;
+/// The steps from its start after which a benchmark ends a run.
+inline constexpr std::int64_t kBenchmarkSteps = 10;
 
 /// What SPEED_BENCH and MEMORY_BENCH ask for: "1", "true" and "True" switch on; "", "0", "false" and "False" off. With
 /// both it is memory. `variable` reads the environment, null where a variable is not set. Throws UsageError for another
 /// value.
 std::optional<Benchmark> BenchmarkOf(const std::function<const char*(const char* name)>& variable);
 
-/// What a run with a benchmark says before its first step.
-std::string Announce(Benchmark benchmark);
+/// What a run with a benchmark says before its first step; `last_step` is the one that it ends after.
+std::string Announce(Benchmark benchmark, std::int64_t last_step);
 
 /// COAT's line: "Training Speed: 1234.5 token / s."; without a number, where nothing could be measured, it says so.
 std::string DescribeSpeed(std::optional<double> tokens_per_second);

@@ -67,6 +67,12 @@ TEST(RunLength, MeasuresTheScheduleInItsUnit) {
   EXPECT_EQ(LengthForScheduler(config, kStart), 100.0);
   config.scheduler.units = SchedulerUnits::kTokens;
   EXPECT_EQ(LengthForScheduler(config, kStart), 409'600.0);
+  RunStart resumed = kStart;
+  resumed.step = 10;
+  resumed.tokens_seen = 10 * 2048;  // with smaller batches than now
+  EXPECT_EQ(LengthForScheduler(config, resumed), 10 * 2048 + 90 * 4096.0);
+  resumed.step = 101;
+  EXPECT_EQ(LengthForScheduler(config, resumed), 10 * 2048.0);
   config.max_duration = {10'000, Duration::Unit::kTokens};
   EXPECT_EQ(LengthForScheduler(config, kStart), 10'000.0);
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/directory.h"
+#include "checkpoint/file_names.h"
 #include "comm/agreement.h"
 #include "config/dump.h"
 #include "train/run_checkpoint.h"
@@ -48,6 +49,12 @@ bool StartsOver(const TrainConfig& config) {
 
 bool TouchesFolder(const TrainConfig& config) {
   return !config.dry_run || config.force_save_unsharded;
+}
+
+/// The checkpoint of a state's list that was saved last, or one of step -1.
+CheckpointName NewestOf(const std::vector<std::string>& names) {
+  const auto name = names.empty() ? std::nullopt : ParseCheckpointName(names.back());
+  return name.value_or(CheckpointName{.step = -1, .kind = CheckpointKind::kSharded});
 }
 
 }  // namespace
@@ -149,6 +156,25 @@ void SaveFolder::WriteConfig() const {
   file.Commit();
 }
 
+void SaveFolder::FinishLastSave(TrainerState& state) const {
+  if (!continues_latest_save_) return;
+  const std::int64_t kept = NewestOf(state.checkpoints).step;
+  const CheckpointName ephemeral = NewestOf(state.ephemeral_checkpoints);
+  const bool is_ephemeral = ephemeral.step > kept;
+  Together(ranks_, [&] {
+    const bool is_first = ranks_.rank() == 0;
+    for (const CheckpointName& newest :
+         {is_ephemeral ? ephemeral : NewestOf(state.checkpoints), NewestOf(state.unsharded_checkpoints)}) {
+      const std::string link = config_.save_folder + "/" + LatestLinkName(newest.kind);
+      std::error_code none;  // then it is made
+      if (!is_first || newest.step < 0 || fs::read_symlink(link, none) == newest.text()) continue;
+      ReplaceLink(newest.text(), link);
+    }
+    if (is_ephemeral || kept >= 0) Retain(is_ephemeral ? SaveKind::kEphemeral : SaveKind::kSharded, is_first, state);
+    Retain(SaveKind::kUnsharded, is_first, state);
+  });
+}
+
 void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) const {
   const CheckpointKind layout = kind == SaveKind::kUnsharded ? CheckpointKind::kUnsharded : CheckpointKind::kSharded;
   const CheckpointName name = {.step = state.step, .kind = layout};
@@ -157,8 +183,10 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
                                                                   : state.ephemeral_checkpoints;
   Communicator& ranks = engine.ranks();
   // An earlier run's checkpoint of this step is replaced also when this run goes on without save_overwrite.
-  const std::optional<std::int64_t> old_run = RunOf(config_.save_folder + "/" + name.text());
-  const bool replaces = config_.save_overwrite || (old_run && *old_run < run_);
+  const std::string path = config_.save_folder + "/" + name.text();
+  const std::optional<std::int64_t> old_run = RunOf(path);
+  const bool is_passed_over = continues_latest_save_ && !IsWholeCheckpoint(path);
+  const bool replaces = config_.save_overwrite || is_passed_over || (old_run && *old_run < run_);
   CheckpointWriter writer(config_.save_folder, name, replaces ? IfExists::kReplace : IfExists::kRefuse, ranks);
   SaveTensors(engine, writer);
   std::erase(list, name.text());

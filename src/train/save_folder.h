@@ -40,6 +40,10 @@ class SaveFolder {
 
   /// Writes config.yaml, or writes over it.
   void WriteConfig() const;
+  /// Where the run continues its latest save: does what may be left to do of it, since the run may have been killed
+  /// when the checkpoint had just got its name. The links lead to the newest ones of the state's lists, and what is
+  /// kept no longer is removed.
+  void FinishLastSave(TrainerState& state) const;
   /// Saves a checkpoint of the engine's ranks, adds it to the state's lists and removes those that are kept no longer.
   void Save(SaveKind kind, const Engine& engine, TrainerState& state) const;
 

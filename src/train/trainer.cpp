@@ -101,6 +101,7 @@ class Trainer {
     schedule_.emplace(config_, loader_->batches_per_epoch(), take_over.warm_up_again, state_);
     if (config_.dry_run) return DryRun();
     folder_.WriteConfig();
+    folder_.FinishLastSave(state_);
     records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_);
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
@@ -162,7 +163,10 @@ class Trainer {
 
   TrainOutcome Fit() {
     const auto start = std::chrono::steady_clock::now();
-    if (benchmark_) console_.Warn(kLogger, Announce(*benchmark_));
+    if (benchmark_) {
+      benchmark_end_ = state_.step + kBenchmarkSteps;
+      console_.Warn(kLogger, Announce(*benchmark_, benchmark_end_));
+    }
     if (state_.step >= schedule_->last_step()) WarnOfNothingToDo();
     const std::shared_ptr<Device>& device = engine_.context().backend();
     if (device && device->ExportTuning().empty()) {
@@ -199,7 +203,7 @@ class Trainer {
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     ReportStep(report.step, log);
-    if (benchmark_ && state_.step == kBenchmarkStep) return EndBenchmark(report);
+    if (benchmark_ && state_.step == benchmark_end_) return EndBenchmark(report);
     const bool was_canceled = cancellation_.has_value();
     if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
     Metrics logged = log ? report.step : Metrics();
@@ -351,6 +355,7 @@ class Trainer {
   LastSaves last_saves_;
   std::optional<Cancellation> cancellation_;  // from then on no checkpoints and evaluations any more
   bool stop_is_agreed_ = false;
+  std::int64_t benchmark_end_ = 0;
   bool benchmark_is_over_ = false;
   bool described_device_ = false;
 };
