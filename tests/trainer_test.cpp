@@ -316,7 +316,7 @@ TEST_F(Trainer, PrintsWhereTheHostsTimeGoes) {
   EXPECT_FALSE(fs::exists(Save("run/profiler")));
   EXPECT_EQ(outcome.out.find("no table"), std::string::npos);
   ExpectParts(Run("short", {"--python_profiling", "--stop_at=5"}).out,
-              {"python_profiling: no table: steps 6 to 8 are recorded, and this start took steps 1 to 5"});
+              {"python_profiling: no table: steps 6 to 8 are recorded, and this start took 5 steps, up to step 5"});
 }
 
 TEST_F(Trainer, MeasuresSpeedAndMemoryAsCoatDoes) {

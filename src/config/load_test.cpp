@@ -196,7 +196,8 @@ TEST(Overrides, OnlyDashesOfTheNameBecomeUnderscores) {
 
 TEST(Overrides, ATextNeedsAValue) {
   EXPECT_EQ(ParseError("", {"--save_folder"}), "on the command line: --save_folder: found no value; accepted: a text");
-  EXPECT_EQ(ParseError("", {"--load_path"}), "on the command line: --load_path: found no value; accepted: a text, or null");
+  EXPECT_EQ(ParseError("", {"--load_path"}),
+            "on the command line: --load_path: found no value; accepted: a text, or null");
   EXPECT_EQ(Parse("", {"--save_folder=true"}).save_folder, "true");
 }
 

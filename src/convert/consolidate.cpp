@@ -44,6 +44,7 @@ ConversionResult Consolidate(const std::string& from, const std::string& to, con
   TrainerState state = weights_only ? TrainerState() : reader.state();
   state.files = std::move(records);
   folder.WriteText(std::string(kTrainerStateFile), FormatTrainerState(state));
+  options.progress(done, result.parameters);  // who wants to stop can still do so
   folder.Commit();
   return result;
 }

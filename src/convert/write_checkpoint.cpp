@@ -63,6 +63,7 @@ ConversionResult WriteCheckpoint(const Model& model, const std::string& to, cons
   }
   state.files.push_back(folder.WriteText(std::string(kConfigFile), Dump(model.config)));
   folder.WriteText(std::string(kTrainerStateFile), FormatTrainerState(state));
+  options.progress(progress.total(), progress.total());  // who wants to stop can still do so
   folder.Commit();
   return {.tensors = static_cast<std::int64_t>(model.tensors.size()), .parameters = progress.total(), .files = 1};
 }

@@ -103,6 +103,7 @@ ConversionResult WriteHf(const Model& model, const std::string& to, const WriteO
   WriteWeights(shards, options.type, folder, progress);
   folder.WriteText(kHfGenerationConfigFile, FormatHfGenerationConfig(model.config.model));
   folder.WriteText(kHfConfigFile, config);
+  options.progress(progress.total(), progress.total());  // who wants to stop can still do so
   folder.Commit();
   return {.tensors = static_cast<std::int64_t>(parts.size()),
           .parameters = progress.total(),

@@ -39,6 +39,7 @@ ConversionResult WriteOlmo(const Model& model, const std::string& to, const Writ
   }
   writer.Finish();
   folder.WriteText(kNativeConfigFile, ConfigText(model.config));
+  options.progress(progress.total(), progress.total());  // who wants to stop can still do so
   folder.Commit();
   return {.tensors = static_cast<std::int64_t>(model.tensors.size()), .parameters = progress.total(), .files = 1};
 }

@@ -107,7 +107,7 @@ class Entrant {
   void Take(double milliseconds, int runs) {
     times_.push_back(milliseconds / runs);
     std::sort(times_.begin(), times_.end());
-    timed_->milliseconds = times_[times_.size() / 2];
+    timed_->milliseconds = times_[(times_.size() - 1) / 2];
   }
 
  private:
@@ -199,12 +199,18 @@ void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<Ge
   const auto earlier = [](const Candidate& x, const Candidate& y) {
     return x.timed.milliseconds < y.timed.milliseconds;
   };
-  const double limit = kHopeless * std::min_element(candidates.begin(), candidates.end(), earlier)->timed.milliseconds;
+  const auto quickest = std::min_element(candidates.begin(), candidates.end(), earlier);
+  const double once = quickest->timed.milliseconds;
   std::vector<Entrant> entrants;
+  std::vector<TimedAlgorithm*> hopeless;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (candidates[i].timed.milliseconds <= limit) entrants.emplace_back(candidates[i].timed, i);
+    if (candidates[i].timed.milliseconds <= kHopeless * once) {
+      entrants.emplace_back(candidates[i].timed, i);
+    } else {
+      hopeless.push_back(&candidates[i].timed);
+    }
   }
-  const bool loads = limit / kHopeless >= kLoadingProduct;
+  const bool loads = once >= kLoadingProduct;
   const bool is_long = loads && device_.trials() == Device::Trials::kLong;
   const double round_milliseconds = is_long ? kLongRound : loads ? kShortRound : 0.0;
   const auto runs_in = [](double milliseconds, const Entrant& entrant) {
@@ -231,8 +237,12 @@ void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<Ge
       entrants[i].Take(stopwatches[i].Milliseconds(), runs[i]);
       fastest = std::min(fastest, entrants[i].milliseconds());
     }
-    std::erase_if(entrants, [&](const Entrant& e) { return is_long && e.milliseconds() > kOutOfReach * fastest; });
+    // Not after one round, which anything may have disturbed.
+    if (!is_long || round == 0) continue;
+    std::erase_if(entrants, [&](const Entrant& e) { return e.milliseconds() > kOutOfReach * fastest; });
   }
+  // The others ran once, at the clock of a GPU that had waited: as much slower as the quickest has become.
+  for (TimedAlgorithm* const timed : hopeless) timed->milliseconds *= quickest->timed.milliseconds / once;
 }
 
 void GemmTrials::Repeat(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,

@@ -43,6 +43,9 @@ double LengthForScheduler(const TrainConfig& config, const RunStart& start) {
   const std::int64_t steps = MaxSteps(config.max_duration, start);
   if (config.scheduler.units == SchedulerUnits::kSteps) return static_cast<double>(steps);
   if (config.max_duration.unit == Duration::Unit::kTokens) return static_cast<double>(config.max_duration.value);
+  if (config.max_duration.unit == Duration::Unit::kEpochs) {
+    return static_cast<double>(steps) * static_cast<double>(start.tokens_per_step);
+  }
   const std::int64_t left = std::max<std::int64_t>(steps - start.step, 0);
   return static_cast<double>(start.tokens_seen) +
          static_cast<double>(left) * static_cast<double>(start.tokens_per_step);

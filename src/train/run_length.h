@@ -23,8 +23,8 @@ std::int64_t MaxSteps(const Duration& max_duration, const RunStart& start);
 /// (OLMo goes on for ten steps beyond max_steps.)
 std::int64_t LastStep(const TrainConfig& config, const RunStart& start);
 
-/// The run's length in the scheduler's unit: MaxSteps; or max_duration's tokens, or those seen and those of the steps
-/// that are left until MaxSteps. Source: OLMo's Trainer.max_steps and max_tokens.
+/// The run's length in the scheduler's unit: MaxSteps; or max_duration's tokens, those of its epochs, or those seen and
+/// those of the steps that are left. Source: OLMo's Trainer.max_steps and max_tokens.
 double LengthForScheduler(const TrainConfig& config, const RunStart& start);
 
 }  // namespace coat

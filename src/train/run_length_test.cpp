@@ -73,6 +73,8 @@ TEST(RunLength, MeasuresTheScheduleInItsUnit) {
   EXPECT_EQ(LengthForScheduler(config, resumed), 10 * 2048 + 90 * 4096.0);
   resumed.step = 101;
   EXPECT_EQ(LengthForScheduler(config, resumed), 10 * 2048.0);
+  config.max_duration = {2, Duration::Unit::kEpochs};
+  EXPECT_EQ(LengthForScheduler(config, resumed), 50 * 4096.0);
   config.max_duration = {10'000, Duration::Unit::kTokens};
   EXPECT_EQ(LengthForScheduler(config, kStart), 10'000.0);
 }

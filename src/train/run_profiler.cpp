@@ -52,9 +52,9 @@ void RunProfiler::RunEnded(std::int64_t step) {
   }
   if (config_.python_profiling && !(tabled_ && step > kTableAfter)) {
     console_.Warn(kLogger,
-                  fmt::format("python_profiling: no table: steps {} to {} are recorded, and this start took steps "
-                              "{} to {}",
-                              kTableAfter + 1, kTableEnd, step - steps_ + 1, step));
+                  fmt::format("python_profiling: no table: steps {} to {} are recorded, and this start took {} "
+                              "steps, up to step {}",
+                              kTableAfter + 1, kTableEnd, steps_, step));
   }
   trace_start_ = table_start_ = std::nullopt;
   StopUnlessNeeded();

@@ -1,5 +1,6 @@
 #include "train/save_folder.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -87,6 +88,7 @@ void SaveFolder::Prepare() {
     for (const std::string& path : latest.incomplete) {
       console_.Warn(kLogger, fmt::format("{} is not a whole checkpoint and is passed over", path));
     }
+    passed_over_ = latest.incomplete;
     checkpoint_to_load_ = latest.path;
     continues_latest_save_ = latest.path.has_value();
   }
@@ -182,10 +184,10 @@ void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) 
                                    : kind == SaveKind::kUnsharded ? state.unsharded_checkpoints
                                                                   : state.ephemeral_checkpoints;
   Communicator& ranks = engine.ranks();
-  // An earlier run's checkpoint of this step is replaced also when this run goes on without save_overwrite.
+  // An earlier run's checkpoint of this step, or one that was passed over, is replaced also without save_overwrite.
   const std::string path = config_.save_folder + "/" + name.text();
   const std::optional<std::int64_t> old_run = RunOf(path);
-  const bool is_passed_over = continues_latest_save_ && !IsWholeCheckpoint(path);
+  const bool is_passed_over = std::find(passed_over_.begin(), passed_over_.end(), path) != passed_over_.end();
   const bool replaces = config_.save_overwrite || is_passed_over || (old_run && *old_run < run_);
   CheckpointWriter writer(config_.save_folder, name, replaces ? IfExists::kReplace : IfExists::kRefuse, ranks);
   SaveTensors(engine, writer);

@@ -65,7 +65,8 @@ class SaveFolder {
   bool continues_latest_save_ = false;
   bool resumes_here_ = false;
   bool may_overwrite_ = false;
-  std::int64_t run_ = 0;  // kRunInFolder of what this run saves
+  std::int64_t run_ = 0;                  // kRunInFolder of what this run saves
+  std::vector<std::string> passed_over_;  // on rank 0: folders of checkpoints that are not whole
 };
 
 }  // namespace coat

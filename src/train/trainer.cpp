@@ -169,7 +169,7 @@ class Trainer {
     }
     if (state_.step >= schedule_->last_step()) WarnOfNothingToDo();
     const std::shared_ptr<Device>& device = engine_.context().backend();
-    if (device && device->ExportTuning().empty()) {
+    if (device && device->ExportTuning().empty() && state_.step < schedule_->last_step()) {
       console_.Info(kLogger, "The first step takes longer: it times the algorithms of its matrix products");
     }
     while (state_.step < schedule_->last_step() && !StopRequested() && !benchmark_is_over_) {
