@@ -38,7 +38,6 @@ void RunProfiler::StepEnded(std::int64_t step) {
   StopUnlessNeeded();
   if (config_.torch_profiling && steps_ == kTraceAfter) trace_start_ = Start();
   if (config_.python_profiling && step == kTableAfter) table_start_ = Start();
-  tabled_ = tabled_ || table_start_;
 }
 
 void RunProfiler::RunEnded(std::int64_t step) {
@@ -50,7 +49,7 @@ void RunProfiler::RunEnded(std::int64_t step) {
                               "{} are recorded",
                               steps_, kTraceAfter + 1, kTraceEnd));
   }
-  if (config_.python_profiling && !(tabled_ && step > kTableAfter)) {
+  if (config_.python_profiling && (step - steps_ >= kTableAfter || step <= kTableAfter)) {
     console_.Warn(kLogger,
                   fmt::format("python_profiling: no table: steps {} to {} are recorded, and this start took {} "
                               "steps, up to step {}",

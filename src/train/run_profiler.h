@@ -47,7 +47,6 @@ class RunProfiler {
   std::unique_ptr<Profile> profile_;
   std::optional<double> trace_start_;  // of what is being profiled, in the profile's time
   std::optional<double> table_start_;
-  bool tabled_ = false;  // table_start_ was set
 };
 
 }  // namespace coat
