@@ -57,7 +57,7 @@ Arguments may be quoted and may hold references: `${path.check_exist:runs/${run_
 ## The command line
 
 `--optimizer.learning_rate=1e-4 --stop_at=10 --data.paths=[a.npy,b.npy] --evaluators=[] --save_overwrite`. A value is YAML;
-without `=` it is `true`, which no text is taken from. The name has two dashes before it; `-` within it is read as `_`. An element of a list
+without `=` it is `true`; a key that takes a text needs a value. The name has two dashes before it; `-` within it is read as `_`. An element of a list
 cannot be set, only the whole list.
 
 ## Old spellings
