@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -15,17 +14,19 @@ namespace coat::cuda {
 
 namespace {
 
-constexpr int kRounds = 5;          // of timing
 constexpr double kFewTerms = 32.0;  // of a sum, see TermsOfSums
-constexpr double kHopeless = 1.25;  // times the fastest: not timed again
-// Products that take this long put the GPU at its power limit, where other algorithms may be the fastest: they are
-// timed in a row, on a GPU that has been at work. In long trials each first runs until the clock has fallen as far as
-// its own power demands. In milliseconds.
-constexpr double kLoadingProduct = 0.05;
-constexpr double kShortRound = 10.0;
-constexpr double kLongRound = 40.0;
-constexpr double kOutOfReach = 1.04;  // times the fastest: in no further round
-constexpr double kWarmUp = 1000.0;
+// Products of this many operations put the GPU at its power limit, where other algorithms may be the fastest: they are
+// timed in a row, on a GPU that has been at work. In long trials the best of them run until the clock has fallen as far
+// as their own power demands, before they are timed again. (One run's time would not tell which products these are: on
+// a GPU that others share it is theirs, too.)
+constexpr double kLoadingProduct = 3e10;
+constexpr double kWarmUp = 1000.0;  // milliseconds
+constexpr GemmTrials::Turns kSingleRuns = {.rounds = 5, .milliseconds = 0.0};
+constexpr GemmTrials::Turns kShort = {.rounds = 3, .milliseconds = 10.0};
+constexpr GemmTrials::Turns kLong = {.rounds = 3, .milliseconds = 40.0, .settles = true};
+// Times the fastest: what takes longer leaves, by a single run or by short turns.
+constexpr double kHopeless = 1.25;
+constexpr double kOutOfReach = 1.06;
 constexpr std::int64_t kHeadroom = 512 << 20;  // that trials leave of the memory: kernels are loaded into it
 
 /// A pair of events around work on a stream.
@@ -96,25 +97,11 @@ class TrialResult {
   std::unique_ptr<std::byte[]> saved_;
 };
 
-/// An algorithm that is being timed: its time is the median of its rounds.
-class Entrant {
- public:
-  Entrant(TimedAlgorithm& timed, std::size_t candidate) : timed_(&timed), candidate_(candidate) {}
-
-  std::size_t candidate() const { return candidate_; }
-  double milliseconds() const { return timed_->milliseconds; }
-  /// The time of some runs.
-  void Take(double milliseconds, int runs) {
-    times_.push_back(milliseconds / runs);
-    std::sort(times_.begin(), times_.end());
-    timed_->milliseconds = times_[(times_.size() - 1) / 2];
-  }
-
- private:
-  TimedAlgorithm* timed_;
-  std::size_t candidate_;
-  std::vector<double> times_;
-};
+/// Whether a product puts the GPU at its power limit.
+bool Loads(const GemmArgs& args) {
+  const GemmShape shape = ShapeOf(args);
+  return 2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n * shape.k) >= kLoadingProduct;
+}
 
 }  // namespace
 
@@ -195,54 +182,66 @@ std::vector<GemmTrials::Candidate> GemmTrials::Try(const GemmArgs& args, const f
 
 void GemmTrials::Time(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,
                       std::vector<Candidate>& candidates) {
+  std::vector<Candidate*> entrants;
+  for (Candidate& candidate : candidates) entrants.push_back(&candidate);
+  std::vector<Leaver> leavers = LeaveBehind(entrants, kHopeless);
+  if (!Loads(args)) {
+    TakeTurns(args, factors, plans, entrants, kSingleRuns);
+  } else {
+    if (!warm_) Repeat(args, factors, plans, *entrants.front(), RunsIn(kWarmUp, *entrants.front()));
+    warm_ = true;
+    TakeTurns(args, factors, plans, entrants, kShort);
+    if (device_.trials() == Device::Trials::kLong) {
+      for (const Leaver& leaver : LeaveBehind(entrants, kOutOfReach)) leavers.push_back(leaver);
+      TakeTurns(args, factors, plans, entrants, kLong);
+    }
+  }
+  // They were timed at another clock than those that stayed: as far behind as they were then. The last to leave first,
+  // since it may have led when others left.
+  for (auto leaver = leavers.rbegin(); leaver != leavers.rend(); ++leaver) {
+    leaver->candidate->timed.milliseconds = leaver->ratio * leaver->leader->timed.milliseconds;
+  }
+}
+
+std::vector<GemmTrials::Leaver> GemmTrials::LeaveBehind(std::vector<Candidate*>& entrants, double limit) {
+  const Candidate* const leader = *std::min_element(
+      entrants.begin(), entrants.end(),
+      [](const Candidate* x, const Candidate* y) { return x->timed.milliseconds < y->timed.milliseconds; });
+  std::vector<Leaver> leavers;
+  for (Candidate* const entrant : entrants) {
+    const double ratio = entrant->timed.milliseconds / leader->timed.milliseconds;
+    if (ratio > limit) leavers.push_back({.candidate = entrant, .leader = leader, .ratio = ratio});
+  }
+  for (const Leaver& leaver : leavers) std::erase(entrants, leaver.candidate);
+  return leavers;
+}
+
+void GemmTrials::TakeTurns(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,
+                           const std::vector<Candidate*>& entrants, const Turns& turns) {
   const cudaStream_t stream = device_.stream();
-  const auto earlier = [](const Candidate& x, const Candidate& y) {
-    return x.timed.milliseconds < y.timed.milliseconds;
-  };
-  const auto quickest = std::min_element(candidates.begin(), candidates.end(), earlier);
-  const double once = quickest->timed.milliseconds;
-  std::vector<Entrant> entrants;
-  std::vector<TimedAlgorithm*> hopeless;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (candidates[i].timed.milliseconds <= kHopeless * once) {
-      entrants.emplace_back(candidates[i].timed, i);
-    } else {
-      hopeless.push_back(&candidates[i].timed);
-    }
+  std::vector<Stopwatch> stopwatches(entrants.size() * static_cast<std::size_t>(turns.rounds));
+  // All are queued before one is waited for, so that all see a full queue.
+  for (std::size_t i = 0; i < stopwatches.size(); ++i) {
+    const Candidate& entrant = *entrants[i % entrants.size()];
+    const int runs = RunsIn(turns.milliseconds, entrant);
+    if (turns.settles) Repeat(args, factors, plans, entrant, runs);
+    stopwatches[i].Start(stream);
+    Repeat(args, factors, plans, entrant, runs);
+    stopwatches[i].Stop(stream);
   }
-  const bool loads = once >= kLoadingProduct;
-  const bool is_long = loads && device_.trials() == Device::Trials::kLong;
-  const double round_milliseconds = is_long ? kLongRound : loads ? kShortRound : 0.0;
-  const auto runs_in = [](double milliseconds, const Entrant& entrant) {
-    return std::max(1, static_cast<int>(milliseconds / entrant.milliseconds()));
-  };
-  const auto repeat = [&](const Entrant& entrant, int runs) {
-    Repeat(args, factors, plans, candidates[entrant.candidate()], runs);
-  };
-  if (loads && !warm_) repeat(entrants.front(), runs_in(kWarmUp, entrants.front()));
-  warm_ = warm_ || loads;
-  std::vector<Stopwatch> stopwatches(entrants.size());
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<int> runs;
-    // In turns, without waiting in between, so that all see a full queue.
-    for (std::size_t i = 0; i < entrants.size(); ++i) {
-      runs.push_back(runs_in(round_milliseconds, entrants[i]));
-      if (is_long) repeat(entrants[i], runs[i]);
-      stopwatches[i].Start(stream);
-      repeat(entrants[i], runs[i]);
-      stopwatches[i].Stop(stream);
+  for (std::size_t entrant = 0; entrant < entrants.size(); ++entrant) {
+    std::vector<double> times;
+    for (std::size_t i = entrant; i < stopwatches.size(); i += entrants.size()) {
+      times.push_back(stopwatches[i].Milliseconds());
     }
-    double fastest = std::numeric_limits<double>::infinity();
-    for (std::size_t i = 0; i < entrants.size(); ++i) {
-      entrants[i].Take(stopwatches[i].Milliseconds(), runs[i]);
-      fastest = std::min(fastest, entrants[i].milliseconds());
-    }
-    // Not after one round, which anything may have disturbed.
-    if (!is_long || round == 0) continue;
-    std::erase_if(entrants, [&](const Entrant& e) { return e.milliseconds() > kOutOfReach * fastest; });
+    std::sort(times.begin(), times.end());
+    double& milliseconds = entrants[entrant]->timed.milliseconds;
+    milliseconds = times[times.size() / 2] / RunsIn(turns.milliseconds, *entrants[entrant]);
   }
-  // The others ran once, at the clock of a GPU that had waited: as much slower as the quickest has become.
-  for (TimedAlgorithm* const timed : hopeless) timed->milliseconds *= quickest->timed.milliseconds / once;
+}
+
+int GemmTrials::RunsIn(double milliseconds, const Candidate& candidate) {
+  return std::max(1, static_cast<int>(milliseconds / candidate.timed.milliseconds));
 }
 
 void GemmTrials::Repeat(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,

@@ -26,6 +26,14 @@ class GemmTrials {
   /// sum, else with anything.
   std::optional<Winner> Hold(const GemmArgs& to_run, const float* factors);
 
+  /// How algorithms are timed: each in every round, for as many runs as fit into `milliseconds`, one at least. Those
+  /// that settle run as long once more before that.
+  struct Turns {
+    int rounds = 0;
+    double milliseconds = 0.0;
+    bool settles = false;
+  };
+
  private:
   /// An algorithm on trial: `plan` is its place in the list of plans, one a scale mode.
   struct Candidate {
@@ -33,12 +41,24 @@ class GemmTrials {
     cublasLtMatmulAlgo_t algorithm = {};
     TimedAlgorithm timed;
   };
+  /// A candidate that is not timed further: `ratio` times as slow as the one that led.
+  struct Leaver {
+    Candidate* candidate = nullptr;
+    const Candidate* leader = nullptr;
+    double ratio = 1.0;
+  };
 
   /// Runs each once and again; keeps those that run and repeat themselves.
   std::vector<Candidate> Try(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,
                              const std::vector<Candidate>& candidates);
+  /// Sets the times by which Choose compares the candidates: of those in reach of the fastest, medians of their turns.
   void Time(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,
             std::vector<Candidate>& candidates);
+  /// Removes the entrants that take more than `limit` times as long as the fastest, and returns them.
+  static std::vector<Leaver> LeaveBehind(std::vector<Candidate*>& entrants, double limit);
+  void TakeTurns(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans,
+                 const std::vector<Candidate*>& entrants, const Turns& turns);
+  static int RunsIn(double milliseconds, const Candidate& candidate);
   void Repeat(const GemmArgs& args, const float* factors, std::vector<GemmPlan>& plans, const Candidate& candidate,
               int runs);
 
