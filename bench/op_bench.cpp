@@ -6,7 +6,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "ops/op_case.h"
+#include "ops/cases/op_case.h"
 
 namespace {
 

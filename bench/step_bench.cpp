@@ -16,8 +16,8 @@
 #include "config/load.h"
 #include "config/validate.h"
 #include "cpu/blas.h"
-#include "train/compute_device.h"
-#include "train/engine.h"
+#include "engine/compute_device.h"
+#include "engine/engine.h"
 
 namespace {
 

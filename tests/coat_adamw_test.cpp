@@ -11,7 +11,7 @@
 
 #include "numerics/expansion.h"
 #include "ops/adamw.h"
-#include "ops/op_case.h"
+#include "ops/cases/op_case.h"
 #include "ops/visit.h"
 
 namespace coat {

@@ -11,11 +11,11 @@
 
 #include "base/error.h"
 #include "data/documents.h"
+#include "engine/engine.h"
 #include "tests/support/error_of.h"
 #include "tests/support/rounding.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {

@@ -8,9 +8,9 @@
 #include <limits>
 #include <random>
 
+#include "engine/engine.h"
+#include "engine/evaluation_engine.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
-#include "train/evaluation_engine.h"
 
 namespace coat {
 namespace {

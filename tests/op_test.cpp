@@ -6,7 +6,7 @@
 #include <ostream>
 
 #include "base/error.h"
-#include "ops/op_case.h"
+#include "ops/cases/op_case.h"
 
 namespace coat {
 

@@ -13,12 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "engine/engine.h"
+#include "engine/run_checkpoint.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thread_ranks.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
-#include "train/run_checkpoint.h"
 
 namespace coat {
 namespace {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "config/enumerations.h"
+#include "engine/engine.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/memory_plan.h"
 #include "tests/support/sharded_training.h"
 #include "tests/support/thread_ranks.h"
-#include "train/memory_plan.h"
 
 namespace coat {
 namespace {

@@ -9,9 +9,9 @@
 #include <random>
 #include <vector>
 
+#include "engine/engine.h"
 #include "optim/scheduler.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "config/enumerations.h"
+#include "engine/compute_device.h"
 #include "generate/sampler.h"
-#include "train/compute_device.h"
 
 namespace coat {
 
-/// Exit codes of every command. A second SIGINT ends a run at once with 130 (train/stop_signal.h).
+/// Exit codes of every command. A second SIGINT ends a run at once with 130 (output/stop_signal.h).
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitFailure = 1;  // at run time: a file, the memory, the training itself
 inline constexpr int kExitUsage = 2;    // a command line or a configuration that cannot be honored

@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "convert/consolidate.h"
 #include "convert/convert.h"
+#include "output/console.h"
+#include "output/stop_signal.h"
 #include "tools/commands.h"
 #include "tools/output.h"
-#include "train/console.h"
-#include "train/stop_signal.h"
 
 namespace coat {
 

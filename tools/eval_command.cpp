@@ -15,10 +15,10 @@
 #include "config/load.h"
 #include "config/text.h"
 #include "config/validate.h"
+#include "evaluate/evaluate.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "tools/validation_output.h"
-#include "train/evaluate.h"
 
 namespace coat {
 

@@ -17,12 +17,12 @@
 #include "checkpoint/directory.h"
 #include "config/load.h"
 #include "convert/check_model.h"
-#include "data/tokenizer.h"
+#include "engine/run_checkpoint.h"
 #include "generate/generator.h"
+#include "output/stop_signal.h"
+#include "text/tokenizer.h"
 #include "tools/commands.h"
 #include "tools/output.h"
-#include "train/run_checkpoint.h"
-#include "train/stop_signal.h"
 
 namespace coat {
 

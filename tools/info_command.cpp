@@ -4,11 +4,11 @@
 #include "base/thread_pool.h"
 #include "config/text.h"
 #include "cpu/blas.h"
+#include "engine/compute_device.h"
 #include "tools/build_information.h"
 #include "tools/commands.h"
 #include "tools/cpu_features.h"
 #include "tools/output.h"
-#include "train/compute_device.h"
 
 namespace coat {
 

@@ -18,6 +18,7 @@
 #include "base/standard_streams.h"
 #include "comm/launch.h"
 #include "config/text.h"
+#include "output/stop_signal.h"
 #include "tools/arguments.h"
 #include "tools/build_information.h"
 #include "tools/commands.h"
@@ -25,7 +26,6 @@
 #include "tools/failure.h"
 #include "tools/help_texts.h"
 #include "tools/rank_command.h"
-#include "train/stop_signal.h"
 
 namespace coat {
 namespace {

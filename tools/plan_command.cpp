@@ -4,11 +4,11 @@
 #include "base/error.h"
 #include "config/load.h"
 #include "config/validate.h"
+#include "engine/memory_plan.h"
 #include "plan/prediction.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "tools/validation_output.h"
-#include "train/memory_plan.h"
 
 namespace coat {
 

@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "base/error.h"
-#include "data/tokenize.h"
-#include "data/tokenize_requests.h"
+#include "output/console.h"
+#include "text/tokenize.h"
+#include "text/tokenize_requests.h"
 #include "tools/commands.h"
 #include "tools/output.h"
-#include "train/console.h"
 
 namespace coat {
 

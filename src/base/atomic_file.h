@@ -52,7 +52,7 @@ class AtomicFile {
 
 /// From now on SIGHUP, SIGINT and SIGTERM, unless they are ignored, remove what every AtomicFile has written and not
 /// committed, and end the process as they would. For the whole process; called once, in main. A part of the program
-/// that ends in its own way puts its handlers in their place (train/stop_signal.h).
+/// that ends in its own way puts its handlers in their place (output/stop_signal.h).
 void RemoveUnfinishedFilesAtSignals();
 
 }  // namespace coat

@@ -1,5 +1,5 @@
 #pragma once
-// A file of our checkpoints that runs write (train/run_checkpoint.h), and the key of their state that belongs to it.
+// A file of our checkpoints that runs write (engine/run_checkpoint.h), and the key of their state that belongs to it.
 
 namespace coat {
 

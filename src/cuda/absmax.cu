@@ -2,11 +2,11 @@
 #include <cstdint>
 
 #include "base/divide.h"
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/largest.cuh"
-#include "cuda/launch.h"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/largest.cuh"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/vector_access.cuh"
 #include "ops/quantize.h"
 #include "ops/visit.h"
 

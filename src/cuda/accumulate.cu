@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "cuda/device.h"
-#include "cuda/launch.h"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/vector_access.cuh"
 #include "ops/visit.h"
 
 namespace coat::cuda {

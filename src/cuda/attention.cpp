@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "cuda/attention_choice.h"
-#include "cuda/attention_cudnn.h"
-#include "cuda/attention_extents.h"
-#include "cuda/attention_plain.h"
-#include "cuda/device.h"
-#include "cuda/document_attention.h"
+#include "cuda/attention/attention_choice.h"
+#include "cuda/attention/attention_cudnn.h"
+#include "cuda/attention/attention_extents.h"
+#include "cuda/attention/attention_plain.h"
+#include "cuda/attention/document_attention.h"
+#include "cuda/device/device.h"
 
 namespace coat::cuda {
 

@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <limits>
 
-#include "cuda/attention_rows.cuh"
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/launch.h"
-#include "cuda/packed.cuh"
+#include "cuda/attention/attention_rows.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/packed.cuh"
 #include "numerics/bfloat16.h"
 #include "numerics/elementary.h"
 #include "ops/visit.h"

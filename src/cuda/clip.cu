@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "cuda/device.h"
-#include "cuda/launch.h"
+#include "cuda/device/device.h"
+#include "cuda/kernel/launch.h"
 
 namespace coat::cuda {
 

@@ -5,8 +5,8 @@
 
 #include "base/divide.h"
 #include "cuda/expansion.cuh"
-#include "cuda/fp8.cuh"
-#include "cuda/tensor_table.cuh"
+#include "cuda/kernel/fp8.cuh"
+#include "cuda/kernel/tensor_table.cuh"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 

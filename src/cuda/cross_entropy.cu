@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <limits>
 
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/packed.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/packed.cuh"
 #include "numerics/elementary.h"
 #include "ops/visit.h"
 

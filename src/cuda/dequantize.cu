@@ -1,9 +1,9 @@
 #include <bit>
 #include <cstdint>
 
-#include "cuda/device.h"
-#include "cuda/launch.h"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/vector_access.cuh"
 #include "ops/quantize.h"
 #include "ops/visit.h"
 

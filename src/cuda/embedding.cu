@@ -3,12 +3,12 @@
 #include <cstdint>
 
 #include "base/divide.h"
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/packed.cuh"
-#include "cuda/row_blocks.h"
-#include "cuda/sort.h"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/packed.cuh"
+#include "cuda/kernel/row_blocks.h"
+#include "cuda/kernel/sort.h"
+#include "cuda/kernel/vector_access.cuh"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 

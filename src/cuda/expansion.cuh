@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cuda/block_reduce.cuh"
+#include "cuda/kernel/block_reduce.cuh"
 #include "numerics/expansion.h"
 
 namespace coat::cuda {

@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "base/divide.h"
-#include "cuda/device.h"
-#include "cuda/launch.h"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/vector_access.cuh"
 #include "numerics/normal.h"
 #include "numerics/philox.h"
 #include "ops/visit.h"

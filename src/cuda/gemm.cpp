@@ -7,11 +7,11 @@
 
 #include "base/divide.h"
 #include "base/error.h"
-#include "cuda/device.h"
-#include "cuda/fp8_tensor_cores.h"
-#include "cuda/gemm_plans.h"
-#include "cuda/gemm_prepare.h"
-#include "cuda/row_product.h"
+#include "cuda/device/device.h"
+#include "cuda/gemm/fp8_tensor_cores.h"
+#include "cuda/gemm/gemm_plans.h"
+#include "cuda/gemm/gemm_prepare.h"
+#include "cuda/gemm/row_product.h"
 
 namespace coat::cuda {
 

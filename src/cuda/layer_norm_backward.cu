@@ -2,13 +2,13 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/fp8.cuh"
-#include "cuda/largest.cuh"
-#include "cuda/packed.cuh"
-#include "cuda/row_layout.cuh"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/fp8.cuh"
+#include "cuda/kernel/largest.cuh"
+#include "cuda/kernel/packed.cuh"
+#include "cuda/kernel/row_layout.cuh"
+#include "cuda/kernel/vector_access.cuh"
 #include "numerics/bfloat16.h"
 #include "numerics/fp8.h"
 #include "ops/layer_norm.h"

@@ -1,6 +1,6 @@
 #include "ops/lion.h"
 
-#include "cuda/update_elements.cuh"
+#include "cuda/kernel/update_elements.cuh"
 
 namespace coat::cuda {
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/packed.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/packed.cuh"
+#include "cuda/kernel/row_layout.cuh"
+#include "cuda/kernel/vector_access.cuh"
 #include "cuda/qk_norm_rope.cuh"
-#include "cuda/row_layout.cuh"
-#include "cuda/vector_access.cuh"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 

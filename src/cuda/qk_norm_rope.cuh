@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "cuda/row_layout.cuh"
-#include "cuda/vector_access.cuh"
+#include "cuda/kernel/row_layout.cuh"
+#include "cuda/kernel/vector_access.cuh"
 
 namespace coat::cuda {
 

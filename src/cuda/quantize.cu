@@ -5,11 +5,11 @@
 #include <cstdint>
 
 #include "base/divide.h"
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/largest.cuh"
-#include "cuda/packed.cuh"
-#include "cuda/transpose_tile.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/largest.cuh"
+#include "cuda/kernel/packed.cuh"
+#include "cuda/kernel/transpose_tile.cuh"
 #include "ops/visit.h"
 
 namespace coat::cuda {

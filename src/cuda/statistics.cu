@@ -4,10 +4,10 @@
 
 #include "base/divide.h"
 #include "base/error.h"
-#include "cuda/block_reduce.cuh"
-#include "cuda/launch.h"
-#include "cuda/tensor_table.cuh"
-#include "cuda/vector_access.cuh"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/tensor_table.cuh"
+#include "cuda/kernel/vector_access.cuh"
 #include "numerics/bfloat16.h"
 #include "ops/visit.h"
 

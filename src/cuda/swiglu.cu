@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cuda/device.h"
-#include "cuda/launch.h"
-#include "cuda/vector_access.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/vector_access.cuh"
 #include "numerics/activation.h"
 #include "ops/visit.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 // Bounds that tell without a sigmoid whether a largest magnitude can be among SwiGLU's gradients and products.
 
-#include "cuda/larger_magnitude.cuh"
+#include "cuda/kernel/larger_magnitude.cuh"
 
 namespace coat::cuda {
 

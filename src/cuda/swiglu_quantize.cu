@@ -8,12 +8,12 @@
 #include <type_traits>
 
 #include "base/error.h"
-#include "cuda/block_reduce.cuh"
-#include "cuda/device.h"
-#include "cuda/group_scale.cuh"
-#include "cuda/larger_magnitude.cuh"
-#include "cuda/packed.cuh"
-#include "cuda/run_loop.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/block_reduce.cuh"
+#include "cuda/kernel/group_scale.cuh"
+#include "cuda/kernel/larger_magnitude.cuh"
+#include "cuda/kernel/packed.cuh"
+#include "cuda/kernel/run_loop.cuh"
 #include "numerics/activation.h"
 #include "ops/swiglu.h"
 #include "ops/visit.h"

@@ -1,7 +1,7 @@
 #include "base/divide.h"
-#include "cuda/device.h"
-#include "cuda/launch.h"
-#include "cuda/transpose_tile.cuh"
+#include "cuda/device/device.h"
+#include "cuda/kernel/launch.h"
+#include "cuda/kernel/transpose_tile.cuh"
 #include "ops/quantize.h"
 
 namespace coat::cuda {

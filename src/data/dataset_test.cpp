@@ -9,6 +9,7 @@
 #include "data/batch.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
+#include "text/tokenize.h"
 
 namespace coat {
 namespace {
@@ -39,6 +40,16 @@ DatasetOptions Options(std::vector<std::string> paths) {
 }
 
 using Ids = std::vector<std::int32_t>;
+
+TEST(MemMapDataset, ReadsFilesOfTokens) {
+  const TempDir folder;
+  TokenizeFiles({.inputs = {folder.Write("a", "abcdefgh")}, .output = folder.File("out.npy")}, *OpenTokenizer("bytes"));
+  DatasetOptions options = Options({folder.File("out.npy")});
+  options.sequence_length = 4;
+  const MemMapDataset dataset(options);
+  EXPECT_EQ(dataset.sequence_count(), 2);
+  EXPECT_EQ(Sequence(dataset, 1), (std::vector<std::int32_t>{'e', 'f', 'g', 'h'}));
+}
 
 TEST(MemMapDataset, JoinsFilesInTheirOrderAndDropsEachRemainder) {
   const TempDir folder;

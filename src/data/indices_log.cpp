@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/mapped_file.h"
-#include "data/gzip_member.h"
-#include "data/inflater.h"
+#include "text/gzip_member.h"
+#include "text/inflater.h"
 
 namespace coat {
 

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "data/input_file.h"
 #include "tests/support/error_of.h"
 #include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
+#include "text/input_file.h"
 
 namespace coat {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/engine.h"
+#include "engine/rank_groups.h"
 #include "models/olmo.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
-#include "train/rank_groups.h"
 
 namespace coat {
 namespace {

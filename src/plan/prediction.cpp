@@ -6,10 +6,10 @@
 
 #include "base/divide.h"
 #include "base/error.h"
+#include "engine/engine.h"
+#include "engine/rank_groups.h"
 #include "models/olmo.h"
 #include "plan/exchange_time.h"
-#include "train/engine.h"
-#include "train/rank_groups.h"
 
 namespace coat {
 
@@ -42,8 +42,8 @@ void RequirePredictable(const TrainConfig& config, const Cluster& cluster) {
 }
 
 /// The gradients of the scores that attention's deterministic backward keeps: of all sequences of a micro-batch, or of
-/// an equal part of them that keeps below what CudnnAttention takes at most (cuda/attention_cudnn.h). The kernels for
-/// documents and those of GPUs before Hopper keep none.
+/// an equal part of them that keeps below what CudnnAttention takes at most (cuda/attention/attention_cudnn.h). The
+/// kernels for documents and those of GPUs before Hopper keep none.
 double ScoreBytes(const TrainConfig& config, const Gpu& gpu, std::int64_t sequences) {
   constexpr double kLargest = 1056.0 * 1024.0 * 1024.0;
   if (config.data.generate_doc_lengths || gpu.fp8_flops == 0) return 0.0;

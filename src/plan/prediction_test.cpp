@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "config/load.h"
+#include "engine/engine.h"
 #include "tests/support/error_of.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/memory_plan.h"
 #include "plan/prediction.h"
-#include "train/memory_plan.h"
 
 namespace coat {
 

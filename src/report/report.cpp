@@ -8,10 +8,10 @@
 #include "base/error.h"
 #include "config/load.h"
 #include "config/validate.h"
+#include "engine/engine.h"
+#include "engine/memory_plan.h"
 #include "report/config_differences.h"
 #include "report/page.h"
-#include "train/engine.h"
-#include "train/memory_plan.h"
 
 namespace coat {
 

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "config/dump.h"
+#include "engine/engine.h"
 #include "report/page.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "train/memory_plan.h"
+#include "engine/memory_plan.h"
 
 namespace coat {
 

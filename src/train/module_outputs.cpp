@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "checkpoint/safetensors.h"
-#include "train/run_checkpoint.h"
+#include "engine/run_checkpoint.h"
 
 namespace coat {
 

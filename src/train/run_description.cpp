@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/number_text.h"
-#include "train/device_limits.h"
-#include "train/memory_plan.h"
+#include "engine/device_limits.h"
+#include "engine/memory_plan.h"
 
 namespace coat {
 

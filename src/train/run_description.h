@@ -6,7 +6,7 @@
 
 #include "config/config.h"
 #include "data/dataset.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 
 namespace coat {
 

@@ -5,8 +5,8 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/file_system.h"
-#include "data/gzip_member.h"
-#include "train/chrome_trace.h"
+#include "output/chrome_trace.h"
+#include "text/gzip_member.h"
 
 namespace coat {
 

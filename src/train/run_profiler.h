@@ -7,8 +7,8 @@
 
 #include "base/profile.h"
 #include "config/config.h"
-#include "train/console.h"
-#include "train/engine.h"
+#include "engine/engine.h"
+#include "output/console.h"
 
 namespace coat {
 

@@ -8,9 +8,9 @@
 #include "config/config.h"
 #include "data/batch.h"
 #include "data/indices_log.h"
+#include "output/metrics.h"
+#include "output/metrics_file.h"
 #include "tensorboard/event_file.h"
-#include "train/metrics.h"
-#include "train/metrics_file.h"
 
 namespace coat {
 

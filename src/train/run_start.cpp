@@ -14,7 +14,7 @@
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
 #include "comm/same_values.h"
-#include "train/run_checkpoint.h"
+#include "engine/run_checkpoint.h"
 #include "train/state_keys.h"
 
 namespace coat {

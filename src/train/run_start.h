@@ -4,8 +4,8 @@
 
 #include "checkpoint/trainer_state.h"
 #include "config/config.h"
-#include "train/console.h"
-#include "train/engine.h"
+#include "engine/engine.h"
+#include "output/console.h"
 #include "train/save_folder.h"
 
 namespace coat {

@@ -11,7 +11,7 @@
 #include "checkpoint/file_names.h"
 #include "comm/agreement.h"
 #include "config/dump.h"
-#include "train/run_checkpoint.h"
+#include "engine/run_checkpoint.h"
 
 namespace coat {
 

@@ -7,8 +7,8 @@
 #include "checkpoint/trainer_state.h"
 #include "comm/communicator.h"
 #include "config/config.h"
-#include "train/console.h"
-#include "train/engine.h"
+#include "engine/engine.h"
+#include "output/console.h"
 
 namespace coat {
 

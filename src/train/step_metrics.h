@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include "config/config.h"
+#include "engine/engine.h"
 #include "optim/clipping.h"
-#include "train/engine.h"
-#include "train/metrics.h"
+#include "output/metrics.h"
 
 namespace coat {
 

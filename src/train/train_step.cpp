@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "comm/agreement.h"
-#include "train/labels.h"
+#include "data/labels.h"
 #include "train/module_outputs.h"
 #include "train/state_keys.h"
 

@@ -9,10 +9,10 @@
 #include "checkpoint/trainer_state.h"
 #include "config/config.h"
 #include "data/batch.h"
+#include "engine/engine.h"
 #include "optim/clipping.h"
-#include "train/console.h"
-#include "train/engine.h"
-#include "train/metrics.h"
+#include "output/console.h"
+#include "output/metrics.h"
 #include "train/run_schedule.h"
 #include "train/step_metrics.h"
 

@@ -2,7 +2,7 @@
 
 #include "comm/communicator.h"
 #include "config/config.h"
-#include "train/compute_device.h"
+#include "engine/compute_device.h"
 
 namespace coat {
 
@@ -12,7 +12,7 @@ struct TrainOptions {
 
 enum class TrainOutcome {
   kFinished,
-  kStopped,  // by a signal (train/stop_signal.h) or time_limit: saved, to go on later
+  kStopped,  // by a signal (output/stop_signal.h) or time_limit: saved, to go on later
 };
 
 /// Runs the training that a validated configuration describes, from start or checkpoint to its last step.

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "cuda/attention_extents.h"
-#include "cuda/document_attention.h"
+#include "cuda/attention/attention_extents.h"
+#include "cuda/attention/document_attention.h"
 #include "ops/attention.h"
 #include "tests/gpu/device_tensors.h"
 

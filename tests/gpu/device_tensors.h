@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/context.h"
-#include "cuda/device.h"
+#include "cuda/device/device.h"
 #include "numerics/bfloat16.h"
 #include "tests/gpu/gpu.h"
 

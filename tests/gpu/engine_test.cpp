@@ -11,10 +11,10 @@
 
 #include "base/error.h"
 #include "base/profile.h"
+#include "engine/device_limits.h"
+#include "engine/engine.h"
 #include "tests/gpu/gpu.h"
 #include "tests/support/tiny_config.h"
-#include "train/device_limits.h"
-#include "train/engine.h"
 
 namespace coat {
 namespace {

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/device_limits.h"
+#include "engine/evaluation_engine.h"
 #include "tests/gpu/gpu.h"
 #include "tests/support/error_of.h"
 #include "tests/support/tiny_config.h"
-#include "train/device_limits.h"
-#include "train/evaluation_engine.h"
 
 namespace coat {
 namespace {
@@ -62,7 +62,8 @@ TEST(EvaluationTokens, AreAnyWithOneScaleATensorAndFoursWithScalesOfGroups) {
 TEST(EvaluationTokens, AreRefusedAtTheStartWhereTheyAreNotFours) {
   const TrainConfig config = Evaluated(QuantizeModel::kFp8DeepSeek, 33);
   const Context ctx = OpenGpu();
-  if (!cuda::MultipliesFp8(*ctx.backend(), Scaling::kGroup)) GTEST_SKIP() << "no FP8 products with scales of groups here";
+  if (!cuda::MultipliesFp8(*ctx.backend(), Scaling::kGroup))
+    GTEST_SKIP() << "no FP8 products with scales of groups here";
   ExpectParts(ErrorOf<ConfigError>([&] { RequireFp8EvaluationTokens(config, ctx); }),
               {"evaluators[0].recipe", "sequences of 33 tokens", "multiples of 4"});
   const cuda::CudaOptions decoded = {.gemm = cuda::GemmMode::kBf16};

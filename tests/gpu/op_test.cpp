@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "cuda/open_device.h"
-#include "ops/op_case.h"
+#include "ops/cases/op_case.h"
 #include "tests/gpu/gpu.h"
 #include "tests/support/error_of.h"
 

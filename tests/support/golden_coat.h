@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "checkpoint/safetensors.h"
-#include "ops/format_reference.h"
-#include "ops/op_case.h"
+#include "ops/cases/format_reference.h"
+#include "ops/cases/op_case.h"
 #include "ops/quantize.h"
 #include "tests/support/source_dir.h"
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/engine.h"
 #include "tests/support/tiny_config.h"
-#include "train/engine.h"
 
 namespace coat {
 

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/context.h"
+#include "engine/arenas.h"
+#include "engine/memory_plan.h"
+
+namespace coat {
+
+/// Arenas that count what is laid out on them.
+RunArenas MeasuringArenas();
+
+/// Arenas on the context's device with exactly the bytes of a plan. Throws Error when there is not so much memory, or
+/// `workspace_growth` (engine/device_limits.h) would not be left free, with the plan's table and `advice`, what makes
+/// it smaller.
+RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t workspace_growth,
+                      std::string_view advice);
+
+}  // namespace coat

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "config/config.h"
+#include "engine/loss_model.h"
+#include "output/metrics.h"
+
+namespace coat {
+
+/// One evaluation of a configuration: data, and what is measured on it.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  const std::string& label() const { return label_; }
+  EvaluationRecipe recipe() const { return recipe_; }
+
+  virtual std::int64_t batch_count() const = 0;
+  /// One pass, which the ranks share by whole batches, so that all have the numbers that one rank has, to the bit.
+  /// `progress(i)` after batch i of batch_count(). Throws TrainingError for a loss that is not finite.
+  virtual Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) = 0;
+  /// What the last pass found piece by piece, one object of JSON each; nothing where there are no pieces.
+  virtual std::vector<std::string> Details() const { return {}; }
+
+ protected:
+  explicit Evaluator(const EvaluatorConfig& config) : label_(config.label), recipe_(config.recipe) {}
+
+ private:
+  std::string label_;
+  EvaluationRecipe recipe_;
+};
+
+/// Opens the data of an evaluator; `key` is the configuration's, "evaluators[0]", for messages.
+std::unique_ptr<Evaluator> MakeEvaluator(const TrainConfig& config, const EvaluatorConfig& evaluator,
+                                         const std::string& key);
+
+}  // namespace coat

@@ -1,0 +1,370 @@
+#include "ops/gemm.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ops/cases/format_reference.h"
+#include "ops/cases/op_case.h"
+
+namespace coat {
+
+namespace {
+
+enum class Special { kNone, kNaN, kInfinity };
+
+struct GemmSetup {
+  std::int64_t m = 0, n = 0, k = 0;
+  Format a, b;
+  DType d = DType::kF32;
+  GemmLayout layout = GemmLayout::kNT;
+  bool accumulate = false;
+  bool fast_accumulation = false;
+  Data a_data = Data::kNormal;
+  Data b_data = Data::kNormal;
+  Special special = Special::kNone;
+  bool perf = false;  // large: only some rows are checked
+
+  Shape AShape() const { return layout == GemmLayout::kTN ? Shape{k, m} : Shape{m, k}; }
+  Shape BShape() const { return layout == GemmLayout::kNT ? Shape{n, k} : Shape{k, n}; }
+  bool WholeNumbers() const { return a_data == Data::kIntegers && b_data == Data::kIntegers; }
+  /// FP8 whose extents are not as the contract has them for tensor cores.
+  bool BeyondTensorCores() const {
+    if (a.scaling == Scaling::kNone || m * n == 0) return false;
+    return n % 16 != 0 || k % 16 != 0 || (a.scaling != Scaling::kTensor && m % 4 != 0);
+  }
+  std::string Name() const {
+    constexpr std::string_view kLayouts[] = {"NT", "NN", "TN"};
+    constexpr std::string_view kSpecials[] = {"", ",nan", ",infinity"};
+    return fmt::format("Gemm{}/{}x{}->{}{}{},M={},N={},K={},{}x{}{}", kLayouts[static_cast<int>(layout)], a.ToString(),
+                       b.ToString(), NameOf(d), accumulate ? "+=" : "", fast_accumulation ? ",fast" : "", m, n, k,
+                       NameOf(a_data), NameOf(b_data), kSpecials[static_cast<int>(special)]);
+  }
+};
+
+/// The code of a whole number that the format has.
+std::uint8_t CodeOf(DType format, int value) {
+  int code = 0;
+  while (ExactFp8(format, static_cast<std::uint8_t>(code)) != value) ++code;
+  return static_cast<std::uint8_t>(code);
+}
+
+/// An operand in any format. FP8 operands of whole numbers have scales 1/2, 1 and 2, so that sums of products stay
+/// exact.
+void AddOperand(Operands& operands, std::string_view name, Shape shape, const Format& format, std::uint64_t seed,
+                Data data) {
+  if (format.scaling == Scaling::kNone) {
+    operands.Input(name, shape, format.dtype, seed, data);
+    return;
+  }
+  const QuantizedView x = operands.QuantizedInput(name, shape, format, seed, data);
+  if (data != Data::kIntegers) return;
+  std::uint8_t codes[9];
+  for (int value = -4; value <= 4; ++value) codes[value + 4] = CodeOf(format.dtype, value);
+  for (std::int64_t i = 0; i < shape.elements(); ++i) {
+    x.codes.As<std::uint8_t>()[i] = codes[(i * 7 + i / 11 + static_cast<std::int64_t>(seed)) % 9];
+  }
+  for (std::int64_t i = 0; i < x.scales.elements(); ++i) {
+    x.scales.As<float>()[i] = std::ldexp(1.0f, static_cast<int>(i % 3) - 1);
+  }
+}
+
+/// Makes the middle element of `x`, or the scale of an FP8 tensor, NaN or infinite.
+void Plant(Special special, const Operands& operands, std::string_view name, const Format& format) {
+  if (special == Special::kNone) return;
+  const bool nan = special == Special::kNaN;
+  const float value = nan ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+  const TensorView x = operands[name];
+  const std::int64_t middle = x.elements() / 2;
+  if (format.dtype == DType::kF32) x.As<float>()[middle] = value;
+  if (format.dtype == DType::kBF16) x.As<std::uint16_t>()[middle] = nan ? 0x7fc0 : 0x7f80;
+  if (!IsFp8(format.dtype)) return;
+  if (nan) {
+    x.As<std::uint8_t>()[middle] = 0x7f;
+  } else {
+    operands[std::string(name) + ".scales"].As<float>()[0] = value;
+  }
+}
+
+/// The operand as rows of K doubles, one for each row of a or column of b.
+std::vector<double> RowsOfK(const ConstQuantizedView& x, bool k_is_first, std::int64_t k) {
+  const std::int64_t rows = x.shape().elements() / k;
+  std::vector<double> values(static_cast<std::size_t>(rows * k));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t i = 0; i < k; ++i) {
+      values[static_cast<std::size_t>(row * k + i)] = k_is_first ? ValueAt(x, i, row) : ValueAt(x, row, i);
+    }
+  }
+  return values;
+}
+
+ConstQuantizedView OperandOf(const Operands& operands, std::string_view name, const Format& format) {
+  if (format.scaling == Scaling::kNone) return AsPlain(operands[name]);
+  return operands.Quantized(name, format);
+}
+
+/// The smallest error that underflow may add to an element: every product, and the product of per-tensor scales, may
+/// lose half of float32's smallest subnormal.
+double UnderflowBound(const GemmSetup& setup, const Operands& after, double magnitude) {
+  const double smallest = 0x1p-150;
+  double bound = static_cast<double>(setup.k + 2) * smallest;
+  if (setup.a.scaling == Scaling::kTensor) {
+    bound += magnitude / (ValueAt(after["a.scales"], 0) * ValueAt(after["b.scales"], 0)) * smallest;
+  }
+  return bound;
+}
+
+/// What the sums of FP8 tensor cores may lose of products whose magnitudes add up to `magnitude`.
+double TensorCoreBound(const GemmSetup& setup, double magnitude) {
+  const std::int64_t together = setup.fast_accumulation ? setup.k : std::min<std::int64_t>(setup.k, 128);
+  return (33.0 / 32.0 * static_cast<double>(together) + 1.0) * 0x1p-13 * magnitude;
+}
+
+void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& after, Checker& checker) {
+  const std::vector<double> a = RowsOfK(OperandOf(after, "a", setup.a), setup.layout == GemmLayout::kTN, setup.k);
+  const std::vector<double> b = RowsOfK(OperandOf(after, "b", setup.b), setup.layout != GemmLayout::kNT, setup.k);
+  const TensorView d = after["d"];
+  const bool cut = checker.device() == DeviceKind::kCuda && IsFp8(setup.a.dtype);
+  const bool may_round_product = checker.device() == DeviceKind::kCuda && setup.accumulate && setup.d == DType::kBF16;
+  // An odd step, so that rows of every place in a tile come up.
+  const std::int64_t step = setup.perf ? 97 : 1;
+  for (std::int64_t row = 0; row < setup.m; row += step) {
+    for (std::int64_t column = 0; column < setup.n; ++column) {
+      const double* x = a.data() + row * setup.k;
+      const double* y = b.data() + column * setup.k;
+      double sum = 0.0;
+      double magnitude = 0.0;
+      for (std::int64_t i = 0; i < setup.k; ++i) {
+        sum += x[i] * y[i];
+        magnitude += std::abs(x[i] * y[i]);
+      }
+      const double product = sum;
+      const double products = magnitude;
+      const std::int64_t index = row * setup.n + column;
+      const double added = setup.accumulate ? ValueAt(before["d"], index) : 0.0;
+      sum += added;
+      magnitude += std::abs(added);
+      const double got = ValueAt(d, index);
+      if (!std::isfinite(sum)) {
+        checker.True("what is not finite shows in d", !std::isfinite(got));
+      } else if (setup.WholeNumbers()) {
+        const double in_two_steps = RoundedTo(setup.d, RoundedTo(setup.d, product) + added);
+        checker.Near("d", index, got, may_round_product && got == in_two_steps ? got : RoundedTo(setup.d, sum), 0.0);
+      } else {
+        double error =
+            static_cast<double>(setup.k + 2) * kFloatRoundoff * magnitude + UnderflowBound(setup, after, magnitude);
+        if (cut) error += TensorCoreBound(setup, products);
+        // An error of half an ulp may carry the sum to where ulps are twice as large.
+        if (may_round_product) error += HalfUlp(setup.d, std::abs(product) + error);
+        checker.Near("d", index, got, sum, error + HalfUlp(setup.d, may_round_product ? std::abs(sum) + error : sum));
+      }
+    }
+  }
+}
+
+OpCase GemmCase(const GemmSetup& setup) {
+  OpCase result;
+  result.name = setup.Name();
+  result.make = [setup](std::uint64_t seed) {
+    Operands operands;
+    AddOperand(operands, "a", setup.AShape(), setup.a, seed, setup.a_data);
+    AddOperand(operands, "b", setup.BShape(), setup.b, seed, setup.b_data);
+    Plant(setup.special, operands, "a", setup.a);
+    const Shape shape = {setup.m, setup.n};
+    if (setup.accumulate) {
+      operands.InOut("d", shape, setup.d, seed, setup.WholeNumbers() ? Data::kIntegers : Data::kHeavyTails);
+    } else {
+      operands.Output("d", shape, setup.d);
+    }
+    return operands;
+  };
+  result.call = [setup](Context& ctx, const Operands& o) {
+    Gemm(ctx, {.a = OperandOf(o, "a", setup.a),
+               .b = OperandOf(o, "b", setup.b),
+               .d = o["d"],
+               .layout = setup.layout,
+               .accumulate = setup.accumulate,
+               .fast_accumulation = setup.fast_accumulation});
+  };
+  result.check = [setup](const Operands& before, const Operands& after, Checker& checker) {
+    CheckGemm(setup, before, after, checker);
+  };
+  if (setup.BeyondTensorCores()) result.beyond_tensor_cores = setup.a.scaling;
+  if (setup.perf) {
+    const auto elements = [](std::int64_t rows, std::int64_t columns) { return static_cast<double>(rows * columns); };
+    result.flops = 2.0 * elements(setup.m, setup.n) * static_cast<double>(setup.k);
+    result.bytes = elements(setup.m, setup.k) * static_cast<double>(SizeOf(setup.a.dtype)) +
+                   elements(setup.n, setup.k) * static_cast<double>(SizeOf(setup.b.dtype)) +
+                   elements(setup.m, setup.n) * static_cast<double>(SizeOf(setup.d) * (setup.accumulate ? 2 : 1));
+  }
+  return result;
+}
+
+/// A family of operand formats and the types of its result.
+struct Row {
+  Format a, b;
+  std::vector<DType> d;
+};
+
+std::vector<Row> PlainRows() {
+  const Format f32 = Format::Plain(DType::kF32);
+  const Format bf16 = Format::Plain(DType::kBF16);
+  return {{f32, f32, {DType::kF32}}, {bf16, bf16, {DType::kF32, DType::kBF16}}};
+}
+
+std::vector<Row> Fp8Rows() {
+  std::vector<Row> rows;
+  const std::vector<DType> both = {DType::kF32, DType::kBF16};
+  for (const auto& [a, b] : {std::pair{DType::kE4M3, DType::kE4M3}, std::pair{DType::kE5M2, DType::kE4M3},
+                             std::pair{DType::kE4M3, DType::kE5M2}}) {
+    rows.push_back({Format::PerTensor(a), Format::PerTensor(b), both});
+    const Format group = Format::PerGroup(a, 128, DType::kF32);
+    rows.push_back({group, Format::PerBlock128(b), both});
+    rows.push_back({group, Format::PerGroup(b, 128, DType::kF32), both});
+  }
+  return rows;
+}
+
+/// One element, one row, one column, and sizes around those of tiles (64 to 512) and of their depth (1024).
+constexpr GemmShape kShapes[] = {{1, 1, 1},       {1, 1, 1025},    {1, 513, 7},    {513, 1, 7},    {1, 64, 1024},
+                                 {63, 65, 127},   {64, 64, 64},    {65, 63, 1023}, {127, 129, 13}, {128, 128, 1024},
+                                 {129, 127, 128}, {97, 101, 1025}, {511, 513, 17}, {512, 512, 2},  {513, 511, 19},
+                                 {7, 11, 2049},   {2049, 2047, 3}, {1, 13, 4360},  {1, 1025, 2048}};
+
+/// As above for formats whose K, and with blocks whose N, are multiples of 128.
+constexpr GemmShape kShapesBy128[] = {{1, 128, 128},    {63, 128, 256},  {65, 256, 1024}, {129, 384, 128},
+                                      {127, 128, 1152}, {513, 640, 128}, {9, 128, 2176}};
+
+/// Sizes that FP8 tensor cores take: around those of their tiles (64 to 256), with many and with few rows.
+constexpr GemmShape kTensorCoreShapes[] = {{1, 16, 16},     {17, 48, 80},    {64, 144, 272},  {250, 112, 1040},
+                                           {256, 256, 256}, {333, 272, 464}, {1024, 32, 4112}};
+constexpr GemmShape kTensorCoreShapesBy128[] = {{4, 128, 128},   {60, 256, 384},   {128, 128, 512},
+                                                {132, 384, 640}, {256, 256, 1152}, {516, 128, 4224}};
+
+void AddShapes(const Row& row, const std::vector<GemmLayout>& layouts, std::vector<OpCase>& cases) {
+  const bool by_128 = row.a.scaling == Scaling::kGroup;
+  std::vector<GemmShape> shapes(std::begin(kShapes), std::end(kShapes));
+  if (by_128) shapes.assign(std::begin(kShapesBy128), std::end(kShapesBy128));
+  for (const GemmShape& shape : shapes) {
+    for (const DType d : row.d) {
+      for (const GemmLayout layout : layouts) {
+        for (const bool accumulate : {false, true}) {
+          if (!accumulate && shape.m > 2000) continue;  // the largest one only once
+          cases.push_back(GemmCase({.m = shape.m,
+                                    .n = shape.n,
+                                    .k = shape.k,
+                                    .a = row.a,
+                                    .b = row.b,
+                                    .d = d,
+                                    .layout = layout,
+                                    .accumulate = accumulate}));
+        }
+      }
+    }
+  }
+}
+
+/// Every kind of data, whole numbers, and what is not finite, in one shape of several tiles.
+void AddData(const Row& row, const std::vector<GemmLayout>& layouts, std::vector<OpCase>& cases) {
+  const std::pair<Data, Data> kinds[] = {{Data::kHeavyTails, Data::kHeavyTails}, {Data::kOutliers, Data::kZeroGroups},
+                                         {Data::kTiny, Data::kNormal},           {Data::kTiny, Data::kTiny},
+                                         {Data::kHuge, Data::kNormal},           {Data::kTiny, Data::kHuge},
+                                         {Data::kIntegers, Data::kIntegers}};
+  for (const GemmLayout layout : layouts) {
+    for (const DType d : row.d) {
+      // Four rows at a time are what FP8 tensor cores take with scales of groups.
+      const std::int64_t m = row.a.scaling == Scaling::kGroup ? 68 : 67;
+      GemmSetup setup = {.m = m, .n = 128, .k = 1152, .a = row.a, .b = row.b, .d = d, .layout = layout};
+      for (const auto& [a_data, b_data] : kinds) {
+        setup.a_data = a_data;
+        setup.b_data = b_data;
+        setup.accumulate = false;
+        cases.push_back(GemmCase(setup));
+        setup.accumulate = true;
+        cases.push_back(GemmCase(setup));
+      }
+      setup.a_data = setup.b_data = Data::kNormal;
+      for (const Special special : {Special::kNaN, Special::kInfinity}) {
+        setup.special = special;
+        cases.push_back(GemmCase(setup));
+      }
+    }
+  }
+}
+
+/// Products of FP8 operands, in shapes that tensor cores take; those with one scale a tensor with fast sums too.
+void AddTensorCoreShapes(const Row& row, std::vector<OpCase>& cases) {
+  const bool by_128 = row.a.scaling == Scaling::kGroup;
+  std::vector<GemmShape> shapes(std::begin(kTensorCoreShapes), std::end(kTensorCoreShapes));
+  if (by_128) shapes.assign(std::begin(kTensorCoreShapesBy128), std::end(kTensorCoreShapesBy128));
+  for (const GemmShape& shape : shapes) {
+    for (const DType d : row.d) {
+      for (const bool accumulate : {false, true}) {
+        for (const bool fast : {false, true}) {
+          if (fast && by_128) continue;
+          cases.push_back(GemmCase({.m = shape.m,
+                                    .n = shape.n,
+                                    .k = shape.k,
+                                    .a = row.a,
+                                    .b = row.b,
+                                    .d = d,
+                                    .accumulate = accumulate,
+                                    .fast_accumulation = fast}));
+        }
+      }
+    }
+  }
+}
+
+/// The products of a linear layer of 256 by 1024 on 2048 tokens.
+void AddPerfCases(std::vector<OpCase>& cases) {
+  constexpr std::int64_t kTokens = 2048, kModel = 256, kHidden = 1024;
+  const Format f32 = Format::Plain(DType::kF32);
+  const Format bf16 = Format::Plain(DType::kBF16);
+  const Format e4m3 = Format::PerTensor(DType::kE4M3);
+  const Format e5m2 = Format::PerTensor(DType::kE5M2);
+  const GemmSetup products[] = {
+      {.m = kTokens, .n = kHidden, .k = kModel, .a = f32, .b = f32},
+      {.m = kTokens, .n = kHidden, .k = kModel, .a = bf16, .b = bf16, .d = DType::kBF16},
+      {.m = kTokens, .n = kModel, .k = kHidden, .a = bf16, .b = bf16, .d = DType::kBF16, .layout = GemmLayout::kNN},
+      {.m = kHidden, .n = kModel, .k = kTokens, .a = bf16, .b = bf16, .layout = GemmLayout::kTN, .accumulate = true},
+      {.m = kTokens, .n = kHidden, .k = kModel, .a = e4m3, .b = e4m3, .d = DType::kBF16},
+      {.m = kTokens, .n = kModel, .k = kHidden, .a = e5m2, .b = e4m3, .d = DType::kBF16},
+      {.m = kHidden, .n = kModel, .k = kTokens, .a = e5m2, .b = e4m3, .accumulate = true},
+      {.m = kTokens,
+       .n = kHidden,
+       .k = kModel,
+       .a = Format::PerGroup(DType::kE4M3, 128, DType::kF32),
+       .b = Format::PerBlock128(DType::kE4M3),
+       .d = DType::kBF16},
+  };
+  for (GemmSetup setup : products) {
+    setup.perf = true;
+    cases.push_back(GemmCase(setup));
+  }
+}
+
+}  // namespace
+
+std::vector<OpCase> GemmCases() {
+  std::vector<OpCase> cases;
+  const std::vector<GemmLayout> all = {GemmLayout::kNT, GemmLayout::kNN, GemmLayout::kTN};
+  for (const Row& row : PlainRows()) {
+    AddShapes(row, all, cases);
+    AddData(row, all, cases);
+  }
+  for (const Row& row : Fp8Rows()) {
+    AddShapes(row, {GemmLayout::kNT}, cases);
+    AddTensorCoreShapes(row, cases);
+    AddData(row, {GemmLayout::kNT}, cases);
+  }
+  AddPerfCases(cases);
+  return cases;
+}
+
+}  // namespace coat

@@ -1,0 +1,47 @@
+#pragma once
+// metrics.jsonl: every number that a run reports, for programs to read.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/file_descriptor.h"
+#include "output/metrics.h"
+
+namespace coat {
+
+/// The file's name in the save folder.
+inline constexpr std::string_view kMetricsFileName = "metrics.jsonl";
+
+/// A file of one JSON object a line: {"step":N,"name":value,...}. Numbers have the fewest digits that read back to the
+/// same double; infinities and NaN, which JSON has no number for, are null.
+///
+/// Every Write appends one whole line at once, so the file can be followed while the run goes on. A run that goes on
+/// from a checkpoint appends: the lines of steps after the checkpoint, which it will take again, are cut off, and so is
+/// a last line that a kill left half written. Flush before a checkpoint is made, so that the file reaches at least as
+/// far. Not thread-safe.
+class MetricsFile {
+ public:
+  /// Opens the file of a run that has done `steps_done` steps: 0 for a new one, and for one that starts over. The
+  /// folder must exist.
+  ///
+  /// Throws IoError, with nothing changed, when a new run finds a file that is not empty and `overwrite` is false, and
+  /// when the file of a run that goes on is not such a file (with the line). Throws IoError when it cannot be written.
+  MetricsFile(std::string path, std::int64_t steps_done, bool overwrite);
+
+  const std::string& path() const { return file_.path(); }
+
+  /// Appends a line. Steps must not decrease. Throws IoError, with a part of the line in the file at worst.
+  void Write(std::int64_t step, const Metrics& metrics);
+
+  /// Waits until all lines are on the disk. Throws IoError.
+  void Flush();
+
+ private:
+  FileDescriptor file_;
+};
+
+/// The line that MetricsFile writes, with its newline.
+std::string MetricsLine(std::int64_t step, const Metrics& metrics);
+
+}  // namespace coat
