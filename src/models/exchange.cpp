@@ -1,9 +1,7 @@
 #include "models/exchange.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
-#include <string_view>
 
 #include "base/error.h"
 #include "ops/accumulate.h"
@@ -15,18 +13,9 @@ namespace coat {
 
 namespace {
 
-/// The unit to which a parameter belongs, by its name.
-std::size_t UnitOf(std::string_view name) {
-  constexpr std::string_view kBlocks = "transformer.blocks.";
-  if (name == "transformer.wte.weight") return Exchange::kEmbedding;
-  if (!name.starts_with(kBlocks)) return Exchange::kHead;
-  std::size_t layer = 0;
-  std::from_chars(name.data() + kBlocks.size(), name.data() + name.size(), layer);
-  return Exchange::Block(layer);
-}
-
-bool IsHead(const Parameter& parameter) {
-  return parameter.name == "transformer.ff_out.weight";
+std::size_t UnitOf(const Parameter& parameter) {
+  if (parameter.kind == ParameterKind::kEmbedding) return Exchange::kEmbedding;
+  return parameter.layer < 0 ? Exchange::kHead : Exchange::Block(static_cast<std::size_t>(parameter.layer));
 }
 
 /// Elements in rows that kernels like: of 128, or all in one.
@@ -37,6 +26,25 @@ TensorView InRows(TensorView x) {
 }
 
 }  // namespace
+
+Format GatheredFormat(ParameterKind kind, const Recipe& recipe) {
+  switch (kind) {
+    case ParameterKind::kNormWeight:
+      return Format::Plain(DType::kF32);
+    case ParameterKind::kEmbedding:
+    case ParameterKind::kHeadWeight:
+      return Format::Plain(recipe.compute);
+    case ParameterKind::kLinearWeight:
+      break;
+  }
+  return recipe.weight.scaling == Scaling::kBlock128 ? Format::Plain(DType::kF32) : recipe.weight;
+}
+
+Exchange::Exchange(const Sharding& sharding, const Recipe& recipe) : sharding_(sharding), recipe_(recipe) {
+  if (!sharding_.Alone()) return;
+  sharding_.gathers_at_use = false;
+  sharding_.reduces_micro_batches = false;
+}
 
 void Exchange::LayOut(std::span<Parameter> parameters, Arena& masters, Arena& gradients, Arena& weights,
                       Arena& exchange) {
@@ -63,13 +71,14 @@ void Exchange::LayOutOperands(std::span<Parameter> parameters, Arena& weights, A
 void Exchange::LayOutUnits(bool with_gradients, Arena& weights, Arena& exchange) {
   units_.clear();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const std::size_t unit = UnitOf(parameters_[i].name);
+    const std::size_t unit = UnitOf(parameters_[i]);
     if (units_.size() <= unit) units_.resize(unit + 1);
     units_[unit].push_back(i);
   }
   BeginPass();
   // Embedding and head are used one after the other, so they share memory, unless they share the weight.
-  outer_units_take_turns_ = std::any_of(parameters_.begin(), parameters_.end(), IsHead);
+  outer_units_take_turns_ = std::any_of(parameters_.begin(), parameters_.end(),
+                                        [](const Parameter& x) { return x.kind == ParameterKind::kHeadWeight; });
   {
     std::optional<Arena::Scope> until_head;
     if (outer_units_take_turns_) until_head.emplace(exchange);
@@ -92,25 +101,13 @@ void Exchange::LayOutUnit(std::size_t unit, bool with_gradients, Arena& weights,
     Parameter& parameter = parameters_[i];
     if (sharding_.InParts()) {
       Arena& arena = sharding_.gathers_at_use ? exchange : weights;
-      parameter.operand = arena.Quantized(parameter.name + ".gathered", parameter.shape, OperandFormat(parameter));
+      parameter.operand =
+          arena.Quantized(parameter.name + ".gathered", parameter.shape, GatheredFormat(parameter.kind, recipe_));
     }
     if (with_gradients && sharding_.reduces_micro_batches) {
       parameter.local_grad = exchange.Tensor(parameter.name + ".gradient", parameter.shape, sharding_.reduction);
     }
   }
-}
-
-Format Exchange::OperandFormat(const Parameter& parameter) const {
-  switch (parameter.kind) {
-    case ParameterKind::kNormWeight:
-      return Format::Plain(DType::kF32);
-    case ParameterKind::kEmbedding:
-      return Format::Plain(recipe_.compute);
-    case ParameterKind::kLinearWeight:
-      break;
-  }
-  if (IsHead(parameter)) return Format::Plain(recipe_.compute);
-  return recipe_.weight.scaling == Scaling::kBlock128 ? Format::Plain(DType::kF32) : recipe_.weight;
 }
 
 void Exchange::ReduceMagnitudes(Context& ctx, TensorView magnitudes) const {
@@ -121,12 +118,9 @@ void Exchange::GatherForStep(Context& ctx) const {
   if (sharding_.InParts() && !sharding_.gathers_at_use) GatherUnits(ctx, 0, units_.size());
 }
 
-void Exchange::BeginPass() {
+void Exchange::BeginPass(bool continues) {
   under_way_.assign(units_.size(), {});
-}
-
-void Exchange::ContinuePass() {
-  BeginPass();
+  if (!continues || sharding_.Alone()) return;
   // Backward has used the first two layers last, and the head's weight after the embedding.
   under_way_[kEmbedding].gathered = !outer_units_take_turns_;
   under_way_[kHead].gathered = true;
@@ -140,7 +134,7 @@ bool Exchange::TakeTurns(std::size_t a, std::size_t b) const {
 }
 
 void Exchange::Prefetch(Context& ctx, std::size_t unit) {
-  if (!sharding_.InParts() || !sharding_.gathers_at_use || under_way_[unit].gathered) return;
+  if (!sharding_.gathers_at_use || under_way_[unit].gathered) return;
   for (std::size_t other = 0; other < units_.size(); ++other) {
     if (TakeTurns(unit, other)) under_way_[other].gathered = false;
   }
@@ -148,9 +142,11 @@ void Exchange::Prefetch(Context& ctx, std::size_t unit) {
   under_way_[unit].gather = ctx.Beside([this, &ctx, unit] { GatherUnits(ctx, unit, unit + 1); });
 }
 
-void Exchange::Gather(Context& ctx, std::size_t unit) {
+void Exchange::Use(Context& ctx, std::size_t unit, std::size_t next) {
+  if (!sharding_.InParts()) return;
   Prefetch(ctx, unit);
   ctx.WaitFor(under_way_[unit].gather);
+  Prefetch(ctx, next);
 }
 
 void Exchange::BeginBackward(Context& ctx, std::size_t unit) {
@@ -161,17 +157,19 @@ void Exchange::BeginBackward(Context& ctx, std::size_t unit) {
 
 void Exchange::Reduce(Context& ctx, std::size_t unit, bool first) {
   if (!sharding_.reduces_micro_batches) return;
-  under_way_[unit].reduce = ctx.Beside([this, &ctx, unit, first] { ReduceUnit(ctx, unit, first); });
-}
-
-void Exchange::LeaveToReduce(Context& ctx, std::size_t unit, bool first) const {
-  if (!sharding_.reduces_micro_batches || !first) return;
+  if (std::find(kLast.begin(), kLast.end(), unit) == kLast.end()) return StartToReduce(ctx, unit, first);
+  if (!first) return;
   // A recorded pass does not know whose gradients it finds, so it adds them.
   for (const std::size_t i : units_[unit]) Fill(ctx, {.x = parameters_[i].grad, .value = 0.0f});
 }
 
+void Exchange::StartToReduce(Context& ctx, std::size_t unit, bool first) {
+  under_way_[unit].reduce = ctx.Beside([this, &ctx, unit, first] { ReduceUnit(ctx, unit, first); });
+}
+
 void Exchange::ReduceLeft(Context& ctx) {
-  for (const std::size_t unit : kLast) Reduce(ctx, unit, /*first=*/false);
+  if (!sharding_.reduces_micro_batches) return;
+  for (const std::size_t unit : kLast) StartToReduce(ctx, unit, /*first=*/false);
 }
 
 void Exchange::EndPass(Context& ctx) {

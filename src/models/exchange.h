@@ -13,6 +13,9 @@
 
 namespace coat {
 
+/// The format in which a weight is gathered from the parts that ranks keep: see Exchange.
+Format GatheredFormat(ParameterKind kind, const Recipe& recipe);
+
 /// What ranks that share a model tell one another: weights, gathered from the parts that ranks keep, and gradients,
 /// summed into them, in units of a layer.
 ///
@@ -30,7 +33,8 @@ class Exchange {
   /// The units that backward comes to last.
   static constexpr std::array<std::size_t, 2> kLast = {kFirstBlock, kEmbedding};
 
-  Exchange(const Sharding& sharding, const Recipe& recipe) : sharding_(sharding), recipe_(recipe) {}
+  /// Ranks that are `sharding`, with operands of `recipe`. For one rank alone nothing is gathered and nothing summed.
+  Exchange(const Sharding& sharding, const Recipe& recipe);
 
   /// Lays out the parameters, which must stay where they are: this rank's part of masters and of the gradients' sums,
   /// and for the layers whole operands and gradients in `exchange`, or in `weights` where operands stay for a step.
@@ -50,23 +54,19 @@ class Exchange {
   // A pass: what a micro-batch or an evaluation batch does. What ranks tell one another goes on beside the layers'
   // work.
 
-  /// To be called first: nothing is taken for gathered.
-  void BeginPass();
-  /// The same for a micro-batch right after another of the same step: what that has left gathered is taken for
-  /// gathered.
-  void ContinuePass();
-  /// Starts to gather the operands of a unit for its use soon, unless its buffer holds them or they stay for a step.
-  /// The unit that had the buffer must not be used any more, or be gathered again.
-  void Prefetch(Context& ctx, std::size_t unit);
-  /// The same, and waits: to be called before a unit is used.
-  void Gather(Context& ctx, std::size_t unit);
+  /// To be called first: nothing is taken for gathered, unless the pass `continues` a step, right after another of its
+  /// micro-batches: then what that has left gathered is.
+  void BeginPass(bool continues = false);
+  /// Before a unit is used: waits for its operands, and starts to gather those of the unit that comes next (which may
+  /// be the same), unless their buffer holds them or they stay for a step. The unit that had the buffer must not be
+  /// used any more, or be gathered again.
+  void Use(Context& ctx, std::size_t unit, std::size_t next);
   /// Waits until the gradients' buffer of a unit is free: to be called before backward writes there.
   void BeginBackward(Context& ctx, std::size_t unit);
-  /// Starts to sum the gradients of a unit over the ranks, into the sums of the step: it writes them if `first`.
+  /// Starts to sum the gradients of a unit over the ranks, into the sums of the step: it writes them if `first`. The
+  /// units that backward comes to last, kLast, are left, as nothing is behind them that could hide the sum: ReduceLeft
+  /// sums them in the next micro-batch's pass, or ReduceStep after the last of a step.
   void Reduce(Context& ctx, std::size_t unit, bool first);
-  /// The same for the units that backward comes to last, kLast, behind which nothing is left to hide the sum: starts
-  /// nothing. ReduceLeft does, in the next micro-batch's pass, or ReduceStep after the last of a step.
-  void LeaveToReduce(Context& ctx, std::size_t unit, bool first) const;
   /// Starts to sum what the micro-batch before has left.
   void ReduceLeft(Context& ctx);
   /// Waits for all of it that was started.
@@ -76,9 +76,10 @@ class Exchange {
   void ReduceStep(Context& ctx) const;
 
  private:
-  Format OperandFormat(const Parameter& parameter) const;
   void LayOutUnit(std::size_t unit, bool with_gradients, Arena& weights, Arena& exchange);
   void LayOutUnits(bool with_gradients, Arena& weights, Arena& exchange);
+  void Prefetch(Context& ctx, std::size_t unit);
+  void StartToReduce(Context& ctx, std::size_t unit, bool first);
   /// This rank's part of a parameter's operand, from its part of the master.
   void MakePart(Context& ctx, const Parameter& parameter) const;
   void GatherUnits(Context& ctx, std::size_t begin, std::size_t end) const;

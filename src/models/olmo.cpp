@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,6 +64,7 @@ Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
     : config_(config),
       recipe_(recipe),
       parameters_(OlmoParameters(config)),
+      exchange_({}, recipe_),
       final_norm_({.rms = config.norm_after, .eps = static_cast<float>(config.layer_norm_eps)}, recipe_),
       head_(recipe_, LogitScale(config)) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) by_name_.emplace(parameters_[i].name, i);
@@ -72,19 +72,14 @@ Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
 }
 
 void Olmo::LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights) {
-  for (Parameter& parameter : parameters_) {
-    parameter.value = masters.Tensor(parameter.name, parameter.shape, DType::kF32);
-    parameter.grad = gradients.Tensor(parameter.name, parameter.shape, recipe_.gradient);
-    parameter.local_grad = parameter.grad;
-  }
-  BindParameters(ctx, weights);
+  Arena nothing = Arena::Measuring("exchange");
+  LayOutShared(ctx, {}, masters, gradients, weights, nothing);
 }
 
 void Olmo::LayOutShared(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
                         Arena& exchange) {
-  if (sharding.Alone()) return LayOut(ctx, masters, gradients, weights);
-  exchange_.emplace(sharding, recipe_);
-  exchange_->LayOut(parameters_, masters, gradients, weights, exchange);
+  exchange_ = Exchange(sharding, recipe_);
+  exchange_.LayOut(parameters_, masters, gradients, weights, exchange);
   BindParameters(ctx, weights);
 }
 
@@ -101,12 +96,11 @@ void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights) {
 }
 
 void Olmo::ShareParameters(Context& ctx, const Olmo& other, Arena& weights, Arena& exchange) {
-  if (!other.exchange_) return ShareParameters(ctx, other, weights);
   parameters_ = other.parameters_;
-  Sharding sharding = other.exchange_->sharding();
+  Sharding sharding = other.exchange_.sharding();
   sharding.gathers_at_use = true;
-  exchange_.emplace(sharding, recipe_);
-  exchange_->LayOutOperands(parameters_, weights, exchange);
+  exchange_ = Exchange(sharding, recipe_);
+  exchange_.LayOutOperands(parameters_, weights, exchange);
   BindParameters(ctx, weights);
 }
 
@@ -162,45 +156,10 @@ void Olmo::RefreshWeights(Context& ctx, bool magnitudes_known) {
   for (const Parameter& parameter : parameters_) {
     if (parameter.absmax && !magnitudes_known) AbsMax(ctx, {.x = parameter.value, .absmax = parameter.absmax});
   }
-  if (exchange_) {
-    if (magnitudes_) exchange_->ReduceMagnitudes(ctx, magnitudes_);
-    exchange_->GatherForStep(ctx);
-  }
+  if (magnitudes_) exchange_.ReduceMagnitudes(ctx, magnitudes_);
+  exchange_.GatherForStep(ctx);
   for (Block& block : blocks_) block.RefreshWeights(ctx);
   head_.RefreshWeight(ctx);
-}
-
-void Olmo::BeginPass(const MicroBatch& batch) {
-  if (!exchange_) return;
-  if (batch.accumulate_gradients) {
-    exchange_->ContinuePass();
-  } else {
-    exchange_->BeginPass();
-  }
-}
-
-void Olmo::Use(Context& ctx, std::size_t unit, std::size_t next) {
-  if (!exchange_) return;
-  exchange_->Gather(ctx, unit);
-  if (next != unit) exchange_->Prefetch(ctx, next);
-}
-
-void Olmo::BeginBackward(Context& ctx, std::size_t unit) {
-  if (exchange_) exchange_->BeginBackward(ctx, unit);
-}
-
-void Olmo::Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch) {
-  if (!exchange_) return;
-  const bool first = !batch.accumulate_gradients;
-  if (std::find(Exchange::kLast.begin(), Exchange::kLast.end(), unit) != Exchange::kLast.end()) {
-    exchange_->LeaveToReduce(ctx, unit, first);
-  } else {
-    exchange_->Reduce(ctx, unit, first);
-  }
-}
-
-void Olmo::EndPass(Context& ctx) {
-  if (exchange_) exchange_->EndPass(ctx);
 }
 
 std::size_t Olmo::Above(std::size_t layer) const {
@@ -208,7 +167,7 @@ std::size_t Olmo::Above(std::size_t layer) const {
 }
 
 void Olmo::ReduceGradients(Context& ctx) {
-  if (exchange_) exchange_->ReduceStep(ctx);
+  exchange_.ReduceStep(ctx);
 }
 
 Block::Saved Olmo::LayOutAll(std::size_t layer, Shape stream, std::int64_t sequences, Arena& saved) const {
@@ -234,82 +193,99 @@ void Olmo::ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, 
   const Arena::Scope keep(saved);
   const Arena::Scope scope(scratch);
   const Shape shape = StreamShape(batch.ids);
-  const TokenPositions positions = {.rotary_table = rotary_table_.Rows(0, shape[0] / batch.sequences),
-                                    .documents = batch.documents};
+  Pass pass = {.batch = batch,
+               .saved = saved,
+               .scratch = scratch,
+               .shape = shape,
+               .positions = PositionsOf(shape[0] / batch.sequences, batch.documents)};
   // Where every micro-batch's gradients are summed over the ranks, they start anew in each.
-  const bool accumulate = batch.accumulate_gradients && !(exchange_ && exchange_->reduces_micro_batches());
+  const bool accumulate = batch.accumulate_gradients && !exchange_.reduces_micro_batches();
   for (Block& block : blocks_) block.AccumulateGradients(accumulate);
   final_norm_.AccumulateGradient(accumulate);
   head_.AccumulateGradient(accumulate);
-  BeginPass(batch);
-  std::vector<BlockSaved> kept;
-  // A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
-  std::deque<Arena::Scope> parts;
-
-  ResidualGradient d_x;
-  d_x.d_x = scratch.Tensor("d_x", shape, recipe_.compute);
-  if (recipe_.PerTensor() && !config_.norm_after) d_x.absmax = scratch.Tensor("d_x.absmax", {1}, DType::kF32);
+  exchange_.BeginPass(batch.accumulate_gradients);
+  pass.d_x.d_x = scratch.Tensor("d_x", shape, recipe_.compute);
+  if (recipe_.PerTensor() && !config_.norm_after) pass.d_x.absmax = scratch.Tensor("d_x.absmax", {1}, DType::kF32);
   {
-    // What the final norm leaves is of no use to the blocks' backward, so it lies in scratch memory.
     const Arena::Scope until_blocks(scratch);
     const FinalNorm::Saved final_norm = final_norm_.LayOutSaved(shape, scratch);
-    {
-      const Arena::Scope forward(scratch);
-      const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", shape, recipe_.compute);
-      Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
-      if (exchange_ && batch.accumulate_gradients) exchange_->ReduceLeft(ctx);
-      EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = batch.ids, .x = x});
-      ShowPart(ctx, "transformer.wte", saved, saved.entries().size(), {Named("output", x)});
-      ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
-      for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-        const ProfileSpan span(ctx, "forward of block", static_cast<std::int64_t>(layer));
-        parts.emplace_back(saved);
-        const std::size_t first = saved.entries().size();
-        const BlockSaved& block = kept.emplace_back(LayOutBlock(layer, shape, batch.sequences, saved));
-        const Arena::Scope until_recomputed(saved);
-        const Block::Saved all = block.input ? LayOutAll(layer, shape, batch.sequences, saved) : block.all;
-        Use(ctx, Exchange::Block(layer), Above(layer));
-        blocks_[layer].Forward(ctx, stream, positions, all, scratch, block.input);
-        ShowPart(ctx, fmt::format("transformer.blocks.{}", layer), saved, first, TensorsOf(stream));
-      }
-      Use(ctx, Exchange::kHead, HeadWeight());
-      final_norm_.Forward(ctx, stream, final_norm.y, final_norm.rstd, scratch);
-      ShowPart(ctx, "transformer.ln_f", saved, saved.entries().size(), {Named("output", final_norm.y)});
-    }
-    const ProfileSpan span(ctx, "head and loss");
-    const TensorView d_normed = scratch.Tensor("d_ln_f", shape, recipe_.compute);
-    Use(ctx, HeadWeight(), Exchange::Block(blocks_.size() - 1));
-    BeginBackward(ctx, HeadWeight());
-    head_.ForwardBackward(ctx, final_norm.y, batch.terms, d_normed, scratch);
-    ShowPart(ctx, "loss", saved, saved.entries().size(), {Named("cross_entropy", batch.terms.loss)});
-    final_norm_.Backward(ctx, final_norm, d_normed, d_x);
-    Reduce(ctx, Exchange::kHead, batch);
+    ForwardBlocks(ctx, pass, final_norm);
+    HeadAndLoss(ctx, pass, final_norm);
   }
+  BackwardBlocks(ctx, pass);
+  BackwardEmbedding(ctx, pass, accumulate);
+  exchange_.EndPass(ctx);
+}
+
+void Olmo::ForwardBlocks(Context& ctx, Pass& pass, const FinalNorm::Saved& final_norm) {
+  const MicroBatch& batch = pass.batch;
+  Arena& saved = pass.saved;
+  Arena& scratch = pass.scratch;
+  const Arena::Scope forward(scratch);
+  const TensorView x = final_norm.x ? final_norm.x : scratch.Tensor("x", pass.shape, recipe_.compute);
+  exchange_.Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
+  if (batch.accumulate_gradients) exchange_.ReduceLeft(ctx);
+  EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = batch.ids, .x = x});
+  ShowPart(ctx, "transformer.wte", saved, saved.entries().size(), {Named("output", x)});
+  ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    const ProfileSpan span(ctx, "forward of block", static_cast<std::int64_t>(layer));
+    pass.parts.emplace_back(saved);
+    const std::size_t first = saved.entries().size();
+    const BlockSaved& block = pass.kept.emplace_back(LayOutBlock(layer, pass.shape, batch.sequences, saved));
+    const Arena::Scope until_recomputed(saved);
+    const Block::Saved all = block.input ? LayOutAll(layer, pass.shape, batch.sequences, saved) : block.all;
+    exchange_.Use(ctx, Exchange::Block(layer), Above(layer));
+    blocks_[layer].Forward(ctx, stream, pass.positions, all, scratch, block.input);
+    ShowPart(ctx, fmt::format("transformer.blocks.{}", layer), saved, first, TensorsOf(stream));
+  }
+  exchange_.Use(ctx, Exchange::kHead, HeadWeight());
+  final_norm_.Forward(ctx, stream, final_norm.y, final_norm.rstd, scratch);
+  ShowPart(ctx, "transformer.ln_f", saved, saved.entries().size(), {Named("output", final_norm.y)});
+}
+
+void Olmo::HeadAndLoss(Context& ctx, Pass& pass, const FinalNorm::Saved& final_norm) {
+  const ProfileSpan span(ctx, "head and loss");
+  const LossTerms& terms = pass.batch.terms;
+  const TensorView d_normed = pass.scratch.Tensor("d_ln_f", pass.shape, recipe_.compute);
+  exchange_.Use(ctx, HeadWeight(), Exchange::Block(blocks_.size() - 1));
+  exchange_.BeginBackward(ctx, HeadWeight());
+  head_.ForwardBackward(ctx, final_norm.y, terms, d_normed, pass.scratch);
+  ShowPart(ctx, "loss", pass.saved, pass.saved.entries().size(), {Named("cross_entropy", terms.loss)});
+  final_norm_.Backward(ctx, final_norm, d_normed, pass.d_x);
+  exchange_.Reduce(ctx, Exchange::kHead, !pass.batch.accumulate_gradients);
+}
+
+void Olmo::BackwardBlocks(Context& ctx, Pass& pass) {
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     const ProfileSpan span(ctx, "backward of block", static_cast<std::int64_t>(layer));
-    Block::Saved all = kept[layer].all;
-    Use(ctx, Exchange::Block(layer), Below(layer));
-    if (kept[layer].input) {
-      all = LayOutAll(layer, shape, batch.sequences, saved);
-      blocks_[layer].Recompute(ctx, kept[layer].input, positions, all, scratch);
+    const BlockSaved& kept = pass.kept[layer];
+    Block::Saved all = kept.all;
+    exchange_.Use(ctx, Exchange::Block(layer), Below(layer));
+    if (kept.input) {
+      all = LayOutAll(layer, pass.shape, pass.batch.sequences, pass.saved);
+      blocks_[layer].Recompute(ctx, kept.input, pass.positions, all, pass.scratch);
     }
-    BeginBackward(ctx, Exchange::Block(layer));
-    blocks_[layer].Backward(ctx, all, positions, d_x, scratch);
-    parts.pop_back();
-    Reduce(ctx, Exchange::Block(layer), batch);
+    exchange_.BeginBackward(ctx, Exchange::Block(layer));
+    blocks_[layer].Backward(ctx, all, pass.positions, pass.d_x, pass.scratch);
+    pass.parts.pop_back();
+    exchange_.Reduce(ctx, Exchange::Block(layer), !pass.batch.accumulate_gradients);
   }
+}
+
+void Olmo::BackwardEmbedding(Context& ctx, Pass& pass, bool accumulate) {
   const ProfileSpan span(ctx, "backward of the embedding");
-  if (!config_.weight_tying) BeginBackward(ctx, Exchange::kEmbedding);
+  const TensorView gradient = parameters_.front().local_grad;
   // With weight tying the head has started the embedding's gradient.
-  if (!accumulate && !config_.weight_tying) {
-    Fill(ctx, {.x = parameters_.front().local_grad, .value = 0.0f});
+  if (!config_.weight_tying) {
+    exchange_.BeginBackward(ctx, Exchange::kEmbedding);
+    if (!accumulate) Fill(ctx, {.x = gradient, .value = 0.0f});
   }
-  EmbeddingBackward(ctx, {.ids = batch.ids,
-                          .d_x = d_x.d_x,
-                          .d_weight = parameters_.front().local_grad,
-                          .order = scratch.Tensor("embedding.order", {shape[0]}, DType::kI32)});
-  Reduce(ctx, Exchange::kEmbedding, batch);
-  EndPass(ctx);
+  EmbeddingBackward(ctx, {.ids = pass.batch.ids,
+                          .d_x = pass.d_x.d_x,
+                          .d_weight = gradient,
+                          .order = pass.scratch.Tensor("embedding.order", {pass.shape[0]}, DType::kI32)});
+  exchange_.Reduce(ctx, Exchange::kEmbedding, !pass.batch.accumulate_gradients);
 }
 
 TokenPositions Olmo::PositionsOf(std::int64_t length, ConstTensorView documents) const {
@@ -322,19 +298,19 @@ void Olmo::ForwardToHead(Context& ctx, ConstTensorView ids, std::int64_t sequenc
   const Shape shape = StreamShape(ids);
   const std::int64_t length = shape[0] / sequences;
   const TensorView x = scratch.Tensor("x", shape, recipe_.compute);
-  if (exchange_) exchange_->BeginPass();
-  Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
+  exchange_.BeginPass();
+  exchange_.Use(ctx, Exchange::kEmbedding, Exchange::Block(0));
   EmbeddingForward(ctx, {.weight = parameters_.front().Whole(), .ids = ids, .x = x});
   ResidualStream stream = StartStream(ctx, x, blocks_.front().MeasuresStream(), scratch);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Arena::Scope of_layer(saved);
     const Block::Saved kept = blocks_[layer].LayOutSaved(sequences, length, shape[1], saved);
-    Use(ctx, Exchange::Block(layer), Above(layer));
+    exchange_.Use(ctx, Exchange::Block(layer), Above(layer));
     if (caches != nullptr) positions.cache.rows = caches->layers[layer];
     blocks_[layer].Forward(ctx, stream, positions, kept, scratch);
   }
-  Use(ctx, Exchange::kHead, HeadWeight());
-  Use(ctx, HeadWeight(), HeadWeight());
+  exchange_.Use(ctx, Exchange::kHead, HeadWeight());
+  exchange_.Use(ctx, HeadWeight(), HeadWeight());
   final_norm_.Forward(ctx, stream, normed, scratch.Tensor("ln_f.rstd", {shape[0]}, DType::kF32), scratch);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <deque>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -118,17 +118,28 @@ class Olmo {
     TensorView input;  // [N, D] of the compute type, if it does
   };
 
-  void BindParameters(Context& ctx, Arena& weights);
-  // What of the model's exchange (models/exchange.h) is due; nothing where nobody shares the model.
+  /// What the parts of ForwardBackward share.
+  struct Pass {
+    const MicroBatch& batch;
+    Arena& saved;
+    Arena& scratch;
+    Shape shape;  // [N, D]
+    TokenPositions positions;
+    std::vector<BlockSaved> kept = {};  // of each block
+    /// A layer's part of `saved` is given back as soon as backward is past it: layers below are recomputed there.
+    std::deque<Arena::Scope> parts = {};
+    ResidualGradient d_x = {};
+  };
 
-  void BeginPass(const MicroBatch& batch);
-  /// Before a unit is used: waits for its weights, and starts to gather those of the unit that comes next.
-  void Use(Context& ctx, std::size_t unit, std::size_t next);
-  /// Before backward writes a unit's gradients, and when they are complete.
-  void BeginBackward(Context& ctx, std::size_t unit);
-  void Reduce(Context& ctx, std::size_t unit, const MicroBatch& batch);
-  void EndPass(Context& ctx);
-  /// The units after the layer, on the way up and on the way down.
+  void BindParameters(Context& ctx, Arena& weights);
+  // The parts of ForwardBackward, in their order; `final_norm` lies in scratch memory, which blocks' backward uses
+  // anew.
+
+  void ForwardBlocks(Context& ctx, Pass& pass, const FinalNorm::Saved& final_norm);
+  void HeadAndLoss(Context& ctx, Pass& pass, const FinalNorm::Saved& final_norm);
+  void BackwardBlocks(Context& ctx, Pass& pass);
+  void BackwardEmbedding(Context& ctx, Pass& pass, bool accumulate);
+  /// The units of the exchange after the layer, on the way up and on the way down.
   std::size_t Above(std::size_t layer) const;
   static std::size_t Below(std::size_t layer) { return Exchange::Block(layer == 0 ? 0 : layer - 1); }
   /// The unit that has the head's weight.
@@ -148,7 +159,7 @@ class Olmo {
   Recipe recipe_;
   std::vector<Parameter> parameters_;
   std::unordered_map<std::string, std::size_t> by_name_;  // places in parameters_
-  std::optional<Exchange> exchange_;                      // where ranks share the model
+  Exchange exchange_;                                     // with the ranks that share the model, if any
   TensorView magnitudes_;                                 // [P] f32, with FP8 weights of one scale
   TensorView rotary_table_;                               // [T, K] f32
   std::vector<Block> blocks_;

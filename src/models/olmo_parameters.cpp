@@ -43,12 +43,14 @@ InitStd StdOf(const ModelConfig& config, std::int64_t layer) {
 std::vector<Parameter> OlmoParameters(const ModelConfig& config) {
   const std::int64_t d = config.d_model;
   std::vector<Parameter> parameters;
+  std::int64_t layer = -1;
   const auto add = [&](const std::string& name, Shape shape, ParameterKind kind, double std, const InitStd& defaults) {
     Parameter parameter;
     parameter.name = name;
     parameter.shape = shape;
     parameter.part = {0, shape.elements()};
     parameter.kind = kind;
+    parameter.layer = layer;
     parameter.initialization = {static_cast<float>(std),
                                 static_cast<float>(config.init_cutoff_factor.value_or(defaults.default_cutoff))};
     parameters.push_back(parameter);
@@ -61,7 +63,7 @@ std::vector<Parameter> OlmoParameters(const ModelConfig& config) {
   add("transformer.wte.weight", {config.EmbeddingRows(), d}, ParameterKind::kEmbedding,
       config.emb_init_std.value_or(outer.embedding), outer);
   add_norm("transformer.ln_f.weight", d);
-  for (std::int64_t layer = 0; layer < config.n_layers; ++layer) {
+  for (layer = 0; layer < config.n_layers; ++layer) {
     const InitStd std = StdOf(config, layer);
     const std::string block = "transformer.blocks." + std::to_string(layer) + ".";
     if (config.attention_layer_norm) {
@@ -76,8 +78,9 @@ std::vector<Parameter> OlmoParameters(const ModelConfig& config) {
     add(block + "ff_proj.weight", {config.FeedForwardWidth(), d}, ParameterKind::kLinearWeight, std.input_projection,
         std);
   }
+  layer = -1;
   if (!config.weight_tying) {
-    add("transformer.ff_out.weight", {config.EmbeddingRows(), d}, ParameterKind::kLinearWeight, outer.head, outer);
+    add("transformer.ff_out.weight", {config.EmbeddingRows(), d}, ParameterKind::kHeadWeight, outer.head, outer);
   }
   return parameters;
 }

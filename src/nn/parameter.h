@@ -10,8 +10,9 @@
 
 namespace coat {
 
-/// What a parameter is, as weight decay and initialization distinguish it.
-enum class ParameterKind : std::uint8_t { kLinearWeight, kEmbedding, kNormWeight };
+/// What a parameter is, as weight decay, initialization and formats distinguish it. The head's weight is kEmbedding
+/// where it is the embedding's (weight_tying).
+enum class ParameterKind : std::uint8_t { kLinearWeight, kEmbedding, kHeadWeight, kNormWeight };
 
 /// How a parameter starts: normal with this standard deviation, cut off at +-cutoff deviations (0: not cut off). Norm
 /// weights are 1 instead.
@@ -28,6 +29,7 @@ struct Parameter {
   std::string name;  // "transformer.blocks.0.att_proj.weight"
   Shape shape;
   ParameterKind kind = ParameterKind::kLinearWeight;
+  std::int64_t layer = -1;  // whose it is; -1: of none, as embedding, head and final norm
   Initialization initialization;
   Part part;              // of the elements: what this rank keeps; all of them where ranks do not share
   TensorView value;       // f32: shape, or the part [part.count]

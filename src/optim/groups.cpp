@@ -7,6 +7,7 @@ namespace {
 bool Decays(const OptimizerConfig& config, ParameterKind kind) {
   switch (kind) {
     case ParameterKind::kLinearWeight:
+    case ParameterKind::kHeadWeight:
       return true;
     case ParameterKind::kEmbedding:
       return config.decay_embeddings;

@@ -1,23 +1,11 @@
 #include "plan/exchange_time.h"
 
-#include <string_view>
+#include <algorithm>
 
 #include "comm/partition.h"
+#include "models/exchange.h"
 
 namespace coat {
-
-namespace {
-
-constexpr std::string_view kHeadWeight = "transformer.ff_out.weight";
-
-/// Bytes of an element of an operand as it travels; see Exchange.
-std::int64_t OperandBytes(const Parameter& parameter, const Recipe& recipe) {
-  if (parameter.kind == ParameterKind::kNormWeight) return SizeOf(DType::kF32);
-  if (parameter.kind == ParameterKind::kEmbedding || parameter.name == kHeadWeight) return SizeOf(recipe.compute);
-  return SizeOf(recipe.weight.scaling == Scaling::kBlock128 ? DType::kF32 : recipe.weight.dtype);
-}
-
-}  // namespace
 
 UnitBytes& UnitBytes::operator+=(const UnitBytes& other) {
   gathered += other.gathered;
@@ -36,13 +24,11 @@ UnitBytes ModelBytes::Whole() const {
 }
 
 ModelBytes BytesOf(std::span<const Parameter> parameters, const Recipe& recipe, const Sharding& sharding) {
-  constexpr std::string_view kBlocks = "transformer.blocks.";
-  constexpr std::string_view kFirstBlock = "transformer.blocks.0.";
   ModelBytes model;
   for (const Parameter& parameter : parameters) {
     const std::int64_t elements = parameter.shape.elements();
     const std::int64_t part = PartOf(elements, sharding.unit, 0, sharding.shard_count()).count;
-    const std::int64_t operand = OperandBytes(parameter, recipe);
+    const std::int64_t operand = SizeOf(GatheredFormat(parameter.kind, recipe).dtype);
     const UnitBytes bytes = {.gathered = elements * operand,
                              .reduced = elements * SizeOf(sharding.reduction),
                              .elements = elements,
@@ -51,12 +37,12 @@ ModelBytes BytesOf(std::span<const Parameter> parameters, const Recipe& recipe, 
     ++model.tensors;
     if (parameter.kind == ParameterKind::kEmbedding) {
       model.embedding += bytes;
-    } else if (!parameter.name.starts_with(kBlocks)) {
+    } else if (parameter.layer < 0) {
       model.head += bytes;
-    } else {
-      if (parameter.name.starts_with(kFirstBlock)) model.block += bytes;
-      if (parameter.name.ends_with(".attn_out.weight")) ++model.layers;
+    } else if (parameter.layer == 0) {
+      model.block += bytes;
     }
+    model.layers = std::max(model.layers, parameter.layer + 1);
   }
   return model;
 }
@@ -67,8 +53,8 @@ ExchangeTime::ExchangeTime(const Sharding& sharding, const Recipe& recipe, const
       recipe_(recipe),
       interconnect_(interconnect),
       copy_(rates.copy),
-      shards_{sharding.shard_count(), 1},
-      replicas_{sharding.replica_count(), sharding.shard_count()} {}
+      shards_{.size = sharding.shard_count(), .stride = 1, .groups = sharding.replica_count()},
+      replicas_{.size = sharding.replica_count(), .stride = sharding.shard_count(), .groups = sharding.shard_count()} {}
 
 double ExchangeTime::Gather(const UnitBytes& unit) const {
   if (!sharding_.InParts()) return 0.0;
