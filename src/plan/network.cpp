@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <map>
 
 #include "base/error.h"
 
@@ -54,18 +55,18 @@ struct Placement {
   int cards = 1;    // of the node that has the fewest
 };
 
-Placement PlacementOf(const RankSet& ranks, int gpus_per_node) {
-  Placement place;
-  place.in_node = std::min(ranks.size, std::max(1, gpus_per_node / ranks.stride));
-  place.nodes = (ranks.size + place.in_node - 1) / place.in_node;
-  place.cards = ranks.size - (place.nodes - 1) * place.in_node;
-  return place;
+Placement PlacementOf(const RankSet& ranks, int group, int gpus_per_node) {
+  const int first = group / ranks.stride * ranks.size * ranks.stride + group % ranks.stride;
+  std::map<int, int> in_node;
+  for (int i = 0; i < ranks.size; ++i) ++in_node[(first + i * ranks.stride) / gpus_per_node];
+  const auto fewer = [](const auto& x, const auto& y) { return x.second < y.second; };
+  const auto [fewest, most] = std::minmax_element(in_node.begin(), in_node.end(), fewer);
+  return {.nodes = static_cast<int>(in_node.size()), .in_node = most->second, .cards = fewest->second};
 }
 
-/// `rounds` times around the ring.
-double RingSeconds(double bytes, int rounds, const RankSet& ranks, const Interconnect& interconnect) {
-  if (ranks.size <= 1) return 0.0;
-  const Placement place = PlacementOf(ranks, interconnect.gpus_per_node);
+/// `rounds` times around the ring of a group.
+double RingSeconds(double bytes, int rounds, const RankSet& ranks, int group, const Interconnect& interconnect) {
+  const Placement place = PlacementOf(ranks, group, interconnect.gpus_per_node);
   double rate = std::numeric_limits<double>::infinity();
   if (place.in_node > 1) rate = interconnect.inside.Rate();
   double steps = (ranks.size - place.nodes) * interconnect.inside.latency;
@@ -76,6 +77,14 @@ double RingSeconds(double bytes, int rounds, const RankSet& ranks, const Interco
   }
   const double size = ranks.size;
   return kCollective + rounds * (steps + bytes * (size - 1.0) / size / rate);
+}
+
+double SlowestRing(double bytes, int rounds, const RankSet& ranks, const Interconnect& interconnect) {
+  double slowest = 0.0;
+  for (int group = 0; group < ranks.groups && ranks.size > 1; ++group) {
+    slowest = std::max(slowest, RingSeconds(bytes, rounds, ranks, group, interconnect));
+  }
+  return slowest;
 }
 
 }  // namespace
@@ -105,11 +114,11 @@ Interconnect FindInterconnect(std::string_view text, const Gpu& gpu, int gpus_pe
 }
 
 double GatherSeconds(double bytes, const RankSet& ranks, const Interconnect& interconnect) {
-  return RingSeconds(bytes, 1, ranks, interconnect);
+  return SlowestRing(bytes, 1, ranks, interconnect);
 }
 
 double AllReduceSeconds(double bytes, const RankSet& ranks, const Interconnect& interconnect) {
-  return RingSeconds(bytes, 2, ranks, interconnect);
+  return SlowestRing(bytes, 2, ranks, interconnect);
 }
 
 }  // namespace coat

@@ -30,16 +30,18 @@ struct Interconnect {
 /// them; empty: what the maker's own systems of this GPU have. Throws UsageError.
 Interconnect FindInterconnect(std::string_view text, const Gpu& gpu, int gpus_per_node);
 
-/// The ranks of a communicator: `size` of them, `stride` apart.
+/// Communicators of `size` ranks each, `stride` apart, that do the same at the same time: `groups` of them. They begin
+/// at the ranks 0, 1, ... stride - 1, then behind all of those, and so on.
 struct RankSet {
   int size = 1;
   int stride = 1;
+  int groups = 1;
 };
 
-/// Seconds in which `ranks` gather, or reduce and scatter, tensors of `bytes` in all: each sends (R-1)/R of them around
-/// a ring through all ranks, node after node; as many rings as a node has GPUs, each over another network card. The
-/// slower of the two connections bounds it, and R-1 steps add their latency. 0 for one rank. After NCCL's own model of
-/// its rings (src/graph/tuning.cc).
+/// Seconds in which the slowest of `ranks`, which all wait for, gather, or reduce and scatter, tensors of `bytes` in
+/// all: each sends (R-1)/R of them around a ring through all ranks, node after node; as many rings as a node has GPUs,
+/// each over another network card. The slower of the two connections bounds it, and R-1 steps add their latency. 0 for
+/// one rank. After NCCL's own model of its rings (src/graph/tuning.cc).
 double GatherSeconds(double bytes, const RankSet& ranks, const Interconnect& interconnect);
 /// The same for a sum that all ranks get: twice around.
 double AllReduceSeconds(double bytes, const RankSet& ranks, const Interconnect& interconnect);

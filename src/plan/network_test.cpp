@@ -37,6 +37,17 @@ TEST(Network, BetweenNodesEachGpuBringsItsCard) {
   EXPECT_NEAR(GatherSeconds(6e9, {6, 1}, Simple()), 5e9 / 20e9 + 4e-6 + 5e-6 + kStart, 1e-9);
 }
 
+TEST(Network, AllWaitForTheGroupThatIsPlacedWorst) {
+  // Three of four ranks of a node, then one there and two of the next: one card between them.
+  EXPECT_NEAR(GatherSeconds(3e9, {3, 1, 1}, Simple()), 2e9 / 100e9 + 2e-6 + kStart, 1e-9);
+  EXPECT_NEAR(GatherSeconds(3e9, {3, 1, 2}, Simple()), 2e9 / 10e9 + 1e-6 + 5e-6 + kStart, 1e-9);
+  // Pairs of ranks three apart: (0, 3) within a node, (1, 4) and (2, 5) not.
+  EXPECT_NEAR(GatherSeconds(2e9, {2, 3, 1}, Simple()), 1e9 / 100e9 + 1e-6 + kStart, 1e-9);
+  EXPECT_NEAR(GatherSeconds(2e9, {2, 3, 3}, Simple()), 1e9 / 10e9 + 5e-6 + kStart, 1e-9);
+  // Of pairs that are each other's neighbours the second begins behind the first.
+  EXPECT_NEAR(GatherSeconds(2e9, {2, 1, 4}, Simple()), 1e9 / 100e9 + 1e-6 + kStart, 1e-9);
+}
+
 TEST(Network, AFasterCardHelpsUntilLinksBound) {
   Interconnect interconnect = Simple();
   double last = 1e9;

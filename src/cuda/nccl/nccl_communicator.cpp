@@ -127,7 +127,12 @@ class NcclRanks final : public Communicator {
     Check();
     std::unique_ptr<Communicator> host = host_.Split(color);
     Communicator& part = *host;
-    return std::make_unique<NcclRanks>(part, device_, std::move(host));
+    try {
+      return std::make_unique<NcclRanks>(part, device_, std::move(host));
+    } catch (Error& error) {
+      error.is_of_all_ranks = false;  // of this part's, while the others may wait for them
+      throw;
+    }
   }
 
   void Abort(int exit_code) noexcept override { host_.Abort(exit_code); }
