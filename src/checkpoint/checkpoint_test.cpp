@@ -7,8 +7,8 @@
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
-#include "checkpoint/example_checkpoint.h"
 #include "tests/support/error_of.h"
+#include "tests/support/example_checkpoint.h"
 #include "tests/support/file_size_limit.h"
 #include "tests/support/temp_dir.h"
 
@@ -89,8 +89,9 @@ TEST(Checkpoint, ThatIsAbandonedLeavesNothing) {
     CheckpointWriter writer(folder.path(), {.step = 2}, IfExists::kRefuse);
     writer.AddFile("notes.txt", "n");
     EXPECT_TRUE(fs::exists(folder.File("step2-tmp/notes.txt")));
-    writer.AddSafetensors("model.safetensors", {{.name = "w", .dtype = "U8", .shape = {1}}}, {},
-                          [](SafetensorsWriter&) { throw std::logic_error("the model is gone"); });
+    writer.AddTensors("model.safetensors", WeightsOfExample(), [](std::size_t, Part) -> std::span<const std::byte> {
+      throw std::logic_error("the model is gone");
+    });
   };
   EXPECT_THROW(save(), std::logic_error);
   EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step1", "latest"}));

@@ -69,16 +69,6 @@ void CheckpointWriter::AddFile(const std::string& name, std::string_view content
   OnRankZero([&] { WriteFile(name, contents); });
 }
 
-void CheckpointWriter::AddSafetensors(const std::string& name, std::vector<TensorInfo> tensors,
-                                      const std::map<std::string, std::string>& metadata,
-                                      const std::function<void(SafetensorsWriter&)>& fill) {
-  OnRankZero([&] {
-    SafetensorsWriter writer(NewFilePath(name), std::move(tensors), metadata);
-    fill(writer);
-    files_.push_back(writer.Finish());
-  });
-}
-
 void CheckpointWriter::AddTensors(const std::string& file, const std::vector<StatePart>& tensors,
                                   const BytesOfTensor& bytes) {
   const PartPlan plan = PlanParts(agreement_.Meet(DescribeParts(tensors)), tensors, ranks_.rank());

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,7 +10,6 @@
 
 #include "checkpoint/directory.h"
 #include "checkpoint/part_plan.h"
-#include "checkpoint/safetensors.h"
 #include "checkpoint/trainer_state.h"
 #include "comm/agreement.h"
 #include "comm/communicator.h"
@@ -52,11 +50,6 @@ class CheckpointWriter {
 
   /// Adds a file of rank 0's making, such as a text.
   void AddFile(const std::string& name, std::string_view contents);
-
-  /// Adds a safetensors file of rank 0's making; `fill` writes every tensor of the writer's tensors() in that order.
-  void AddSafetensors(const std::string& name, std::vector<TensorInfo> tensors,
-                      const std::map<std::string, std::string>& metadata,
-                      const std::function<void(SafetensorsWriter&)>& fill);
 
   /// Adds the tensors of which this rank has the given parts; `bytes` gives them. One rank writes the safetensors file
   /// `file` ("model.safetensors"). Several write a file each (model-00001-of-00004.safetensors) with an index

@@ -24,8 +24,8 @@
 #include <thread>
 #include <vector>
 
-#include "checkpoint/example_checkpoint.h"
 #include "tests/support/error_of.h"
+#include "tests/support/example_checkpoint.h"
 #include "tests/support/killed_process.h"
 #include "tests/support/temp_dir.h"
 

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/example_checkpoint.h"
 #include "tests/support/error_of.h"
+#include "tests/support/example_checkpoint.h"
 #include "tests/support/temp_dir.h"
 
 namespace {

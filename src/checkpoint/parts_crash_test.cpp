@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "checkpoint/directory.h"
-#include "checkpoint/example_parts.h"
 #include "tests/support/error_of.h"
+#include "tests/support/example_parts.h"
 #include "tests/support/killed_process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thread_ranks.h"

@@ -12,8 +12,8 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_tensors.h"
 #include "checkpoint/checksum.h"
-#include "checkpoint/example_parts.h"
 #include "tests/support/error_of.h"
+#include "tests/support/example_parts.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thread_ranks.h"
 

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <string>
 
-#include "config/config_testing.h"
 #include "config/yaml.h"
 #include "config/yaml_text.h"
+#include "tests/support/config_testing.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {

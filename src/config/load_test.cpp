@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "config/config_testing.h"
 #include "config/dump.h"
 #include "config/nearest.h"
 #include "config/type_text.h"
+#include "tests/support/config_testing.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {

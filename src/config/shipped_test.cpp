@@ -7,9 +7,9 @@
 #include <set>
 #include <string>
 
-#include "config/config_testing.h"
 #include "config/dump.h"
 #include "config/validate.h"
+#include "tests/support/config_testing.h"
 
 namespace coat {
 namespace {
@@ -126,9 +126,9 @@ TEST(ShippedConfigs, HaveOlmosSizes) {
        {Size{"coat/OLMo-1B-COAT-Both", 2048, 8}, Size{"coat/OLMo-7B-COAT-Both", 2048, 2},
         Size{"coat/OLMo-7B-COAT-Both-MemBench", 32, 2}, Size{"coat/OLMo-7B-COAT-Both-SpeedBench", 256, 4},
         Size{"fp8linear/OLMo-1B-COAT-DeepSeek", 256, 8}, Size{"fp8linear/OLMo-7B-COAT-PerTensor", 256, 2},
-        Size{"olmo2/OLMo2-1B", 512, 4}, Size{"olmo2/OLMo2-7B-COAT-Both", 1024, 2},
-        Size{"olmo2/OLMo2-32B", 2048, 1}, Size{"olmo2/OLMo2-32B-COAT-Both", 2048, 1},
-        Size{"reproduce/OLMo-1B-reproduce", 2048, 8}, Size{"reproduce/OLMo-7B-reproduce-SpeedBench", 256, 2}}) {
+        Size{"olmo2/OLMo2-1B", 512, 4}, Size{"olmo2/OLMo2-7B-COAT-Both", 1024, 2}, Size{"olmo2/OLMo2-32B", 2048, 1},
+        Size{"olmo2/OLMo2-32B-COAT-Both", 2048, 1}, Size{"reproduce/OLMo-1B-reproduce", 2048, 8},
+        Size{"reproduce/OLMo-7B-reproduce-SpeedBench", 256, 2}}) {
     SCOPED_TRACE(size.name);
     EXPECT_EQ(configs.at(size.name).global_train_batch_size, size.batch);
     EXPECT_EQ(configs.at(size.name).device_train_microbatch_size, size.micro);

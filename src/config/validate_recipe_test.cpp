@@ -1,8 +1,8 @@
 #include <string>
 #include <vector>
 
-#include "config/config_testing.h"
 #include "config/validate.h"
+#include "tests/support/config_testing.h"
 
 namespace coat {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config_testing.h"
+#include "tests/support/config_testing.h"
 #include "tests/support/error_of.h"
 
 namespace coat {

@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "config/config_testing.h"
 #include "config/yaml_text.h"
+#include "tests/support/config_testing.h"
 
 namespace coat {
 namespace {

@@ -12,6 +12,7 @@
 #include "base/system_call.h"
 #include "checkpoint/directory.h"
 #include "checkpoint/file_names.h"
+#include "checkpoint/output_file.h"
 #include "convert/hf_files.h"
 #include "convert/native_files.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "optim/test_parameters.h"
+#include "tests/support/test_parameters.h"
 
 namespace coat {
 namespace {

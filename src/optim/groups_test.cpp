@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "optim/test_parameters.h"
+#include "tests/support/test_parameters.h"
 
 namespace coat {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "numerics/adamw.h"
-#include "optim/test_parameters.h"
+#include "tests/support/test_parameters.h"
 
 namespace coat {
 namespace {

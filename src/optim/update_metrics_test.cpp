@@ -6,7 +6,7 @@
 #include <map>
 #include <memory>
 
-#include "optim/test_parameters.h"
+#include "tests/support/test_parameters.h"
 
 namespace coat {
 namespace {

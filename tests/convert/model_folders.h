@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/safetensors.h"
 #include "config/dump.h"
 #include "convert/convert.h"
 #include "models/olmo.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_olmo.h"
+#include "tests/support/whole_tensors.h"
 
 namespace coat {
 
@@ -119,8 +121,10 @@ class ModelFolders : public testing::Test {
     config.precision = Precision::kAmpBf16;
     config.model = model;
     CheckpointWriter writer(folder_.File("run"), {.step = 7}, IfExists::kReplace);
-    writer.AddSafetensors("model.safetensors", tensors.infos, {{"format", "pt"}},
-                          [&](SafetensorsWriter& file) { FillTensors(tensors, file); });
+    writer.AddTensors("model.safetensors", WholeTensors(tensors.infos),
+                      [&](std::size_t index, Part) -> std::span<const std::byte> {
+                        return std::as_bytes(std::span(tensors.bytes.at(tensors.infos[index].name)));
+                      });
     writer.Commit({}, Dump(config));
     return writer.path();
   }

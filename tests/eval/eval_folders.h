@@ -14,6 +14,7 @@
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_olmo.h"
+#include "tests/support/whole_tensors.h"
 
 namespace coat {
 
@@ -57,8 +58,9 @@ class EvalFolders : public testing::Test {
     std::vector<TensorInfo> tensors;
     for (const Parameter& parameter : OlmoParameters(config.model)) tensors.push_back(golden.Info(parameter.name));
     CheckpointWriter writer(File("run"), {.step = 7}, IfExists::kRefuse);
-    writer.AddSafetensors("model.safetensors", tensors, {{"format", "pt"}}, [&](SafetensorsWriter& file) {
-      for (const TensorInfo& info : file.tensors()) file.Write(info.name, golden.Bytes(info.name));
+    writer.AddTensors("model.safetensors", WholeTensors(tensors), [&](std::size_t index, Part) {
+      const TensorInfo& info = tensors[index];
+      return golden.Bytes(info.name);
     });
     writer.Commit({}, Dump(config));
     return writer.path();

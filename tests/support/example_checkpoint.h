@@ -3,16 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/support/noise.h"
+#include "tests/support/whole_tensors.h"
 
 namespace coat {
 
@@ -22,22 +23,26 @@ inline std::vector<std::byte> ExampleBytes(std::int64_t step, int variant, std::
   return {bytes.begin(), bytes.end()};
 }
 
-inline constexpr std::int64_t kExampleElements = 700;
-inline constexpr std::size_t kExamplePieceBytes = 1000;
+/// Several, so that a save has several writes.
+inline std::vector<StatePart> WeightsOfExample() {
+  return WholeTensors({{.name = "a", .dtype = "F32", .shape = {250}},
+                       {.name = "b", .dtype = "F32", .shape = {249}},
+                       {.name = "c", .dtype = "F32", .shape = {201}}});
+}
 
-/// Saves {folder}/step{step} with one 2800-byte tensor, written in pieces.
+inline std::size_t SizeOfWeight(const StatePart& tensor) {
+  return 4 * static_cast<std::size_t>(tensor.part.count);
+}
+
+/// Saves {folder}/step{step} with the tensors of 2800 bytes in all.
 inline void SaveExample(const std::string& folder, std::int64_t step, int variant, IfExists if_exists) {
   CheckpointWriter writer(folder, {.step = step}, if_exists);
-  writer.AddSafetensors("model.safetensors", {{.name = "w", .dtype = "F32", .shape = {kExampleElements}}}, {},
-                        [&](SafetensorsWriter& file) {
-                          const std::vector<std::byte> bytes = ExampleBytes(step, variant, 4 * kExampleElements);
-                          std::span<const std::byte> rest = bytes;
-                          while (!rest.empty()) {
-                            const auto piece = rest.first(std::min(rest.size(), kExamplePieceBytes));
-                            file.Write("w", piece);
-                            rest = rest.subspan(piece.size());
-                          }
-                        });
+  const std::vector<StatePart> tensors = WeightsOfExample();
+  std::vector<std::byte> held;
+  writer.AddTensors("model.safetensors", tensors, [&](std::size_t index, Part) -> std::span<const std::byte> {
+    held = ExampleBytes(step, variant + static_cast<int>(index), SizeOfWeight(tensors[index]));
+    return held;
+  });
   TrainerState state;
   state.step = step;
   state.extra["variant"] = variant;
@@ -50,9 +55,12 @@ inline TrainerState LoadExample(const std::string& path) {
   TrainerState state = reader.state();
   const auto variant = static_cast<int>(state.extra.at("variant"));
   const SafetensorsReader model = reader.OpenSafetensors("model.safetensors");
-  const std::span<const std::byte> bytes = model.Bytes("w", "F32", {kExampleElements});
-  EXPECT_EQ(std::vector<std::byte>(bytes.begin(), bytes.end()),
-            ExampleBytes(state.step, variant, 4 * kExampleElements));
+  int index = 0;
+  for (const StatePart& tensor : WeightsOfExample()) {
+    const std::span<const std::byte> bytes = model.Bytes(tensor.whole.name, "F32", tensor.whole.shape);
+    EXPECT_EQ(std::vector<std::byte>(bytes.begin(), bytes.end()),
+              ExampleBytes(state.step, variant + index++, SizeOfWeight(tensor)));
+  }
   EXPECT_EQ(reader.ReadFile("config.yaml"), "run_name: step " + std::to_string(state.step) + "\n");
   return state;
 }
