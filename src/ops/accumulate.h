@@ -11,7 +11,8 @@ struct AccumulateArgs {
 };
 
 /// y += x. Rounding: the sum in float32, then once to y's type. Exactness: bitwise. Throws ArgumentError unless shapes,
-/// types and devices are as above.
+/// types and devices are as above. Source: the accumulation of gradients in PyTorch, which rounds every sum to the
+/// gradient's type as this does.
 void Accumulate(Context& ctx, const AccumulateArgs& args);
 
 namespace cpu {

@@ -54,7 +54,7 @@ struct AttentionBackwardArgs {
 /// need not keep the recomputed probabilities from exceeding 1, which they do by the rounding of a score: much where
 /// scores are beyond 10^5. The query heads that share a key head are summed in a fixed order, so the result repeats bit
 /// for bit (on CUDA devices as long as CudaOptions.deterministic_attention is set). Throws ArgumentError as the forward
-/// op.
+/// op. Source: the derivative of AttentionForward, in the form of FlashAttention-2 (arXiv:2307.08691).
 void AttentionBackward(Context& ctx, const AttentionBackwardArgs& args);
 
 namespace cpu {

@@ -20,8 +20,8 @@ struct StoreKeysValuesArgs {
   std::int64_t kv_heads = 0;  // Hk
 };
 
-/// cache[positions[n]] = keys and values of token n. Exactness: bitwise.
-/// Throws ArgumentError unless shapes, types and devices are as above.
+/// cache[positions[n]] = keys and values of token n. Rounding: none. Exactness: bitwise. Throws ArgumentError unless
+/// shapes, types and devices are as above. Source: OLMo's layer_past.
 void StoreKeysValues(Context& ctx, const StoreKeysValuesArgs& args);
 
 struct CachedAttentionArgs {
@@ -39,7 +39,7 @@ struct CachedAttentionArgs {
 /// Rounding: operands exact, scores, softmax and sums in float32, one rounding to out's type. Exactness: bound: as
 /// AttentionForward's `out`, with positions[n] + 1 for T; on no backend are probabilities rounded. Repeats bit for bit
 /// on one machine, for any number of threads. Throws ArgumentError unless shapes, types and devices are as above, Hk
-/// divides H and K is in [1, kMaxHeadSize].
+/// divides H and K is in [1, kMaxHeadSize]. Source: OLMo's attention with layer_past.
 void CachedAttention(Context& ctx, const CachedAttentionArgs& args);
 
 namespace cpu {

@@ -11,7 +11,7 @@ struct CastArgs {
 };
 
 /// y = x. Rounding: once to y's type. Exactness: bitwise. Throws ArgumentError unless shapes, types and devices are as
-/// above.
+/// above. Source: torch's Tensor.to.
 void Cast(Context& ctx, const CastArgs& args);
 
 namespace cpu {

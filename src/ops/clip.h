@@ -15,7 +15,7 @@ struct TotalNormArgs {
 /// The L2 norm of all tensors together, from those of each. Infinities stay visible, and NaN as 0x7fc00000.
 ///
 /// Rounding: in double, in order; the root once to float32. Exactness: bitwise. Throws ArgumentError unless types,
-/// shapes and devices are as above.
+/// shapes and devices are as above. Source: OLMo's total gradient norm in clip_grads_and_collect_metrics.
 void TotalNorm(Context& ctx, const TotalNormArgs& args);
 
 struct ClipCoefficientsArgs {

@@ -11,8 +11,8 @@ struct EmbeddingForwardArgs {
   TensorView x;            // [N, D] f32 or bf16, written
 };
 
-/// x[n] = weight[ids[n]]. Rounding: once to x's type. Exactness: bitwise.
-/// Throws ArgumentError unless shapes, types and devices are as above.
+/// x[n] = weight[ids[n]]. Rounding: once to x's type. Exactness: bitwise. Throws ArgumentError unless shapes, types and
+/// devices are as above. Source: torch's embedding.
 void EmbeddingForward(Context& ctx, const EmbeddingForwardArgs& args);
 
 struct EmbeddingBackwardArgs {
@@ -25,7 +25,8 @@ struct EmbeddingBackwardArgs {
 /// d_weight[i] += sum over the positions n with ids[n] = i of d_x[n].
 ///
 /// Rounding: a row's terms are summed in float32 in ascending n, then added to the row in float32 and rounded once.
-/// Exactness: bitwise. Throws ArgumentError unless shapes, types and devices are as above.
+/// Exactness: bitwise. Throws ArgumentError unless shapes, types and devices are as above. Source: its derivative,
+/// which torch sums in any order.
 void EmbeddingBackward(Context& ctx, const EmbeddingBackwardArgs& args);
 
 namespace cpu {

@@ -12,7 +12,8 @@ struct FillArgs {
   float value = 0.0f;  // rounded once to x's type
 };
 
-/// x = value. Exactness: bitwise. Throws ArgumentError unless x is as above.
+/// x = value. Rounding: value once to x's type. Exactness: bitwise. Throws ArgumentError unless x is as above. Source:
+/// torch's fill_.
 void Fill(Context& ctx, const FillArgs& args);
 
 struct FillNormalArgs {

@@ -46,7 +46,8 @@ struct GemmArgs {
 /// groups and blocks are rounded to bf16 first, and the bound gains 2^-8 (1 + 2^-10) sum|a b|.
 ///
 /// Throws ArgumentError unless shapes, formats and devices are as above, and K > 0. FP8 tensor cores also want K and N
-/// to be multiples of 16, with scales of groups or blocks M to be one of 4, and addresses of 16 bytes.
+/// to be multiples of 16, with scales of groups or blocks M to be one of 4, and addresses of 16 bytes. Source: torch's
+/// linear; COAT's FP8 linear layers, forward and backward.
 void Gemm(Context& ctx, const GemmArgs& args);
 
 /// M, N, K of a product; for callers that count work.

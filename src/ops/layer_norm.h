@@ -56,7 +56,8 @@ struct LayerNormBackwardArgs {
 /// Rounding: y decoded to float32; both means as in AddLayerNorm; the result and the sum in float32, rounded once to
 /// d_x's type; absmax is that of the rounded d_x. Exactness: bound: (D/16 + 16) 2^-24 times (|d_y| + mean|d_y| + |y|
 /// mean|d_y y|) rstd, a float32 rounding of the sum and half an ulp of d_x, where nothing underflows. Throws
-/// ArgumentError unless shapes, types and devices are as above, and D > 0.
+/// ArgumentError unless shapes, types and devices are as above, and D > 0. Source: the derivative of AddLayerNorm's
+/// norm; COAT's LayerNorm.
 void LayerNormBackward(Context& ctx, const LayerNormBackwardArgs& args);
 
 namespace cpu {

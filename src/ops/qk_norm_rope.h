@@ -56,7 +56,7 @@ struct QkNormRopeBackwardArgs {
 ///
 /// Rounding: float32 throughout, d_qkv once to its type; weights' gradients as RmsNormBackward. Exactness: bound: that
 /// of RmsNormBackward, with (|d_a| + |d_b|) for |d_y|, d_a and d_b being the pair's gradients. Throws ArgumentError as
-/// QkNormRopeForward does.
+/// QkNormRopeForward does. Source: the derivative of QkNormRopeForward.
 void QkNormRopeBackward(Context& ctx, const QkNormRopeBackwardArgs& args);
 
 namespace cpu {

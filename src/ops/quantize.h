@@ -12,8 +12,8 @@ struct AbsMaxArgs {
 
 /// The largest magnitude of a tensor: absmax = max |x|; 0 for no elements, NaN if any element is NaN.
 ///
-/// Rounding: none. Exactness: bitwise (a maximum depends on no order).
-/// Throws ArgumentError unless types, shapes and devices are as above.
+/// Rounding: none. Exactness: bitwise (a maximum depends on no order). Throws ArgumentError unless types, shapes and
+/// devices are as above. Source: the largest magnitude of COAT's per-tensor quantization.
 void AbsMax(Context& ctx, const AbsMaxArgs& args);
 
 struct QuantizeArgs {
@@ -41,8 +41,8 @@ struct DequantizeArgs {
   TensorView y;          // [N, F] f32 or bf16, written
 };
 
-/// y = code * scale. Rounding: the product in float32, then once to y's type. Exactness: bitwise.
-/// Throws ArgumentError unless shapes, formats and devices are as above.
+/// y = code * scale. Rounding: the product in float32, then once to y's type. Exactness: bitwise. Throws ArgumentError
+/// unless shapes, formats and devices are as above. Source: the inverse of Quantize.
 void Dequantize(Context& ctx, const DequantizeArgs& args);
 
 struct TransposeCodesArgs {
@@ -50,7 +50,8 @@ struct TransposeCodesArgs {
   TensorView y;       // [F, N] of the same type, written
 };
 
-/// y = x transposed, byte for byte. Exactness: bitwise. Throws ArgumentError unless shapes and types are as above.
+/// y = x transposed, byte for byte. Rounding: none. Exactness: bitwise. Throws ArgumentError unless shapes and types are
+/// as above. Source: COAT's transposed copies of FP8 operands.
 void TransposeCodes(Context& ctx, const TransposeCodesArgs& args);
 
 namespace cpu {

@@ -62,10 +62,10 @@ struct RmsNormBackwardArgs {
 ///
 /// Rounding: x decoded to float32; everything in float32, d_x once to its type; d_weight's sum is added to what is
 /// there in float32 and rounded once; absmax is that of the rounded d_x. Exactness: bound: d_x within (D/16 + 16) 2^-24
-/// times
-/// (|g| + |n| mean|g n|) rstd and half an ulp; d_weight's sum within (N/512 + 32) 2^-24 sum|d_y n|, a float32 rounding
-/// of the result and half an ulp, where nothing underflows. The order of its additions is a matter of shape alone.
-/// Throws ArgumentError unless shapes, formats and devices are as above, and D > 0.
+/// times (|g| + |n| mean|g n|) rstd and half an ulp; d_weight's sum within (N/512 + 32) 2^-24 sum|d_y n|, a float32
+/// rounding of the result and half an ulp, where nothing underflows. The order of its additions is a matter of shape
+/// alone. Throws ArgumentError unless shapes, formats and devices are as above, and D > 0. Source: the derivative of
+/// RmsNorm.
 void RmsNormBackward(Context& ctx, const RmsNormBackwardArgs& args);
 
 namespace cpu {

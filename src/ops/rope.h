@@ -41,7 +41,8 @@ struct RopeBackwardArgs {
 
 /// Gradient of RopeForward in place: the opposite rotation of queries' and keys' gradients, then 0 where clipped.
 ///
-/// Rounding: float32, once to d_qkv's type. Exactness: bitwise. Throws ArgumentError as RopeForward does.
+/// Rounding: float32, once to d_qkv's type. Exactness: bitwise. Throws ArgumentError as RopeForward does. Source: the
+/// derivative of RopeForward.
 void RopeBackward(Context& ctx, const RopeBackwardArgs& args);
 
 /// Fills table [T, K] f32 on the host's memory: cos and sin of p * theta^(-2j/K), frequencies and angles rounded to

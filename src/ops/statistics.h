@@ -18,7 +18,7 @@ struct L2NormsArgs {
 /// The norm and not its square, so that a finite x whose squares exceed float32 is not taken for one that is not
 /// finite. Rounding: squares and sums in double, in fixed blocks of interleaved partial sums added in order; the root
 /// once to float32. Exactness: bound: one ulp of the norm; the same on every call. Throws ArgumentError unless types,
-/// shapes and devices are as above.
+/// shapes and devices are as above. Source: the norms that OLMo's optimizers measure for clipping.
 void L2Norms(Context& ctx, const L2NormsArgs& args);
 
 struct StatisticsArgs {
@@ -29,7 +29,8 @@ struct StatisticsArgs {
 /// What OLMo logs of a tensor as .min, .max, .avg and .norm. All four are NaN if any element is.
 ///
 /// Rounding: the magnitudes are exact; sums as in L2Norms. Exactness: bound: the mean 2^-24 relative plus 2^-50 of the
-/// mean of |x|, the norm as L2Norms. Throws ArgumentError unless types, shapes and devices are as above.
+/// mean of |x|, the norm as L2Norms. Throws ArgumentError unless types, shapes and devices are as above. Source: the
+/// metrics of parameters that OLMo's optimizers collect.
 void Statistics(Context& ctx, const StatisticsArgs& args);
 
 namespace cpu {

@@ -13,7 +13,7 @@ struct SwigluForwardArgs {
 };
 
 /// product = silu(gate) * up. Rounding: in float32 (numerics/activation.h), once to product's type. Exactness: bitwise.
-/// Throws ArgumentError unless shapes, types and devices are as above.
+/// Throws ArgumentError unless shapes, types and devices are as above. Source: OLMo's SwiGLU.
 void SwigluForward(Context& ctx, const SwigluForwardArgs& args);
 
 struct SwigluBackwardArgs {
@@ -23,8 +23,9 @@ struct SwigluBackwardArgs {
   TensorView product;         // [N, F] of the same type: the forward's output once more, written
 };
 
-/// Gradients of up and gate, and the product recomputed. Rounding: float32, once to each output's type.
-/// Exactness: bitwise. Throws ArgumentError unless shapes, types and devices are as above.
+/// Gradients of up and gate, and the product recomputed. Rounding: float32, once to each output's type. Exactness:
+/// bitwise. Throws ArgumentError unless shapes, types and devices are as above. Source: the derivative of
+/// SwigluForward.
 void SwigluBackward(Context& ctx, const SwigluBackwardArgs& args);
 
 struct SwigluQuantizeForwardArgs {
