@@ -31,13 +31,23 @@ TEST(EventFile, IsReadByTensorBoard) {
   const TempDir folder;
   EventFile file(folder.File("events"), 0, false, kNow);
   file.Write(1, kNow + 0.5, Scalars{{"train/CrossEntropyLoss", 1.0 / 3.0}, {"eval/\"ä\"/Loss", -1e-30}});
-  file.Write(2, kNow + 1, Scalars{{"train/CrossEntropyLoss", 1e300}});
+  file.Write(2, kNow + 1, Scalars{{"train/CrossEntropyLoss", 1e300}, {"optim/learning_rate_group0", 0.0}});
   file.Write(2, kNow + 1, Scalars{});
   file.Write(1LL << 40, kNow + 2, Scalars{{"train/CrossEntropyLoss", std::numeric_limits<double>::quiet_NaN()}});
   ExpectRead(folder,
              "{\"step\":1,\"train/CrossEntropyLoss\":0.3333333333333333,\"eval/\\\"ä\\\"/Loss\":-1e-30}\n"
-             "{\"step\":2,\"train/CrossEntropyLoss\":null}\n"
+             "{\"step\":2,\"train/CrossEntropyLoss\":null,\"optim/learning_rate_group0\":0}\n"
              "{\"step\":1099511627776,\"train/CrossEntropyLoss\":null}\n");
+}
+
+// Readers take a value that is not in the file for a value of another kind, and pass over it.
+TEST(EventFile, HoldsTheValuesThatAreZero) {
+  const TempDir folder;
+  EventFile file(folder.File("events"), 0, false, kNow);
+  file.Write(1, kNow, Scalars{{"zero", 0.0}, {"none", -0.0}});
+  const std::string bytes = folder.Read(file.path());
+  EXPECT_NE(bytes.find(std::string("\x0a\x04zero\x15\0\0\0\0", 11)), std::string::npos);
+  EXPECT_NE(bytes.find(std::string("\x0a\x04none\x15\0\0\0\x80", 11)), std::string::npos);
 }
 
 TEST(EventFile, OfARunThatGoesOnReplacesTheStepsThatItTakesAgain) {
