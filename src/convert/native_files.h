@@ -7,6 +7,7 @@ inline constexpr const char* kNativeConfigFile = "config.yaml";
 inline constexpr const char* kNativeModelFile = "model.pt";
 inline constexpr const char* kNativeSafetensorsFile = "model.safetensors";
 inline constexpr const char* kNativeOptimizerFile = "optim.pt";
+inline constexpr const char* kNativeSafetensorsOptimizerFile = "optim.safetensors";
 inline constexpr const char* kNativeTrainerFile = "train.pt";
 
 }  // namespace coat

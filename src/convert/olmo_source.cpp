@@ -54,10 +54,12 @@ Model OpenOlmo(const std::string& folder, bool weights_only) {
     throw IoError(
         fmt::format("{} is no parameter of the model that {} describes", tensor.piece.place, model.config_path));
   }
-  const std::string optimizer = fmt::format("{}/{}", folder, kNativeOptimizerFile);
-  if (KindOf(optimizer) != PathKind::kMissing) {
+  for (const char* const name : {kNativeSafetensorsOptimizerFile, kNativeOptimizerFile}) {
+    const std::string optimizer = fmt::format("{}/{}", folder, name);
+    if (KindOf(optimizer) == PathKind::kMissing) continue;
     model.training_files.push_back(optimizer);
     if (!weights_only) model.optimizer = ReadOlmoOptimizer(optimizer, model, block_group_size);
+    break;  // as in OLMo, the other only if there is not this one
   }
   const std::string trainer = fmt::format("{}/{}", folder, kNativeTrainerFile);
   if (KindOf(trainer) != PathKind::kMissing) {

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "checkpoint/quoted.h"
 #include "checkpoint/tensor_info.h"
-#include "convert/native_names.h"
+#include "convert/native_states.h"
 #include "convert/torch_file.h"
 
 namespace coat {
@@ -30,68 +30,33 @@ constexpr auto kOfTrainer = std::to_array<std::string_view>(
 class OptimizerFile {
  public:
   OptimizerFile(const std::string& path, std::int64_t block_group_size)
-      : file_(std::make_shared<const TorchFile>(path)), block_group_size_(block_group_size) {
-    NameNumbers();
-    const PickleValue* const state = file_->root().Find("state");
-    if (state == nullptr || state->kind != Kind::kDict) Fail("no dict \"state\"");
-    for (std::size_t i = 0; i < state->items.size(); i += 2) {
-      const std::string name = NameOf(*state->items[i]);
-      if (!states_.emplace(name, state->items[i + 1]).second) Fail(fmt::format("two states of {}", Quoted(name)));
-    }
-  }
+      : path_(path), read_(ReadNativeStates(path, block_group_size)) {}
 
   OptimizerState Read(const Model& model) {
     OptimizerState optimizer;
-    optimizer.files = file_;
+    optimizer.files = read_.file;
+    std::map<std::string, ParameterState>& states = read_.states;
     for (const ModelTensor& parameter : model.tensors) {
-      const auto found = states_.find(parameter.name);
-      if (found == states_.end()) Fail(fmt::format("no state of {}", Quoted(parameter.name)));
-      AddState(parameter, *found->second, optimizer);
-      states_.erase(found);
+      const auto found = states.find(parameter.name);
+      if (found == states.end()) Fail(fmt::format("no state of {}", Quoted(parameter.name)));
+      AddState(parameter, found->second, optimizer);
+      states.erase(found);
     }
-    if (!states_.empty()) Fail(fmt::format("a state of {}, which is no parameter", Quoted(states_.begin()->first)));
+    if (!states.empty()) Fail(fmt::format("a state of {}, which is no parameter", Quoted(states.begin()->first)));
     return optimizer;
   }
 
  private:
-  [[noreturn]] void Fail(const std::string& what) const {
-    throw IoError(fmt::format("{}: {} (--weights_only converts without it)", file_->path(), what));
-  }
+  [[noreturn]] void Fail(const std::string& what) const { FailInStates(path_, what); }
 
-  /// Under DDP states have numbers, which the parameter groups give to names.
-  void NameNumbers() {
-    const PickleValue* const groups = file_->root().Find("param_groups");
-    if (groups == nullptr || groups->kind != Kind::kList) Fail("no list \"param_groups\"");
-    for (const PickleValue* const group : groups->items) {
-      const PickleValue* const parameters = group->Find("params");
-      const PickleValue* const names = group->Find("param_names");
-      if (parameters == nullptr || names == nullptr || parameters->items.size() != names->items.size()) continue;
-      for (std::size_t i = 0; i < names->items.size(); ++i) {
-        if (parameters->items[i]->kind == Kind::kInteger) {
-          numbered_[parameters->items[i]->integer] = names->items[i]->text;
-        }
-      }
-    }
-  }
-
-  std::string NameOf(const PickleValue& key) const {
-    if (key.kind == Kind::kText) return ToOlmoName(key.text, block_group_size_);
-    const auto found = numbered_.find(key.integer);
-    if (key.kind != Kind::kInteger || found == numbered_.end()) Fail("a state without a name");
-    return ToOlmoName(found->second, block_group_size_);
-  }
-
-  void AddState(const ModelTensor& parameter, const PickleValue& state, OptimizerState& optimizer) const {
+  void AddState(const ModelTensor& parameter, const ParameterState& state, OptimizerState& optimizer) const {
     const auto fail = [&](const std::string& what) {
       Fail(fmt::format("the state of {}: {}", Quoted(parameter.name), what));
     };
-    if (state.kind != Kind::kDict) fail("no dict");
     float norm = 0.0f;
     std::optional<std::int64_t> step;
     std::set<std::string> moments;
-    for (std::size_t i = 0; i < state.items.size(); i += 2) {
-      const std::string& key = state.items[i]->text;
-      const PickleValue& value = *state.items[i + 1];
+    for (const auto& [key, value] : state) {
       if (key == "step") {
         const double number = Number(value, parameter.name);
         if (!(number >= 0.0 && number <= 0x1p53) || number != std::floor(number)) fail(fmt::format("step {}", number));
@@ -116,38 +81,36 @@ class OptimizerFile {
     optimizer.gradient_norms.push_back(norm);
   }
 
-  ModelTensor Moment(const ModelTensor& parameter, const std::string& key, const PickleValue& value) const {
+  ModelTensor Moment(const ModelTensor& parameter, const std::string& key, const StateValue& value) const {
     const std::string name = fmt::format("{}.{}", parameter.name, key);
-    const TorchTensor tensor = file_->Tensor(value, name);
-    if (tensor.type() != FloatType::kFloat32 || tensor.shape != parameter.shape) {
-      Fail(fmt::format("{} is a {} {}; expected a FloatStorage {}", Quoted(name), tensor.storage_class,
-                       ShapeText(tensor.shape), ShapeText(parameter.shape)));
+    const StateTensor tensor = value.tensor();
+    if (tensor.type != FloatType::kFloat32 || tensor.shape != parameter.shape) {
+      Fail(fmt::format("{} is {} {}; expected float32 {}", Quoted(name),
+                       tensor.type ? TorchName(*tensor.type) : tensor.type_text, ShapeText(tensor.shape),
+                       ShapeText(parameter.shape)));
     }
     return {.name = name,
             .shape = parameter.shape,
             .pieces = {{.type = FloatType::kFloat32,
                         .elements = parameter.elements(),
-                        .place = fmt::format("{}: {}", file_->path(), Quoted(name)),
-                        .bytes = [file = file_.get(), tensor] { return file->Bytes(tensor); }}}};
+                        .place = fmt::format("{}: {}", path_, Quoted(name)),
+                        .bytes = tensor.bytes}}};
   }
 
   /// A number, or a float32 tensor of one.
-  double Number(const PickleValue& value, const std::string& name) const {
-    if (value.kind == Kind::kInteger) return static_cast<double>(value.integer);
-    if (value.kind == Kind::kFloat) return value.number;
-    const TorchTensor tensor = file_->Tensor(value, name);
+  double Number(const StateValue& value, const std::string& name) const {
+    if (value.number) return *value.number;
+    const StateTensor tensor = value.tensor();
     float number = 0.0f;
-    if (tensor.type() != FloatType::kFloat32 || tensor.size_bytes != sizeof number) {
+    if (tensor.type != FloatType::kFloat32 || TensorBytes(tensor.shape, sizeof number) != sizeof number) {
       Fail(fmt::format("the state of {}: a number that is no float32", Quoted(name)));
     }
-    std::memcpy(&number, file_->Bytes(tensor).data(), sizeof number);
+    std::memcpy(&number, tensor.bytes().data(), sizeof number);
     return number;
   }
 
-  std::shared_ptr<const TorchFile> file_;
-  std::int64_t block_group_size_;
-  std::map<std::int64_t, std::string> numbered_;
-  std::map<std::string, const PickleValue*> states_;
+  std::string path_;
+  NativeStates read_;
 };
 
 }  // namespace

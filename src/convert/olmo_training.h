@@ -8,9 +8,8 @@
 
 namespace coat {
 
-/// The moments of `path`, an optim.pt with float32 states of AdamW or LionW, for the parameters of `model`. States are
-/// known by names, or by numbers that the parameter groups name (param_names). The blocks of its names lie in groups of
-/// `block_group_size`.
+/// The moments of `path`, an optim.pt or optim.safetensors with float32 states of AdamW or LionW (native_states.h), for
+/// the parameters of `model`. The blocks of its names lie in groups of `block_group_size`.
 ///
 /// Throws IoError for damaged files, states that are missing, left over or of another shape, moments that are not
 /// float32 (those of COAT's fork), and parameters that were updated unequally often.

@@ -40,19 +40,41 @@ std::string FromBase64(std::string_view text) {
 
 }  // namespace
 
-std::string NameOfSafetensorsKey(std::string_view key, const std::string& file) {
+SafetensorsKey ParseSafetensorsKey(std::string_view key, const std::string& file) {
   using Kind = PickleValue::Kind;
   constexpr char kProtocolOpcode = '\x80';
   const std::string bytes = FromBase64(key);
-  if (!bytes.starts_with(kProtocolOpcode)) return std::string(key);
+  if (!bytes.starts_with(kProtocolOpcode)) return {.path = {std::string(key)}};
   const Pickle pickle(std::as_bytes(std::span(bytes)), fmt::format("{}: key {}", file, Quoted(key)), {});
+  const auto fail = [&] {
+    throw IoError(
+        fmt::format("{}: key {}: expected a path of names, and whether the value is pickled", file, Quoted(key)));
+  };
   const PickleValue& root = pickle.root();
-  if (root.kind == Kind::kTuple && root.items.size() == 2 && root.items[0]->kind == Kind::kTuple &&
-      root.items[0]->items.size() == 1 && root.items[0]->items[0]->kind == Kind::kText &&
-      root.items[1]->kind == Kind::kBool && root.items[1]->integer == 0) {
-    return root.items[0]->items[0]->text;
+  if (root.kind != Kind::kTuple || root.items.size() != 2 || root.items[0]->kind != Kind::kTuple ||
+      root.items[0]->items.empty() || root.items[1]->kind != Kind::kBool) {
+    fail();
   }
-  throw IoError(fmt::format("{}: key {}: expected one name of a tensor", file, Quoted(key)));
+  SafetensorsKey parsed = {.path = {}, .is_pickled = root.items[1]->integer != 0};
+  for (const PickleValue* const step : root.items[0]->items) {
+    if (step->kind == Kind::kText) {
+      parsed.path.emplace_back(step->text);
+    } else if (step->kind == Kind::kInteger) {
+      parsed.path.emplace_back(step->integer);
+    } else {
+      fail();
+    }
+  }
+  return parsed;
+}
+
+std::string NameOfSafetensorsKey(std::string_view key, const std::string& file) {
+  const SafetensorsKey parsed = ParseSafetensorsKey(key, file);
+  const std::string* const name = std::get_if<std::string>(&parsed.path.front());
+  if (name == nullptr || parsed.path.size() != 1 || parsed.is_pickled) {
+    throw IoError(fmt::format("{}: key {}: expected one name of a tensor", file, Quoted(key)));
+  }
+  return *name;
 }
 
 }  // namespace coat

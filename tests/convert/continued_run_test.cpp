@@ -65,12 +65,13 @@ class ContinuedRun : public testing::Test {
 };
 
 TEST_F(ContinuedRun, GoesOnFromOlmosFilesAsFromItsOwn) {
-  for (const char* const form : {"fsdp", "ddp"}) {
+  for (const std::string form : {"fsdp", "ddp", "fsdp-safetensors", "ddp-safetensors", "plain-safetensors"}) {
     if (!MakeNative(form)) GTEST_SKIP() << "no torch";
+    const std::string optimizer = form.ends_with("-safetensors") ? "native/optim.safetensors" : "native/optim.pt";
     const Outcome converted = RunCoat({"convert", folder_.File("native"), folder_.File("model"), "--overwrite"});
     ASSERT_EQ(converted.exit_code, 0) << converted.err;
     ExpectParts(converted.out,
-                {"taken over: " + folder_.File("native/optim.pt"), "taken over: " + folder_.File("native/train.pt")});
+                {"taken over: " + folder_.File(optimizer), "taken over: " + folder_.File("native/train.pt")});
     const TrainerState before = CheckpointReader(folder_.File("run/step4")).state();
     const TrainerState after = CheckpointReader(folder_.File("model")).state();
     EXPECT_EQ(after.step, 4);
@@ -117,16 +118,19 @@ TEST_F(ContinuedRun, TakesTheStateOfLionW) {
 
 TEST_F(ContinuedRun, RefusesStatesOfAnotherOptimizerOrModel) {
   const auto expect = [&](const std::string& form, std::string_view part) {
-    if (!MakeNative(form)) GTEST_SKIP() << "no torch";
-    ExpectFailure(RunCoat({"convert", folder_.File("native"), folder_.File("model")}), 1,
-                  {"native/optim.pt: ", part, "(--weights_only converts without it)"});
-    EXPECT_FALSE(std::filesystem::exists(folder_.File("model")));
+    for (const std::string kind : {"", "-safetensors"}) {
+      if (!MakeNative(form + kind)) GTEST_SKIP() << "no torch";
+      ExpectFailure(RunCoat({"convert", folder_.File("native"), folder_.File("model")}), 1,
+                    {kind.empty() ? "native/optim.pt: " : "native/optim.safetensors: ", part,
+                     "(--weights_only converts without"});
+      EXPECT_FALSE(std::filesystem::exists(folder_.File("model")));
+    }
   };
   expect("fp8", "found \"scale_exp_avg\"; accepted: step, exp_avg, exp_avg_sq, grad_norm_exp_avg");
   expect("unequal", "that of others is 5");
   expect("missing", "no state of \"transformer.wte.weight\"");
   expect("stepless", "the state of \"transformer.wte.weight\": no step");
-  expect("shape", "is a FloatStorage [8192]; expected a FloatStorage [128, 64]");
+  expect("shape", "is float32 [8192]; expected float32 [128, 64]");
 }
 
 }  // namespace

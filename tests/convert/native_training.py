@@ -1,11 +1,14 @@
 """A run of OLMo's as its unsharded checkpoint: native_training.py STEP_FOLDER OUT FORM.
 
 Writes OUT/model.pt, optim.pt and train.pt from a checkpoint with float32 moments (model.safetensors, optim.safetensors,
-train.json). The states of the optimizer have names (FORM fsdp) or, as under DDP, numbers (FORM ddp); some are spoiled:
-fp8, unequal, missing, stepless, shape; lionw has the states of another optimizer. Exit code 77: torch, numpy or safetensors is not there.
+train.json). The states of the optimizer have names (FORM fsdp; plain with steps that are no tensors) or, as under DDP, numbers (FORM
+ddp); some are spoiled: fp8, unequal, missing, stepless, shape; lionw has the states of another optimizer. With "-safetensors"
+behind FORM it writes model.safetensors and optim.safetensors instead. Exit code 77: torch, numpy or safetensors is not there.
 """
+import base64
 import json
 import pathlib
+import pickle
 import random
 import sys
 
@@ -17,7 +20,8 @@ except ModuleNotFoundError as error:
     print(error)
     sys.exit(77)
 
-source, out, form = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
+source, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+form, _, kind = sys.argv[3].partition("-")
 weights = safetensors.torch.load_file(source / "model.safetensors")
 moments = safetensors.torch.load_file(source / "optim.safetensors")
 trainer = json.loads((source / "train.json").read_text())
@@ -42,7 +46,10 @@ groups = [{"params": group, "param_names": group, "lr": 1e-3, "betas": (0.9, 0.9
            "initial_lr": 1e-3, "sharded": True, "max_grad_norm": 1.0, "max_grad_norm_ratio": None, "foreach": None}
           for group, decay in ((decayed, 0.1), (sorted(set(names) - set(decayed)), 0.0))]
 first = names[0]
-if form == "ddp":
+if form == "plain":  # steps that are no tensors
+    for entry in state.values():
+        entry["step"] = int(entry["step"])
+elif form == "ddp":
     number = {name: i for i, name in enumerate(name for group in groups for name in group["params"])}
     state = {number[name]: entry for name, entry in state.items()}
     for group in groups:
@@ -61,9 +68,31 @@ elif form == "shape":
     state[first]["exp_avg"] = state[first]["exp_avg"].flatten()
 else:
     assert form == "fsdp", form
+
+
+def flattened(values, path=()):
+    """Nested dicts as OLMo flattens them: what is no tensor becomes the bytes of its pickle."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flattened(value, path + (key,))
+        elif isinstance(value, torch.Tensor):
+            yield (path + (key,), False), value
+        else:
+            yield (path + (key,), True), torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+
+
+def save(values, name):
+    if kind == "safetensors":
+        encoded = {base64.urlsafe_b64encode(pickle.dumps(key)).decode("ascii"): value
+                   for key, value in flattened(values)}
+        safetensors.torch.save_file(encoded, out / f"{name}.safetensors")
+    else:
+        torch.save(values, out / f"{name}.pt")
+
+
 out.mkdir(parents=True, exist_ok=True)
-torch.save(weights, out / "model.pt")
-torch.save({"state": state, "param_groups": groups}, out / "optim.pt")
+save(weights, "model")
+save({"state": state, "param_groups": groups}, "optim")
 torch.save({
     "epoch": trainer["epoch"],
     "global_step": trainer["global_step"],
