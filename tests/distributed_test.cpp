@@ -374,6 +374,11 @@ TEST_F(Distributed, NamesTheRankThatFailsAlone) {
   ExpectFailure(RunBoth(train, "'" COAT_BINARY "' train nowhere.yaml"), 2,
                 {"error: rank 1: nowhere.yaml: No such file or directory"});
   ExpectFailure(RunBoth("env SPEED_BENCH=maybe " + train, train), 2, {"error: rank 0: ", "SPEED_BENCH"});
+  std::string held_out = folder_.Read("train.npy");
+  held_out[9 * 32 * 2 + 1] = 1;  // an id of 256 and more, in the second batch
+  folder_.Write("held-out.npy", held_out);
+  ExpectFailure(RunOn(2, "run", {"--evaluators=[{label: x, data: {paths: [" + Save("held-out.npy") + "]}}]"}), 1,
+                {"error: rank 1: ", "held-out.npy: token 288 (byte 576) is "});
   // In the middle of a run: the other rank waits for its gradients.
   std::string tokens = folder_.Read("train.npy");
   tokens[tokens.size() / 2 - tokens.size() / 2 % 2 + 1] = 1;  // an id of 256 and more

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <sstream>
 
@@ -86,6 +87,25 @@ TEST_F(TrainerData, SaysThatItSkipsNothingWithoutACheckpoint) {
   const Outcome outcome = RunCoat(Train("run", {"--fast_forward_batches=3", "--stop_at=1"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   ExpectParts(outcome.out, {"fast_forward_batches has no effect", "load_path"});
+}
+
+// Not at the first evaluation, which may be hours later and before the first checkpoint.
+TEST_F(TrainerData, OfEvaluatorsIsCheckedBeforeTheFirstStep) {
+  std::string tokens = folder_.Read("train.npy");
+  tokens[(3 * kLength + 7) * 2] = static_cast<char>(kVocabulary);
+  const std::string file = folder_.Write("held-out.npy", tokens);
+  const std::string message = file + ": token 103 (byte 206) is 100; the vocabulary has 100 ids, 0 to 99";
+  const Strings evaluators = {"--evaluators=[{label: good, data: {paths: [" + data_ +
+                              "]}}, {label: bad, data: {paths: [" + file + "]}}]"};
+  const Outcome outcome = RunCoat(Train("run", evaluators));
+  ExpectFailure(outcome, 1, {message});
+  EXPECT_EQ(outcome.out.find("[step="), std::string::npos) << outcome.out;
+  EXPECT_FALSE(std::filesystem::exists(Save("run/config.yaml")));
+
+  Run("other", {"--max_duration=1", "--evaluators=[]"});
+  const Outcome evaluated = RunCoat({"eval", Save("other/latest"), evaluators[0], "--device=cpu"});
+  ExpectFailure(evaluated, 1, {message});
+  EXPECT_EQ(evaluated.out.find("good"), std::string::npos) << evaluated.out;
 }
 
 TEST_F(TrainerData, SkipsBatchesOfTheNextEpochToo) {

@@ -7,6 +7,18 @@
 
 namespace coat {
 
+namespace {
+
+/// Throws IoError unless `bytes`, which `path` has from `offset` on, are 0 or 1.
+void RequireMask(const std::string& path, std::int64_t offset, std::span<const std::byte> bytes) {
+  const auto bad = std::find_if(bytes.begin(), bytes.end(), [](std::byte byte) { return byte > std::byte{1}; });
+  if (bad == bytes.end()) return;
+  throw IoError(fmt::format("{}: byte {} is {}; a label mask has one byte a token, 0 or 1", path,
+                            offset + (bad - bytes.begin()), std::to_integer<int>(*bad)));
+}
+
+}  // namespace
+
 MemMapDataset::MemMapDataset(const DatasetOptions& options)
     : sequence_length_(options.sequence_length),
       vocab_size_(options.vocab_size),
@@ -94,10 +106,21 @@ void MemMapDataset::ReadLabelMask(std::int64_t index, std::span<std::uint8_t> ma
   const MappedFile& file = masks_[place.file];
   const std::int64_t offset = place.sequence * sequence_length_;
   std::memcpy(mask.data(), file.Range(offset, sequence_length_).data(), mask.size());
-  const auto bad = std::find_if(mask.begin(), mask.end(), [](std::uint8_t byte) { return byte > 1; });
-  if (bad != mask.end()) {
-    throw IoError(fmt::format("{}: byte {} is {}; a label mask has one byte a token, 0 or 1", file.path(),
-                              offset + (bad - mask.begin()), *bad));
+  RequireMask(file.path(), offset, std::as_bytes(mask));
+}
+
+void MemMapDataset::CheckSequences(std::int64_t first, std::int64_t count) const {
+  const std::int64_t end = first + count;
+  for (std::int64_t index = first; index < end;) {
+    const Place place = PlaceOf(index);
+    const std::int64_t of_file = std::min(end - index, files_[place.file].sequence_count() - place.sequence);
+    files_[place.file].CheckSequences(place.sequence, of_file, vocab_size_);
+    if (has_label_mask()) {
+      const MappedFile& mask = masks_[place.file];
+      const std::int64_t offset = place.sequence * sequence_length_;
+      RequireMask(mask.path(), offset, mask.Range(offset, of_file * sequence_length_));
+    }
+    index += of_file;
   }
 }
 

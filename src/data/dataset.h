@@ -62,6 +62,9 @@ class MemMapDataset {
   /// Throws IoError for a byte above 1, naming file and byte.
   void ReadLabelMask(std::int64_t index, std::span<std::uint8_t> mask) const;
 
+  /// Throws what ReadTokens or ReadLabelMask throws for any of the sequences [first, first + count).
+  void CheckSequences(std::int64_t first, std::int64_t count) const;
+
  private:
   struct Place {
     std::size_t file;

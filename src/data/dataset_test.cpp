@@ -167,6 +167,8 @@ TEST(MemMapDataset, NamesTheFileOfABadTokenNotTheIndex) {
   EXPECT_EQ(Sequence(dataset, 3), (Ids{997, 998, 999}));
   EXPECT_EQ(ErrorOf([&] { Sequence(dataset, 4); }),
             folder.File("b") + ": token 6 (byte 12) is 1000; the vocabulary has 1000 ids, 0 to 999");
+  EXPECT_NO_THROW(dataset.CheckSequences(0, 4));  // of two files
+  EXPECT_EQ(ErrorOf([&] { dataset.CheckSequences(0, 5); }), ErrorOf([&] { Sequence(dataset, 4); }));
 }
 
 TEST(ReadBatch, SaysWhatIsOneDocumentAndWhatRepeatsItself) {

@@ -26,7 +26,8 @@ EvaluationLoader::EvaluationLoader(const MemMapDataset& dataset, const Evaluatio
   std::sort(subset_.begin(), subset_.end());
 }
 
-const Batch& EvaluationLoader::Read(std::int64_t index) {
+/// Those of batch `index`, as the indices of batch_.
+void EvaluationLoader::ChooseSequences(std::int64_t index) {
   COAT_REQUIRE(index >= 0 && index < batch_count_, "batch {} of {}", index, batch_count_);
   const std::int64_t first = index * options_.batch_size;
   const std::int64_t end = std::min(first + options_.batch_size, sequence_count_);
@@ -34,8 +35,22 @@ const Batch& EvaluationLoader::Read(std::int64_t index) {
   for (std::int64_t entry = first; entry < end; ++entry) {
     batch_.indices.push_back(subset_.empty() ? entry : subset_[static_cast<std::size_t>(entry)]);
   }
+}
+
+const Batch& EvaluationLoader::Read(std::int64_t index) {
+  ChooseSequences(index);
   ReadBatch(dataset_, batch_);
   return batch_;
+}
+
+void EvaluationLoader::Check(std::int64_t index) {
+  ChooseSequences(index);
+  const std::vector<std::int64_t>& indices = batch_.indices;
+  for (std::size_t begin = 0, end = 0; begin < indices.size(); begin = end) {
+    end = begin + 1;
+    while (end < indices.size() && indices[end] == indices[end - 1] + 1) ++end;  // read in one piece
+    dataset_.CheckSequences(indices[begin], static_cast<std::int64_t>(end - begin));
+  }
 }
 
 }  // namespace coat

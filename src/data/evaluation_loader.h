@@ -36,7 +36,12 @@ class EvaluationLoader {
   /// Batch `index` of batch_count(), valid until the next call. Throws as ReadBatch.
   const Batch& Read(std::int64_t index);
 
+  /// Reads the tokens and the label masks of that batch for nothing but what this throws: the same as Read.
+  void Check(std::int64_t index);
+
  private:
+  void ChooseSequences(std::int64_t index);
+
   const MemMapDataset& dataset_;
   EvaluationOptions options_;
   std::vector<std::uint32_t> subset_;  // sorted; empty: all of the data

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {
@@ -87,6 +88,31 @@ TEST_F(EvaluationLoaderTest, ReadsBatchesInAnyOrder) {
   EXPECT_EQ(loader.Read(1).indices, (Indices{3, 4, 5}));
   EXPECT_EQ(loader.Read(3).indices, (Indices{9, 10}));
   EXPECT_THROW(loader.Read(4), ArgumentError);
+}
+
+TEST_F(EvaluationLoaderTest, ChecksWhatABatchReadsAndNothingElse) {
+  File("a", 0, 12);  // the last two are beyond the vocabulary
+  std::string mask(24, '\1');
+  mask[5] = '\2';  // of sequence 2
+  const MemMapDataset dataset({.paths = {folder_.File("a")},
+                               .label_mask_paths = {folder_.Write("mask", mask)},
+                               .sequence_length = 2,
+                               .vocab_size = 10});
+  const auto checked = [](EvaluationLoader& loader, std::int64_t batch) {
+    const std::string found = ErrorOf<IoError>([&] { loader.Check(batch); });
+    EXPECT_EQ(found, ErrorOf<IoError>([&] { loader.Read(batch); }));
+    return found;
+  };
+  EvaluationLoader loader(dataset, {.batch_size = 2});
+  for (const std::int64_t batch : {0, 2, 3, 4}) EXPECT_NO_THROW(loader.Check(batch));
+  ExpectParts(checked(loader, 1), {folder_.File("mask") + ": byte 5 is 2"});
+  ExpectParts(checked(loader, 5), {folder_.File("a") + ": token 20 (byte 40) is 10; the vocabulary has 10 ids"});
+  EXPECT_EQ(loader.Read(4).indices, (Indices{8, 9}));
+  EXPECT_EQ(loader.Read(4).input_ids.size(), 4u);
+  // NumPy's order of 12 at seed 6198 begins 9 4 3 2.
+  EvaluationLoader subset(dataset, {.batch_size = 3, .subset_num_batches = 1, .seed = 6198});
+  EXPECT_NO_THROW(subset.Check(0));
+  EXPECT_THROW(loader.Check(6), ArgumentError);
 }
 
 TEST_F(EvaluationLoaderTest, RefusesSizesThatMakeNoSense) {

@@ -13,16 +13,29 @@ static_assert(std::endian::native == std::endian::little, "token files are littl
 
 namespace {
 
+template <class Id>
+std::uint32_t IdAt(const std::byte* from, std::size_t index) {
+  Id id;
+  std::memcpy(&id, from + index * sizeof(Id), sizeof(Id));
+  return id;
+}
+
 /// Widens the ids and returns the largest: one pass that the compiler turns into vector code.
 template <class Id>
 std::uint32_t CopyIds(const std::byte* from, std::span<std::int32_t> tokens) {
   std::uint32_t largest = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    Id id;
-    std::memcpy(&id, from + i * sizeof(Id), sizeof(Id));
-    largest = std::max<std::uint32_t>(largest, id);
+    const std::uint32_t id = IdAt<Id>(from, i);
+    largest = std::max(largest, id);
     tokens[i] = static_cast<std::int32_t>(id);
   }
+  return largest;
+}
+
+template <class Id>
+std::uint32_t LargestId(std::span<const std::byte> bytes) {
+  std::uint32_t largest = 0;
+  for (std::size_t i = 0; i < bytes.size() / sizeof(Id); ++i) largest = std::max(largest, IdAt<Id>(bytes.data(), i));
   return largest;
 }
 
@@ -71,14 +84,31 @@ void TokenFile::ReadSequence(std::int64_t index, std::int64_t vocab_size, std::s
   const std::span<const std::byte> bytes = file_.Range(first * SizeOf(type_), sequence_length_ * SizeOf(type_));
   const std::uint32_t largest = type_ == TokenType::kUint16 ? CopyIds<std::uint16_t>(bytes.data(), tokens)
                                                             : CopyIds<std::uint32_t>(bytes.data(), tokens);
-  if (largest < vocab_size) {
-    return;
-  }
-  const auto bad = std::find_if(tokens.begin(), tokens.end(),
-                                [&](std::int32_t id) { return static_cast<std::uint32_t>(id) >= vocab_size; });
-  const std::int64_t token = first + (bad - tokens.begin());
+  if (largest >= vocab_size) FailBeyond(first, bytes, vocab_size);
+}
+
+void TokenFile::CheckSequences(std::int64_t first, std::int64_t count, std::int64_t vocab_size) const {
+  COAT_REQUIRE(first >= 0 && count >= 0 && count <= sequence_count() && first <= sequence_count() - count,
+               "sequences [{}, {} + {}) were asked for; {} has {}", first, first, count, path(), sequence_count());
+  const std::int64_t token = first * sequence_length_;
+  const std::span<const std::byte> bytes = file_.Range(token * SizeOf(type_), count * sequence_length_ * SizeOf(type_));
+  const std::uint32_t largest =
+      type_ == TokenType::kUint16 ? LargestId<std::uint16_t>(bytes) : LargestId<std::uint32_t>(bytes);
+  if (largest >= vocab_size) FailBeyond(token, bytes, vocab_size);
+}
+
+/// Says which is the first id beyond the vocabulary in `bytes`, which begin with token `first` and have one.
+void TokenFile::FailBeyond(std::int64_t first, std::span<const std::byte> bytes, std::int64_t vocab_size) const {
+  std::size_t bad = 0;
+  const auto id = [&] {
+    return type_ == TokenType::kUint16 ? IdAt<std::uint16_t>(bytes.data(), bad)
+                                       : IdAt<std::uint32_t>(bytes.data(), bad);
+  };
+  const std::size_t last = bytes.size() / static_cast<std::size_t>(SizeOf(type_)) - 1;
+  while (bad < last && id() < vocab_size) ++bad;
+  const std::int64_t token = first + static_cast<std::int64_t>(bad);
   throw IoError(fmt::format("{}: token {} (byte {}) is {}; the vocabulary has {} ids, 0 to {}", path(), token,
-                            token * SizeOf(type_), static_cast<std::uint32_t>(*bad), vocab_size, vocab_size - 1));
+                            token * SizeOf(type_), id(), vocab_size, vocab_size - 1));
 }
 
 }  // namespace coat

@@ -38,7 +38,12 @@ class TokenFile {
   /// `tokens` is then undefined. Throws ArgumentError unless 0 <= index < sequence_count() and tokens.size() == T.
   void ReadSequence(std::int64_t index, std::int64_t vocab_size, std::span<std::int32_t> tokens) const;
 
+  /// Throws what ReadSequence throws for the first of the sequences [first, first + count) that it throws for.
+  void CheckSequences(std::int64_t first, std::int64_t count, std::int64_t vocab_size) const;
+
  private:
+  [[noreturn]] void FailBeyond(std::int64_t first, std::span<const std::byte> bytes, std::int64_t vocab_size) const;
+
   MappedFile file_;
   TokenType type_;
   std::int64_t sequence_length_;

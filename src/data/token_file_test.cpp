@@ -71,6 +71,27 @@ TEST(TokenFile, NamesTheFirstIdBeyondTheVocabulary) {
             wide + ": token 1002 (byte 4008) is 4294967280; the vocabulary has 100278 ids, 0 to 100277");
 }
 
+TEST(TokenFile, ChecksSequencesAsItReadsThem) {
+  const TempDir folder;
+  for (const TokenType type : {TokenType::kUint16, TokenType::kUint32}) {
+    const std::string path = type == TokenType::kUint16
+                                 ? folder.Write("a", Raw<std::uint16_t>({0, 1, 2, 50280, 4, 5, 60000, 7, 8}))
+                                 : folder.Write("b", Raw<std::uint32_t>({0, 1, 2, 50280, 4, 5, 60000, 7, 8}));
+    const TokenFile file(path, type, 2);
+    EXPECT_NO_THROW(file.CheckSequences(0, 4, 60001));  // what is left of the file is not looked at
+    EXPECT_NO_THROW(file.CheckSequences(0, 1, 50280));
+    EXPECT_NO_THROW(file.CheckSequences(2, 1, 50280));
+    EXPECT_NO_THROW(file.CheckSequences(4, 0, 1));
+    for (const std::int64_t vocab_size : {50280, 50281}) {
+      const std::int64_t bad = vocab_size == 50280 ? 1 : 3;
+      EXPECT_EQ(ErrorOf([&] { file.CheckSequences(0, 4, vocab_size); }),
+                ErrorOf([&] { Sequence(file, bad, 2, vocab_size); }));
+    }
+    EXPECT_THROW(file.CheckSequences(0, 5, 60001), ArgumentError);
+    EXPECT_THROW(file.CheckSequences(-1, 1, 60001), ArgumentError);
+  }
+}
+
 TEST(TokenFile, FindsABadIdInEveryPlace) {
   const TempDir folder;
   constexpr std::size_t kLength = 67;

@@ -30,6 +30,8 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
   const CheckpointReader reader(checkpoint);
   for (const std::string& warning : CompareWithCheckpoint(config, reader)) console.Warn(kLogger, warning);
   RunEvaluation evaluation(config, kLogger);
+  const std::unique_ptr<Communicator> alone = MakeSolo();
+  evaluation.CheckData(*alone);
   ComputeDevice computer = OpenComputeDevice(ForConfig(device, config));
   RequireFp8EvaluationTokens(config, computer.context);
   console.Info(kLogger,
@@ -46,7 +48,6 @@ EvaluationReport Evaluate(const TrainConfig& config, const std::string& checkpoi
                                       reason));
   }
   EvaluationReport report = {.checkpoint = checkpoint, .step = reader.state().step, .evaluations = {}, .details = {}};
-  const std::unique_ptr<Communicator> alone = MakeSolo();
   for (std::size_t i = 0; i < config.evaluators.size(); ++i) {
     const EvaluatorConfig& evaluator = config.evaluators[i];
     report.evaluations.push_back({.label = evaluator.label,

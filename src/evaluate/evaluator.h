@@ -22,6 +22,9 @@ class Evaluator {
   EvaluationRecipe recipe() const { return recipe_; }
 
   virtual std::int64_t batch_count() const = 0;
+  /// Reads what this rank reads in a pass, and throws IoError where a pass would. What is read whole when it is opened
+  /// was checked then.
+  virtual void CheckData(const Communicator&) {}
   /// One pass, which the ranks share by whole batches, so that all have the numbers that one rank has, to the bit.
   /// `progress(i)` after batch i of batch_count(). Throws TrainingError for a loss that is not finite.
   virtual Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) = 0;

@@ -21,6 +21,10 @@ LmEvaluator::LmEvaluator(const TrainConfig& config, const EvaluatorConfig& evalu
   loader_ = std::make_unique<EvaluationLoader>(*dataset_, options);
 }
 
+void LmEvaluator::CheckData(const Communicator& ranks) {
+  for (std::int64_t batch = ranks.rank(); batch < loader_->batch_count(); batch += ranks.size()) loader_->Check(batch);
+}
+
 Metrics LmEvaluator::Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) {
   Findings findings(static_cast<std::size_t>(loader_->sequence_count()));
   model.PrepareEvaluation(recipe());
@@ -74,7 +78,8 @@ Metrics LmEvaluator::MetricsOf(Findings& findings) const {
     const std::string& of_data = dataset_->labels()[i];
     const std::string name = "eval/" + (of_data.empty() ? label() : of_data);
     const double mean = sums[i].loss / static_cast<double>(sums[i].sequences);
-    if (!std::isfinite(mean)) throw OfAllRanks(TrainingError(fmt::format("{}: the loss is {}", name, mean)));
+    if (!std::isfinite(mean))
+      throw OfAllRanks(TrainingError(fmt::format("{}: the loss is {}", name, mean)));
     metrics.Set(name + "/CrossEntropyLoss", mean);
     metrics.Set(name + "/Perplexity", std::exp(mean));
   }

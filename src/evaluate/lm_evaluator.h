@@ -28,6 +28,7 @@ class LmEvaluator final : public Evaluator {
   LmEvaluator(const TrainConfig& config, const EvaluatorConfig& evaluator, const std::string& key);
 
   std::int64_t batch_count() const override { return loader_->batch_count(); }
+  void CheckData(const Communicator& ranks) override;
   Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) override;
 
  private:

@@ -11,6 +11,10 @@ RunEvaluation::RunEvaluation(const TrainConfig& config, std::string_view logger)
   }
 }
 
+void RunEvaluation::CheckData(const Communicator& ranks) {
+  for (const std::unique_ptr<Evaluator>& evaluator : evaluators_) evaluator->CheckData(ranks);
+}
+
 Metrics RunEvaluation::Run(LossModel& model, Communicator& ranks, Console& console) {
   Metrics metrics;
   for (std::size_t i = 0; i < evaluators_.size(); ++i) metrics.Merge(RunOne(i, model, ranks, console));

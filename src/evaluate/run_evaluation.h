@@ -22,6 +22,9 @@ class RunEvaluation {
   explicit RunEvaluation(const TrainConfig& config, std::string_view logger = "coat.train");
 
   bool empty() const { return evaluators_.empty(); }
+  /// Reads the data of all of them once, each rank its own, so that a file that is damaged in the middle is found
+  /// before hours of work. Throws IoError, on the ranks that find one.
+  void CheckData(const Communicator& ranks);
   /// Runs all of them, shared among the ranks, and returns their metrics. Says so on the console as OLMo does: a line
   /// when one begins, every console_log_interval batches of it and after the last, and its metrics.
   Metrics Run(LossModel& model, Communicator& ranks, Console& console);

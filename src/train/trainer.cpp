@@ -93,6 +93,7 @@ class Trainer {
 
   TrainOutcome Run() {
     Log(DescribeRun(config_, device_.description, engine_, dataset_));
+    Together(ranks_, [&] { evaluation_.CheckData(ranks_); });
     if (!device_.advice.empty()) console_.Warn(kLogger, device_.advice);
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
