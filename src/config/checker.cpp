@@ -26,6 +26,10 @@ void Checker::Warn(std::string_view path, std::string_view what) {
   report_.warnings.push_back(fmt::format("{}: {}", sources_.Where(path), what));
 }
 
+void Checker::NoteWithoutEffect(std::string_view path, std::string_view why) {
+  report_.without_effect.push_back(fmt::format("{}: {}", path, why));
+}
+
 void Checker::RequireWithin(std::string_view path, std::int64_t value, std::int64_t least, std::int64_t most) const {
   if (value < least || value > most) Fail(path, fmt::format("found {}; accepted: {}", value, RangeText(least, most)));
 }

@@ -18,6 +18,8 @@ class Checker {
   /// Throws ConfigError "configs/x.yaml:14: model.n_heads: what".
   [[noreturn]] void Fail(std::string_view path, std::string_view what) const;
   void Warn(std::string_view path, std::string_view what);
+  /// A key that has no effect beside the others, and why.
+  void NoteWithoutEffect(std::string_view path, std::string_view why);
 
   /// For counts that have no sensible upper limit.
   static constexpr std::int64_t kNoLimit = std::int64_t{1} << 62;

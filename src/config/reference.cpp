@@ -84,7 +84,7 @@ constexpr std::string_view kChecks = R"(
 - `scheduler.warmup_min_lr` is below `optimizer.learning_rate`; `grad_clip_warmup_steps` and `grad_clip_warmup_factor` come
   together; `max_duration` is at least one step.
 - `quantize_optimizer` needs `optimizer.name: adamw` without `selective_updates`. `qgroup_size` is a multiple of 32 up to 256.
-- An FP8 recipe needs `precision: amp_bf16`.
+- An FP8 recipe needs `precision: amp_bf16`. With `precision: fp32`, `gradient_precision: bf16` has no effect: gradients are float32.
 - `coat_real` and `fp8linear`: `d_model`, the width of queries, keys and values, and the inner MLP width (half of the
   feed-forward width) are multiples of 16; with `coat_real` the inner width is also a multiple of `group_size`.
   On a GPU the tokens of every micro-batch are a multiple of 16 too, unless `--gemm=bf16` is given.

@@ -75,6 +75,9 @@ void CheckRecipe(const TrainConfig& config, Checker& checker) {
   if (fp8.group_size != 16 && fp8.group_size != 32 && fp8.group_size != 64 && fp8.group_size != 128) {
     checker.Fail("quantize_model.group_size", fmt::format("found {}; accepted: 16, 32, 64, 128", fp8.group_size));
   }
+  if (config.precision == Precision::kFp32 && config.gradient_precision == GradientPrecision::kBf16) {
+    checker.NoteWithoutEffect("gradient_precision", "with precision: fp32 gradients are float32");
+  }
   if (!fp8.use_quantize_model) return;
   const std::string_view recipe = NameOf(*fp8.use_quantize_model);
   if (config.precision != Precision::kAmpBf16) {

@@ -103,6 +103,13 @@ TEST(Validate, ReportsOnceWhatHasNoEffect) {
                                    }));
 }
 
+TEST(Validate, SaysWhichKeyHasNoEffectBesideAnother) {
+  const std::vector<std::string> note = {"gradient_precision: with precision: fp32 gradients are float32"};
+  EXPECT_EQ(Checked({"--precision=fp32", "--gradient_precision=bf16"}).without_effect, note);
+  EXPECT_TRUE(Checked({"--precision=fp32"}).without_effect.empty());
+  EXPECT_TRUE(Checked({"--precision=amp_bf16", "--gradient_precision=bf16"}).without_effect.empty());
+}
+
 TEST(Validate, EveryIdleKeyIsAcceptedAndReported) {
   for (const char* argument :
        {"--data.pin_memory", "--data.prefetch_factor=16", "--data.persistent_workers", "--data.timeout=3",
