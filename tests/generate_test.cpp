@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/utf8.h"
 #include "convert/convert.h"
 #include "tests/convert/model_folders.h"
 #include "tests/support/coat_process.h"
@@ -113,7 +114,11 @@ TEST_F(GenerateCommand, TextAndIdsAreTheSameTokensAndStandardInputIsAPrompt) {
        at = ids.find(',', at) == std::string::npos ? ids.size() : ids.find(',', at) + 1) {
     bytes += static_cast<char>(std::stoi(ids.substr(at)));
   }
-  EXPECT_EQ(bytes + "\n", text.out);
+  EXPECT_NE(FindInvalidUtf8(bytes), bytes.size());  // so that something is replaced
+  Utf8Pieces pieces;
+  const std::string whole = pieces.Take(bytes);
+  EXPECT_EQ(whole + pieces.Rest() + "\n", text.out);
+  EXPECT_EQ(FindInvalidUtf8(text.out), text.out.size());
 
   const std::string input = folder_.Write("prompt.txt", "ab");
   std::vector<std::string> arguments = with({"generate", checkpoint, "--device=cpu"});

@@ -6,6 +6,8 @@ namespace coat {
 
 namespace {
 
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
 /// What a character's first byte says: its length, and the range of its second byte. Length 0: no character.
 struct Lead {
   std::size_t length = 0;
@@ -27,16 +29,17 @@ Lead LeadOf(unsigned char byte) {
 
 enum class Character { kWhole, kCutShort, kInvalid };
 
-/// The character that `text`, not empty, begins with; `length` is its length if it is whole.
+/// The character that `text`, not empty, begins with. `length` is how many bytes belong to it or, if it is invalid,
+/// could have begun one, and at least 1.
 Character Classify(std::string_view text, std::size_t& length) {
   const Lead lead = LeadOf(static_cast<unsigned char>(text[0]));
+  length = 1;
   if (lead.length == 0) return Character::kInvalid;
-  for (std::size_t i = 1; i < lead.length; ++i) {
-    if (i == text.size()) return Character::kCutShort;
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte < (i == 1 ? lead.low : 0x80) || byte > (i == 1 ? lead.high : 0xbf)) return Character::kInvalid;
+  for (; length < lead.length; ++length) {
+    if (length == text.size()) return Character::kCutShort;
+    const auto byte = static_cast<unsigned char>(text[length]);
+    if (byte < (length == 1 ? lead.low : 0x80) || byte > (length == 1 ? lead.high : 0xbf)) return Character::kInvalid;
   }
-  length = lead.length;
   return Character::kWhole;
 }
 
@@ -51,21 +54,19 @@ std::size_t FindInvalidUtf8(std::string_view text) {
 
 std::string Utf8Pieces::Take(std::string_view bytes) {
   pending_ += bytes;
-  // Only the last character can be cut short, and it begins within the last three bytes.
-  std::size_t end = pending_.size();
-  for (std::size_t back = 1; back <= 3 && back <= pending_.size(); ++back) {
-    std::size_t unused = 0;
-    if (Classify(std::string_view(pending_).substr(pending_.size() - back), unused) == Character::kCutShort) {
-      end = pending_.size() - back;
-    }
+  std::string whole;
+  std::size_t at = 0;
+  for (std::size_t length = 0; at < pending_.size(); at += length) {
+    const Character character = Classify(std::string_view(pending_).substr(at), length);
+    if (character == Character::kCutShort) break;
+    whole += character == Character::kWhole ? std::string_view(pending_).substr(at, length) : kReplacement;
   }
-  std::string whole = pending_.substr(0, end);
-  pending_.erase(0, end);
+  pending_.erase(0, at);
   return whole;
 }
 
 std::string Utf8Pieces::Rest() {
-  return std::exchange(pending_, {});
+  return std::exchange(pending_, {}).empty() ? "" : std::string(kReplacement);
 }
 
 }  // namespace coat

@@ -59,23 +59,45 @@ TEST(Utf8Pieces, GivesOutWholeCharacters) {
   EXPECT_EQ(pieces.Rest(), "");
 }
 
-TEST(Utf8Pieces, LosesNothingOfBytesThatAreNoText) {
-  const std::string noise = Noise(100'000);
-  for (const std::size_t size : {1u, 2u, 3u, 5u, 1000u}) {
-    Utf8Pieces pieces;
-    std::string all;
-    for (std::size_t at = 0; at < noise.size(); at += size) {
-      const std::string piece = pieces.Take(std::string_view(noise).substr(at, size));
-      all += piece;
-      EXPECT_LE(std::min(at + size, noise.size()) - all.size(), 3u);
-    }
-    EXPECT_TRUE(all + pieces.Rest() == noise);
+/// All that comes of `bytes` in pieces of `size`, which are whole characters.
+std::string Gathered(std::string_view bytes, std::size_t size) {
+  Utf8Pieces pieces;
+  std::string all;
+  for (std::size_t at = 0; at < bytes.size(); at += size) {
+    const std::string piece = pieces.Take(bytes.substr(at, size));
+    EXPECT_EQ(FindInvalidUtf8(piece), piece.size());
+    all += piece;
   }
+  return all + pieces.Rest();
+}
+
+/// `count` times U+FFFD, then `text`.
+std::string Replaced(int count, std::string text) {
+  for (int i = 0; i < count; ++i) text.insert(0, "\xef\xbf\xbd");
+  return text;
+}
+
+// The Unicode Standard, tables 3-8 to 3-11.
+TEST(Utf8Pieces, ReplaceWhatIsNoCharacterAsUnicodeRecommends) {
+  for (const std::size_t size : {1u, 2u, 3u, 100u}) {
+    EXPECT_EQ(Gathered("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", size), Replaced(8, "A"));
+    EXPECT_EQ(Gathered("\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41", size), Replaced(8, "A"));
+    EXPECT_EQ(Gathered("\xf4\x91\x92\x93\xff\x41\x80\xbf\x42", size), Replaced(5, "A") + Replaced(2, "B"));
+    EXPECT_EQ(Gathered("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", size), Replaced(4, "A"));
+    EXPECT_EQ(Gathered("a\xf0\x9f\x98", size), "a" + Replaced(1, ""));  // cut short by the end
+    EXPECT_EQ(Gathered("\xc3\xa9\xc3", size), "\xc3\xa9" + Replaced(1, ""));
+  }
+}
+
+TEST(Utf8Pieces, GiveTheSameTextHoweverBytesAreCut) {
+  const std::string noise = Noise(100'000);
+  const std::string whole = Gathered(noise, noise.size());
+  EXPECT_GT(whole.size(), noise.size());
+  for (const std::size_t size : {1u, 2u, 3u, 5u, 1000u}) EXPECT_TRUE(Gathered(noise, size) == whole);
   Utf8Pieces pieces;
   EXPECT_EQ(pieces.Take("\xf0\x9f\x98"), "");
-  EXPECT_EQ(pieces.Take("a"),
-            "\xf0\x9f\x98"
-            "a");
+  EXPECT_EQ(pieces.Take("a"), Replaced(1, "a"));
+  EXPECT_EQ(pieces.Rest(), "");
 }
 
 }  // namespace
