@@ -171,8 +171,9 @@ void DownstreamEvaluator::Keep(std::span<const double> log_likelihoods) {
     const Request& request = *jobs_[job].request;
     if (!std::isfinite(log_likelihoods[job])) {
       const RequestDocument& document = requests_.documents[static_cast<std::size_t>(request.document)];
-      throw OfAllRanks(TrainingError(fmt::format("{}: {}: the log-likelihood of doc_id {}, idx {} is {}", label(),
-                                                 document.place, document.doc_id, request.idx, log_likelihoods[job])));
+      throw OfAllRanks(
+          TrainingError(fmt::format("{}: {}: the log-likelihood of doc_id {}, idx {} is {}", label(), document.place,
+                                    document.doc_id, request.idx, FormatMetric(log_likelihoods[job]))));
     }
     *jobs_[job].log_likelihood = log_likelihoods[job];
   }

@@ -79,7 +79,7 @@ Metrics LmEvaluator::MetricsOf(Findings& findings) const {
     const std::string name = "eval/" + (of_data.empty() ? label() : of_data);
     const double mean = sums[i].loss / static_cast<double>(sums[i].sequences);
     if (!std::isfinite(mean))
-      throw OfAllRanks(TrainingError(fmt::format("{}: the loss is {}", name, mean)));
+      throw OfAllRanks(TrainingError(fmt::format("{}: the loss is {}", name, FormatMetric(mean))));
     metrics.Set(name + "/CrossEntropyLoss", mean);
     metrics.Set(name + "/Perplexity", std::exp(mean));
   }

@@ -89,6 +89,19 @@ TEST_F(EvalErrors, OfRequestFiles) {
   ExpectRefused({model_, "--requests", Quiz(ids)}, 1, {"quiz.jsonl:1: request.context: token 1 is 500", "vocab_size"});
 }
 
+// The sign of a NaN says nothing.
+TEST_F(EvalErrors, OfALossThatIsNotFinite) {
+  const std::string diverged = WriteModel("diverged", true);
+  const std::string tokens = folder_.Write("tokens.npy", std::string(2 * 256, '\1'));
+  const std::string options[][2] = {{"--data", "v=" + tokens}, {"--requests", "q=" + Questions()}};
+  for (const auto& [option, value] : options) {
+    const Outcome outcome = RunCoat({"eval", diverged, option, value, "--device=cpu"});
+    EXPECT_EQ(outcome.exit_code, 1);
+    ExpectParts(outcome.err, {" is nan\n"});
+    EXPECT_EQ(outcome.err.find("-nan"), std::string::npos);
+  }
+}
+
 TEST_F(EvalErrors, OfFilesThatWouldBeLost) {
   folder_.Write("result.json", "mine");
   ExpectRefused({model_, "--requests", "q=" + Questions(), "--output", File("result.json")}, 1, {"result.json"});

@@ -20,7 +20,7 @@ namespace coat {
 
 class EvalFolders : public testing::Test {
  protected:
-  EvalFolders() : model_(WriteModel()) {}
+  EvalFolders() : model_(WriteModel("run")) {}
 
   static std::string Questions() { return SourceDir() + "/tests/eval/questions.jsonl"; }
   std::string File(std::string_view name) const { return folder_.File(name); }
@@ -42,13 +42,8 @@ class EvalFolders : public testing::Test {
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   }
 
-  TempDir folder_;
-  std::string model_;
-  int threads_ = 2;
-
- private:
-  /// A checkpoint of the golden OLMo, whose tokenizer is bytes.
-  std::string WriteModel() const {
+  /// A checkpoint of the golden OLMo, whose tokenizer is bytes; or one that has diverged.
+  std::string WriteModel(std::string_view name, bool has_diverged = false) const {
     TrainConfig config;
     config.run_name = "test";
     config.precision = Precision::kAmpBf16;
@@ -57,14 +52,20 @@ class EvalFolders : public testing::Test {
     const SafetensorsReader golden(SourceDir() + "/tests/golden/olmo_tiny.safetensors");
     std::vector<TensorInfo> tensors;
     for (const Parameter& parameter : OlmoParameters(config.model)) tensors.push_back(golden.Info(parameter.name));
-    CheckpointWriter writer(File("run"), {.step = 7}, IfExists::kRefuse);
+    CheckpointWriter writer(File(name), {.step = 7}, IfExists::kRefuse);
+    std::vector<std::byte> ones;
     writer.AddTensors("model.safetensors", WholeTensors(tensors), [&](std::size_t index, Part) {
-      const TensorInfo& info = tensors[index];
-      return golden.Bytes(info.name);
+      const std::span<const std::byte> bytes = golden.Bytes(tensors[index].name);
+      ones.assign(bytes.size(), std::byte{0xff});  // NaN in every type
+      return has_diverged ? std::span<const std::byte>(ones) : bytes;
     });
     writer.Commit({}, Dump(config));
     return writer.path();
   }
+
+  TempDir folder_;
+  std::string model_;
+  int threads_ = 2;
 };
 
 }  // namespace coat
