@@ -145,6 +145,9 @@ int RunConvertCommand(const ConvertArguments& arguments) {
   for (const std::string& file : model.training_files) {
     Print(fmt::format("{}: {}\n", takes_training ? "taken over" : "not taken over", file));
   }
+  if (model.hf && target != ModelKind::kHuggingFace) {
+    for (const std::string& what : model.hf->only_there) Print(fmt::format("not taken over: {}\n", what));
+  }
   if (target == ModelKind::kOlmo) {
     Print("written without optim.pt and train.pt: start OLMo with --reset_optimizer_state --reset_trainer_state\n");
   }

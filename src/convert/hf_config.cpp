@@ -11,8 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/json.h"
-#include "base/mapped_file.h"
+#include "convert/json_object.h"
 
 namespace coat {
 
@@ -197,25 +196,10 @@ Architecture ArchitectureFor(const ModelConfig& config, const std::string& sourc
   return kOlmo1;
 }
 
-json ReadObject(const std::string& path) {
-  const auto fail = [&](std::string_view found) {
-    throw IoError(fmt::format("{}: {}; expected a JSON object", path, found));
-  };
-  const MappedFile file(path);
-  json object;
-  try {
-    object = ParseJson(file.text());
-  } catch (const IoError& error) {
-    fail(error.what());
-  }
-  if (!object.is_object()) fail(fmt::format("is {}", object.type_name()));
-  return object;
-}
-
 }  // namespace
 
 ModelConfig ReadHfConfig(const std::string& path) {
-  const HfObject object(path, ReadObject(path));
+  const HfObject object(path, ReadJsonObject(path));
   const Architecture architecture = ArchitectureOf(object);
   CheckPlain(object);
   ModelConfig model;
@@ -262,7 +246,8 @@ Sources HfSources(const std::string& path) {
   return sources;
 }
 
-std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source) {
+std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source,
+                           const std::string& tokens) {
   const Architecture architecture = ArchitectureFor(config, source);
   json object = {
       {"architectures", json::array({architecture.name})},
@@ -292,12 +277,21 @@ std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std:
   } else {
     object["clip_qkv"] = config.clip_qkv ? json(*config.clip_qkv) : json(nullptr);
   }
+  object.update(json::parse(tokens));
   return object.dump(2) + "\n";
 }
 
-std::string FormatHfGenerationConfig(const ModelConfig& config) {
-  const json object = {
+std::string FormatHfGenerationConfig(const ModelConfig& config, const std::string& tokens) {
+  json object = {
       {"_from_model_config", true}, {"eos_token_id", config.eos_token_id}, {"pad_token_id", config.pad_token_id}};
+  const json given = json::parse(tokens);
+  for (const auto& [key, token] : given.items()) {
+    if (token.is_null()) {
+      object.erase(key);
+    } else {
+      object[key] = token;
+    }
+  }
   return object.dump(2) + "\n";
 }
 

@@ -21,12 +21,14 @@ ModelConfig ReadHfConfig(const std::string& path);
 /// them.
 Sources HfSources(const std::string& path);
 
-/// config.json for `config` with weights of `type`. `source` names the configuration in messages. Throws ConfigError
+/// config.json for `config` with weights of `type`. `source` names the configuration in messages. `tokens` is an object
+/// of JSON with what stands there instead of the configuration's tokens (HfSettings). Throws ConfigError
 /// for a model that is neither: scale_logits; of OLMo 1 layer_norm_eps other than 1e-5; of OLMo 2 no norm of
 /// queries and keys.
-std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source);
+std::string FormatHfConfig(const ModelConfig& config, FloatType type, const std::string& source,
+                           const std::string& tokens = "{}");
 
 /// generation_config.json.
-std::string FormatHfGenerationConfig(const ModelConfig& config);
+std::string FormatHfGenerationConfig(const ModelConfig& config, const std::string& tokens = "{}");
 
 }  // namespace coat

@@ -72,6 +72,7 @@ Model OpenHf(const std::string& folder) {
   Model model;
   model.config_path = fmt::format("{}/{}", folder, kHfConfigFile);
   model.config.model = ReadHfConfig(model.config_path);
+  model.hf = ReadHfSettings(folder, model.config.model);
   model.config.sources = HfSources(model.config_path);
   model.config.run_name = RunNameOf(folder);
   model.config.precision = Precision::kAmpBf16;

@@ -13,6 +13,7 @@
 #include "checkpoint/trainer_state.h"
 #include "config/config.h"
 #include "convert/float_type.h"
+#include "convert/hf_settings.h"
 
 namespace coat {
 
@@ -49,6 +50,7 @@ struct Model {
   std::optional<OptimizerState> optimizer;  // of sources that a checkpoint can take it from
   std::optional<TrainerState> trainer;      // the same
   std::vector<std::string> training_files;  // where the source has what optimizer and trainer are, taken or not
+  std::optional<HfSettings> hf;             // of a Hugging Face directory
   std::shared_ptr<const void> files;        // keeps the pieces' bytes
 };
 

@@ -95,13 +95,15 @@ void WriteWeights(const std::vector<Shard>& shards, FloatType type, const Output
 
 ConversionResult WriteHf(const Model& model, const std::string& to, const WriteOptions& options) {
   COAT_REQUIRE(options.shard_bytes > 0, "WriteHf: shard_bytes is {}; expected above 0", options.shard_bytes);
-  const std::string config = FormatHfConfig(model.config.model, options.type, model.config_path);
+  const HfSettings settings = model.hf.value_or(HfSettings());
+  const std::string config = FormatHfConfig(model.config.model, options.type, model.config_path, settings.tokens);
   Progress progress(model, options);
   OutputFolder folder(to, options.if_exists);
   const std::vector<HfTensor> parts = PartsOf(model);
   const std::vector<Shard> shards = Split(parts, options);
   WriteWeights(shards, options.type, folder, progress);
-  folder.WriteText(kHfGenerationConfigFile, FormatHfGenerationConfig(model.config.model));
+  folder.WriteText(kHfGenerationConfigFile,
+                   settings.generation.value_or(FormatHfGenerationConfig(model.config.model, settings.tokens)));
   folder.WriteText(kHfConfigFile, config);
   options.progress(progress.total(), progress.total());  // who wants to stop can still do so
   folder.Commit();

@@ -12,6 +12,7 @@
 
 #include "tests/convert/model_folders.h"
 #include "tests/support/coat_process.h"
+#include "tests/support/error_of.h"
 
 namespace coat {
 namespace {
@@ -31,6 +32,18 @@ TEST_F(ConvertCommand, RemovesNothingThatItDidNotMake) {
     EXPECT_EQ(NamesIn(File("m-tmp")), before);
     EXPECT_EQ(folder_.Read("m-replaced-tmp/notes.txt"), "x");
   }
+}
+
+TEST_F(ConvertCommand, NamesTheSettingsThatItDoesNotTakeOver) {
+  const std::string path = folder_.Write("m-tmp/generation_config.json", R"({"temperature": 0.6, "top_p\u001b": 0.9})");
+  const std::string note = "not taken over: " + path + ": temperature, \"top_p\\x1b\"\n";
+  for (const char* const to : {"--to=coat", "--to=olmo"}) {
+    const Outcome outcome = RunCoat({"convert", File("m-tmp"), File("m"), to, "--overwrite"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    ExpectParts(outcome.out, {note});
+  }
+  const Outcome kept = RunCoat({"convert", File("m-tmp"), File("m"), "--to=hf", "--overwrite"});
+  EXPECT_EQ(kept.out.find("not taken over"), std::string::npos) << kept.out;
 }
 
 /// A terminal that takes nothing more, until it is read.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint_reader.h"
@@ -9,6 +10,7 @@
 #include "config/load.h"
 #include "numerics/bfloat16.h"
 #include "tests/convert/model_folders.h"
+#include "tests/support/error_of.h"
 #include "tests/support/python.h"
 
 namespace coat {
@@ -23,6 +25,36 @@ class Convert : public ModelFolders {
 
 std::uint32_t Crc32Of(const std::string& text) {
   return Crc32(std::as_bytes(std::span(text)));
+}
+
+// A checkpoint has one token that ends a text and one that fills, and no settings of sampling.
+TEST_F(Convert, KeepsBetweenDirectoriesWhatACheckpointHasNoPlaceFor) {
+  ExportToHf(Checkpoint(TinyOlmo(), GoldenWeights()), File("hf"), {});
+  EXPECT_TRUE(OpenHf(File("hf")).hf->only_there.empty());
+  json config = Json("hf/config.json");
+  config["bos_token_id"] = 7;
+  config["eos_token_id"] = {499};
+  config["pad_token_id"] = nullptr;
+  folder_.Write("hf/config.json", config.dump());
+  const std::string generation =
+      R"({"eos_token_id": [499, 3], "pad_token_id": 1, "temperature": 0.6, "do_sample": true, "max_length": null})";
+  folder_.Write("hf/generation_config.json", generation);
+
+  const Model model = OpenHf(File("hf"));
+  WriteHf(model, File("again"), {});
+  EXPECT_EQ(Json("again/config.json"), config);
+  EXPECT_EQ(folder_.Read("again/generation_config.json"), generation);
+  EXPECT_EQ(model.config.model.pad_token_id, 1);
+  EXPECT_EQ(model.hf->only_there,
+            (std::vector<std::string>{File("hf") + "/config.json: bos_token_id, pad_token_id null (1 instead)",
+                                      File("hf") + "/generation_config.json: do_sample, eos_token_id, temperature"}));
+
+  std::filesystem::remove(File("hf/generation_config.json"));
+  WriteHf(OpenHf(File("hf")), File("again"), {.if_exists = IfExists::kReplace});
+  EXPECT_EQ(Json("again/generation_config.json"),
+            (json{{"_from_model_config", true}, {"bos_token_id", 7}, {"eos_token_id", {499}}}));
+  folder_.Write("hf/generation_config.json", "[]");
+  ExpectParts(ErrorOf([&] { OpenHf(File("hf")); }), {"generation_config.json: is array; expected a JSON object"});
 }
 
 TEST_F(Convert, ExportHasTheBytesThatTransformersWrites) {
