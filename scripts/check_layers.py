@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that includes go down the layers only, and that heavy headers stay in the few files meant for them."""
+"""Checks that includes go down the layers only, that heavy headers stay in the few files meant for them, and that no two
+headers define types of one name: a program that links both may take the one for the other, and no tool says so."""
 import pathlib
 import re
 import sys
@@ -56,13 +57,22 @@ CUDA_FRONT = {"cuda/open_device.h", "cuda/open_nccl.h"}
 root = pathlib.Path(__file__).resolve().parent.parent
 files = [f for top in ("src", "tools", "tests", "bench") for f in sorted((root / top).rglob("*")) if f.suffix in (".h", ".cpp", ".cu", ".cuh")]
 problems = []
+defined = {}  # (namespace, type): the header
 for file in files:
     path = file.relative_to(root).as_posix()
     folder = path.split("/")[1 if path.startswith("src/") else 0]
     if folder not in ALLOWED:
         problems.append(f"{path}: the folder {folder} is not in the table of scripts/check_layers.py")
         continue
+    namespace = ""
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if opened := re.match(r"namespace ([\w:]*) ?\{", line):
+            namespace = opened[1]
+        named = re.match(r"(?:struct|class|enum class) (\w+)(?: final)? ?[:{]", line)
+        if named and file.suffix in (".h", ".cuh"):
+            first = defined.setdefault((namespace, named[1]), path)
+            if first != path:
+                problems.append(f"{path}:{number}: {first} defines a type {named[1]} too")
         include = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
         if not include:
             continue

@@ -12,36 +12,37 @@ namespace coat {
 namespace {
 
 std::string RangeText(std::int64_t least, std::int64_t most) {
-  if (most >= Checker::kNoLimit) return fmt::format("{} or more", least);
+  if (most >= ConfigChecker::kNoLimit) return fmt::format("{} or more", least);
   return fmt::format("{} to {}", least, most);
 }
 
 }  // namespace
 
-void Checker::Fail(std::string_view path, std::string_view what) const {
+void ConfigChecker::Fail(std::string_view path, std::string_view what) const {
   throw ConfigError(fmt::format("{}: {}", sources_.Where(path), what));
 }
 
-void Checker::Warn(std::string_view path, std::string_view what) {
+void ConfigChecker::Warn(std::string_view path, std::string_view what) {
   report_.warnings.push_back(fmt::format("{}: {}", sources_.Where(path), what));
 }
 
-void Checker::NoteWithoutEffect(std::string_view path, std::string_view why) {
+void ConfigChecker::NoteWithoutEffect(std::string_view path, std::string_view why) {
   report_.without_effect.push_back(fmt::format("{}: {}", path, why));
 }
 
-void Checker::RequireWithin(std::string_view path, std::int64_t value, std::int64_t least, std::int64_t most) const {
+void ConfigChecker::RequireWithin(std::string_view path, std::int64_t value, std::int64_t least,
+                                  std::int64_t most) const {
   if (value < least || value > most) Fail(path, fmt::format("found {}; accepted: {}", value, RangeText(least, most)));
 }
 
-void Checker::RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
+void ConfigChecker::RequireWithin(std::string_view path, std::optional<std::int64_t> value, std::int64_t least,
                             std::int64_t most) const {
   if (value && (*value < least || *value > most)) {
     Fail(path, fmt::format("found {}; accepted: {}, or null", *value, RangeText(least, most)));
   }
 }
 
-void Checker::RequirePositive(std::string_view path, std::optional<double> value) const {
+void ConfigChecker::RequirePositive(std::string_view path, std::optional<double> value) const {
   if (value && !(*value > 0)) Fail(path, fmt::format("found {}; accepted: a number above 0", NumberText(*value)));
   if (value && *value < std::numeric_limits<float>::min()) {
     Fail(path, fmt::format("found {}; accepted: 1.2e-38 or more, as float32 holds it", NumberText(*value)));
@@ -49,7 +50,7 @@ void Checker::RequirePositive(std::string_view path, std::optional<double> value
   RequireNotNegative(path, value);
 }
 
-void Checker::RequireNotNegative(std::string_view path, std::optional<double> value) const {
+void ConfigChecker::RequireNotNegative(std::string_view path, std::optional<double> value) const {
   if (value && !(*value >= 0)) Fail(path, fmt::format("found {}; accepted: 0 or more", NumberText(*value)));
   if (value && *value > std::numeric_limits<float>::max()) {
     Fail(path, fmt::format("found {}; accepted: 3.4e38 or less, as float32 holds it", NumberText(*value)));

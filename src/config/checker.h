@@ -11,9 +11,9 @@
 
 namespace coat {
 
-class Checker {
+class ConfigChecker {
  public:
-  Checker(const TrainConfig& config, ValidationReport& report) : sources_(config.sources), report_(report) {}
+  ConfigChecker(const TrainConfig& config, ValidationReport& report) : sources_(config.sources), report_(report) {}
 
   /// Throws ConfigError "configs/x.yaml:14: model.n_heads: what".
   [[noreturn]] void Fail(std::string_view path, std::string_view what) const;
@@ -41,13 +41,13 @@ class Checker {
 };
 
 /// Each throws ConfigError through `checker` or returns.
-void CheckKeys(const TrainConfig& config, Checker& checker, ValidationReport& report);
-void CheckModel(const ModelConfig& model, Checker& checker);
-void CheckOptimizer(const TrainConfig& config, Checker& checker);
-void CheckSchedule(const TrainConfig& config, Checker& checker);
-void CheckTrainer(const TrainConfig& config, Checker& checker);
-void CheckData(const TrainConfig& config, const ValidateOptions& options, Checker& checker);
-void CheckRecipe(const TrainConfig& config, Checker& checker);
-void CheckRanks(const TrainConfig& config, int ranks, Checker& checker);
+void CheckKeys(const TrainConfig& config, ConfigChecker& checker, ValidationReport& report);
+void CheckModel(const ModelConfig& model, ConfigChecker& checker);
+void CheckOptimizer(const TrainConfig& config, ConfigChecker& checker);
+void CheckSchedule(const TrainConfig& config, ConfigChecker& checker);
+void CheckTrainer(const TrainConfig& config, ConfigChecker& checker);
+void CheckData(const TrainConfig& config, const ValidateOptions& options, ConfigChecker& checker);
+void CheckRecipe(const TrainConfig& config, ConfigChecker& checker);
+void CheckRanks(const TrainConfig& config, int ranks, ConfigChecker& checker);
 
 }  // namespace coat

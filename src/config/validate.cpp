@@ -6,7 +6,7 @@ namespace coat {
 
 ValidationReport Validate(const TrainConfig& config, const ValidateOptions& options) {
   ValidationReport report;
-  Checker checker(config, report);
+  ConfigChecker checker(config, report);
   CheckKeys(config, checker, report);
   CheckModel(config.model, checker);
   CheckOptimizer(config, checker);

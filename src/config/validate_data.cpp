@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kMaxSeed = (std::int64_t{1} << 32) - 1;
 
-void CheckFiles(const std::vector<std::string>& files, const std::string& path, bool needed, Checker& checker) {
+void CheckFiles(const std::vector<std::string>& files, const std::string& path, bool needed, ConfigChecker& checker) {
   if (files.empty() && needed) checker.Fail(path, "an empty list; accepted: at least one file");
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!files[i].empty() && !IsUrl(files[i])) continue;
@@ -28,7 +28,7 @@ void CheckFiles(const std::vector<std::string>& files, const std::string& path, 
 }
 
 /// `path` is that of the section: "data" or "evaluators[0].data".
-void CheckSection(const DataConfig& data, const std::string& path, bool needed, Checker& checker) {
+void CheckSection(const DataConfig& data, const std::string& path, bool needed, ConfigChecker& checker) {
   const std::string paths = Below(path, "paths");
   const std::string datasets = Below(path, "datasets");
   checker.RequireWithin(Below(path, "seed"), data.seed, 0, kMaxSeed);
@@ -63,7 +63,7 @@ void CheckSection(const DataConfig& data, const std::string& path, bool needed, 
 }
 
 /// An evaluator of a task has requests, and nothing that only token files have.
-void CheckTask(const EvaluatorConfig& evaluator, const std::string& path, bool needed, Checker& checker) {
+void CheckTask(const EvaluatorConfig& evaluator, const std::string& path, bool needed, ConfigChecker& checker) {
   const std::string requests = Below(path, "requests");
   if (evaluator.requests) {
     CheckFiles(*evaluator.requests, requests, needed, checker);
@@ -87,7 +87,8 @@ void CheckTask(const EvaluatorConfig& evaluator, const std::string& path, bool n
   }
 }
 
-void CheckLanguageModeling(const EvaluatorConfig& evaluator, const std::string& path, bool needed, Checker& checker) {
+void CheckLanguageModeling(const EvaluatorConfig& evaluator, const std::string& path, bool needed,
+                           ConfigChecker& checker) {
   CheckSection(evaluator.data, Below(path, "data"), needed, checker);
   if (evaluator.requests) checker.Fail(Below(path, "requests"), "set with type: lm; accepted with type: downstream");
   if (evaluator.metrics) checker.Fail(Below(path, "metrics"), "set with type: lm; accepted with type: downstream");
@@ -95,7 +96,7 @@ void CheckLanguageModeling(const EvaluatorConfig& evaluator, const std::string& 
 
 }  // namespace
 
-void CheckData(const TrainConfig& config, const ValidateOptions& options, Checker& checker) {
+void CheckData(const TrainConfig& config, const ValidateOptions& options, ConfigChecker& checker) {
   CheckSection(config.data, "data", options.needs_data, checker);
   std::set<std::string> labels;
   const auto add_label = [&](const std::string& label, const std::string& path) {

@@ -30,7 +30,7 @@ std::string WithoutEvaluator(const std::string& path) {
 
 class KeyChecker {
  public:
-  KeyChecker(Checker& checker, ValidationReport& report) : checker_(checker), report_(report) {}
+  KeyChecker(ConfigChecker& checker, ValidationReport& report) : checker_(checker), report_(report) {}
 
   template <ConfigSection Section>
   void CheckSection(const Section& section, const std::string& path) {
@@ -76,13 +76,13 @@ class KeyChecker {
     if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(std::move(note));
   }
 
-  Checker& checker_;
+  ConfigChecker& checker_;
   ValidationReport& report_;
 };
 
 }  // namespace
 
-void CheckKeys(const TrainConfig& config, Checker& checker, ValidationReport& report) {
+void CheckKeys(const TrainConfig& config, ConfigChecker& checker, ValidationReport& report) {
   KeyChecker(checker, report).CheckSection(config, "");
 }
 

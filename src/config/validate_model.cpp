@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kMostLayers = 65535;  // each has parameters of its own, so memory is used for every one
 
-void CheckHeads(const ModelConfig& model, Checker& checker) {
+void CheckHeads(const ModelConfig& model, ConfigChecker& checker) {
   if (model.d_model % model.n_heads != 0) {
     checker.Fail("model.n_heads",
                  fmt::format("found {}; accepted: a divisor of model.d_model, {}", model.n_heads, model.d_model));
@@ -40,7 +40,7 @@ void CheckHeads(const ModelConfig& model, Checker& checker) {
   }
 }
 
-void CheckFeedForward(const ModelConfig& model, Checker& checker) {
+void CheckFeedForward(const ModelConfig& model, ConfigChecker& checker) {
   if (model.FeedForwardWidth() % 2 == 0) return;
   const std::string_view path = model.mlp_hidden_size ? "model.mlp_hidden_size" : "model.mlp_ratio";
   checker.Fail(path, fmt::format("a feed-forward width of {}; accepted: an even one, as SwiGLU halves it",
@@ -49,7 +49,7 @@ void CheckFeedForward(const ModelConfig& model, Checker& checker) {
 
 /// Two architectures: LayerNorms without weight ahead of the branches (OLMo 1), RMSNorms with weight behind them (OLMo
 /// 2).
-void CheckNorms(const ModelConfig& model, Checker& checker) {
+void CheckNorms(const ModelConfig& model, ConfigChecker& checker) {
   const bool rms = model.layer_norm_type == LayerNormType::kRms;
   const auto require = [&](std::string_view path, bool found, bool accepted) {
     if (found == accepted) return;
@@ -67,7 +67,7 @@ void CheckNorms(const ModelConfig& model, Checker& checker) {
   }
 }
 
-void CheckVocabulary(const ModelConfig& model, Checker& checker) {
+void CheckVocabulary(const ModelConfig& model, ConfigChecker& checker) {
   if (model.EmbeddingRows() < model.vocab_size) {
     checker.Fail("model.embedding_size", fmt::format("found {}; accepted: at least model.vocab_size, {}",
                                                      model.EmbeddingRows(), model.vocab_size));
@@ -82,7 +82,7 @@ void CheckVocabulary(const ModelConfig& model, Checker& checker) {
 
 }  // namespace
 
-void CheckModel(const ModelConfig& model, Checker& checker) {
+void CheckModel(const ModelConfig& model, ConfigChecker& checker) {
   checker.RequireWithin("model.d_model", model.d_model, 1);
   checker.RequireWithin("model.n_heads", model.n_heads, 1);
   checker.RequireWithin("model.n_kv_heads", model.n_kv_heads, 1);

@@ -21,7 +21,7 @@ std::string DivisorsOf(int number) {
 
 }  // namespace
 
-void CheckRanks(const TrainConfig& config, int ranks, Checker& checker) {
+void CheckRanks(const TrainConfig& config, int ranks, ConfigChecker& checker) {
   if (ranks == 1) return;
   if (config.distributed_strategy == DistributedStrategy::kSingle) {
     checker.Fail("distributed_strategy", fmt::format("found single; accepted with {} ranks: ddp, fsdp", ranks));

@@ -10,7 +10,7 @@ namespace {
 
 /// `width` must be a multiple of `unit`; `path` is the key that has to change.
 void RequireMultiple(std::string_view path, std::string_view what, std::int64_t width, std::int64_t unit,
-                     std::string_view recipe, Checker& checker) {
+                     std::string_view recipe, ConfigChecker& checker) {
   if (width % unit == 0) return;
   checker.Fail(
       path, fmt::format("{} of {}; accepted with use_quantize_model: {}: a multiple of {}", what, width, recipe, unit));
@@ -23,7 +23,7 @@ struct Operand {
 };
 
 /// Hopper multiplies E4M3 by either format, but not E5M2 by E5M2.
-void RequireProduct(const Operand& a, const Operand& b, std::string_view product, Checker& checker) {
+void RequireProduct(const Operand& a, const Operand& b, std::string_view product, ConfigChecker& checker) {
   if (a.format == Fp8Format::kE4M3 || b.format == Fp8Format::kE4M3) return;
   const Operand& named = a.set ? a : b;
   checker.Fail(
@@ -33,7 +33,7 @@ void RequireProduct(const Operand& a, const Operand& b, std::string_view product
                   product, a.key, b.key, a.key, b.key));
 }
 
-void CheckProducts(const QuantizeModelConfig& fp8, Checker& checker) {
+void CheckProducts(const QuantizeModelConfig& fp8, ConfigChecker& checker) {
   const OperandFormats formats = fp8.Formats();
   const Operand fabit = {"fabit", formats.fabit, fp8.fabit.has_value()};
   const Operand fwbit = {"fwbit", formats.fwbit, fp8.fwbit.has_value()};
@@ -46,7 +46,7 @@ void CheckProducts(const QuantizeModelConfig& fp8, Checker& checker) {
   RequireProduct(bwbit, fabit, "weight gradient", checker);
 }
 
-void CheckWidths(const TrainConfig& config, std::int64_t unit, std::string_view recipe, Checker& checker) {
+void CheckWidths(const TrainConfig& config, std::int64_t unit, std::string_view recipe, ConfigChecker& checker) {
   const ModelConfig& model = config.model;
   const std::string_view hidden = model.mlp_hidden_size ? "model.mlp_hidden_size" : "model.mlp_ratio";
   const std::string_view heads = model.n_kv_heads ? "model.n_kv_heads" : "model.multi_query_attention";
@@ -57,7 +57,7 @@ void CheckWidths(const TrainConfig& config, std::int64_t unit, std::string_view 
 }
 
 /// What COAT keeps in groups must consist of whole ones: up and gate, and the branches that RMSNorms take in.
-void CheckGroups(const ModelConfig& model, std::int64_t group_size, Checker& checker) {
+void CheckGroups(const ModelConfig& model, std::int64_t group_size, ConfigChecker& checker) {
   const auto require = [&](std::string_view path, std::string_view what, std::int64_t width) {
     if (width % group_size == 0) return;
     checker.Fail(
@@ -70,7 +70,7 @@ void CheckGroups(const ModelConfig& model, std::int64_t group_size, Checker& che
 
 }  // namespace
 
-void CheckRecipe(const TrainConfig& config, Checker& checker) {
+void CheckRecipe(const TrainConfig& config, ConfigChecker& checker) {
   const QuantizeModelConfig& fp8 = config.quantize_model;
   if (fp8.group_size != 16 && fp8.group_size != 32 && fp8.group_size != 64 && fp8.group_size != 128) {
     checker.Fail("quantize_model.group_size", fmt::format("found {}; accepted: 16, 32, 64, 128", fp8.group_size));

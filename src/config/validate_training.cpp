@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t kMaxSeed = (std::int64_t{1} << 32) - 1;
 
-void CheckFp8Optimizer(const TrainConfig& config, Checker& checker) {
+void CheckFp8Optimizer(const TrainConfig& config, ConfigChecker& checker) {
   const QuantizeOptimizerConfig& fp8 = config.quantize_optimizer;
   if (fp8.qgroup_size < 32 || fp8.qgroup_size > 256 || fp8.qgroup_size % 32 != 0) {
     checker.Fail("quantize_optimizer.qgroup_size",
@@ -45,13 +45,13 @@ void CheckFp8Optimizer(const TrainConfig& config, Checker& checker) {
 
 /// Refuses the value of `path` if `factor`, of another key, takes it beyond what float32 holds: they are multiplied.
 void CheckProduct(std::string_view path, double value, std::string_view factor_path, double factor,
-                  const Checker& checker) {
+                  const ConfigChecker& checker) {
   if (value * factor <= std::numeric_limits<float>::max()) return;
   checker.Fail(path, fmt::format("found {}; accepted with {}, {}: a product of at most 3.4e38, as float32 holds it",
                                  NumberText(value), factor_path, NumberText(factor)));
 }
 
-void CheckBatches(const TrainConfig& config, Checker& checker) {
+void CheckBatches(const TrainConfig& config, ConfigChecker& checker) {
   checker.RequireWithin("global_train_batch_size", config.global_train_batch_size, 1);
   checker.RequireWithin("device_train_microbatch_size", config.device_train_microbatch_size, 1);
   checker.RequireWithin("device_eval_batch_size", config.device_eval_batch_size, 1);
@@ -67,7 +67,7 @@ void CheckBatches(const TrainConfig& config, Checker& checker) {
 }
 
 /// What no machine holds is refused here, where it is counted in floating point: bytes are counted in 63 bits.
-void CheckSizes(const TrainConfig& config, Checker& checker) {
+void CheckSizes(const TrainConfig& config, ConfigChecker& checker) {
   constexpr double kMostParameters = 0x1p45;
   constexpr double kMostActivations = 0x1p55;
   const ModelConfig& model = config.model;
@@ -97,7 +97,7 @@ void CheckSizes(const TrainConfig& config, Checker& checker) {
   }
 }
 
-void CheckLength(const TrainConfig& config, Checker& checker) {
+void CheckLength(const TrainConfig& config, ConfigChecker& checker) {
   const Duration& length = config.max_duration;
   if (length.value <= 0) {
     checker.Fail("max_duration", fmt::format("found {}; accepted: more than 0", ToText(length)));
@@ -109,7 +109,7 @@ void CheckLength(const TrainConfig& config, Checker& checker) {
   }
 }
 
-void CheckFolders(const TrainConfig& config, Checker& checker) {
+void CheckFolders(const TrainConfig& config, ConfigChecker& checker) {
   const auto check = [&](std::string_view path, const std::string& folder) {
     if (!folder.empty() && !IsUrl(folder)) return;
     checker.Fail(path, fmt::format("found `{}`; accepted: a folder of this machine", folder));
@@ -120,7 +120,7 @@ void CheckFolders(const TrainConfig& config, Checker& checker) {
 
 }  // namespace
 
-void CheckOptimizer(const TrainConfig& config, Checker& checker) {
+void CheckOptimizer(const TrainConfig& config, ConfigChecker& checker) {
   const OptimizerConfig& optimizer = config.optimizer;
   checker.RequirePositive("optimizer.learning_rate", optimizer.learning_rate);
   checker.RequireNotNegative("optimizer.weight_decay", optimizer.weight_decay);
@@ -140,7 +140,7 @@ void CheckOptimizer(const TrainConfig& config, Checker& checker) {
   CheckFp8Optimizer(config, checker);
 }
 
-void CheckSchedule(const TrainConfig& config, Checker& checker) {
+void CheckSchedule(const TrainConfig& config, ConfigChecker& checker) {
   const SchedulerConfig& scheduler = config.scheduler;
   checker.RequireNotNegative("scheduler.t_warmup", scheduler.t_warmup);
   checker.RequirePositive("scheduler.t_max", scheduler.t_max);
@@ -179,7 +179,7 @@ void CheckSchedule(const TrainConfig& config, Checker& checker) {
   }
 }
 
-void CheckTrainer(const TrainConfig& config, Checker& checker) {
+void CheckTrainer(const TrainConfig& config, ConfigChecker& checker) {
   if (!config.run_name || config.run_name->empty()) checker.Fail("run_name", "required; accepted: a text");
   checker.RequireWithin("seed", config.seed, 0, kMaxSeed);
   CheckBatches(config, checker);
@@ -187,23 +187,23 @@ void CheckTrainer(const TrainConfig& config, Checker& checker) {
   CheckLength(config, checker);
   CheckFolders(config, checker);
   checker.RequireWithin("epoch", config.epoch, 0);
-  checker.RequireWithin("fast_forward_batches", config.fast_forward_batches, 0, Checker::kNoLimit);
-  checker.RequireWithin("eval_interval", config.eval_interval, 1, Checker::kNoLimit);
-  checker.RequireWithin("canceled_check_interval", config.canceled_check_interval, 1, Checker::kNoLimit);
-  checker.RequireWithin("console_log_interval", config.console_log_interval, 1, Checker::kNoLimit);
-  checker.RequireWithin("save_interval", config.save_interval, 1, Checker::kNoLimit);
-  checker.RequireWithin("save_interval_unsharded", config.save_interval_unsharded, 1, Checker::kNoLimit);
-  checker.RequireWithin("save_interval_ephemeral", config.save_interval_ephemeral, 1, Checker::kNoLimit);
+  checker.RequireWithin("fast_forward_batches", config.fast_forward_batches, 0, ConfigChecker::kNoLimit);
+  checker.RequireWithin("eval_interval", config.eval_interval, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("canceled_check_interval", config.canceled_check_interval, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("console_log_interval", config.console_log_interval, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("save_interval", config.save_interval, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("save_interval_unsharded", config.save_interval_unsharded, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("save_interval_ephemeral", config.save_interval_ephemeral, 1, ConfigChecker::kNoLimit);
   checker.RequireWithin("save_num_checkpoints_to_keep", config.save_num_checkpoints_to_keep, -1);
   checker.RequireWithin("save_num_unsharded_checkpoints_to_keep", config.save_num_unsharded_checkpoints_to_keep, -1);
-  checker.RequireWithin("stop_at", config.stop_at, 1, Checker::kNoLimit);
-  checker.RequireWithin("stop_after", config.stop_after, 1, Checker::kNoLimit);
-  checker.RequireWithin("extra_steps_after_cancel", config.extra_steps_after_cancel, 0, Checker::kNoLimit);
+  checker.RequireWithin("stop_at", config.stop_at, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("stop_after", config.stop_after, 1, ConfigChecker::kNoLimit);
+  checker.RequireWithin("extra_steps_after_cancel", config.extra_steps_after_cancel, 0, ConfigChecker::kNoLimit);
   for (std::size_t i = 0; config.module_outputs_save_steps && i < config.module_outputs_save_steps->size(); ++i) {
     checker.RequireWithin(fmt::format("module_outputs_save_steps[{}]", i), (*config.module_outputs_save_steps)[i], 1,
-                          Checker::kNoLimit);
+                          ConfigChecker::kNoLimit);
   }
-  checker.RequireWithin("max_skipped_steps", config.max_skipped_steps, 1, Checker::kNoLimit);
+  checker.RequireWithin("max_skipped_steps", config.max_skipped_steps, 1, ConfigChecker::kNoLimit);
   checker.RequireWithin("speed_monitor.window_size", config.speed_monitor.window_size, 1);
   checker.RequirePositive("max_grad_norm", config.max_grad_norm);
   checker.RequirePositive("max_grad_norm_ratio", config.max_grad_norm_ratio);

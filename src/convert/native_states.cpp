@@ -49,7 +49,8 @@ std::optional<double> NumberOf(const PickleValue& value) {
   return std::nullopt;
 }
 
-StateTensor TensorOf(const std::shared_ptr<const TorchFile>& file, const PickleValue& value, const std::string& name) {
+NativeStateTensor TensorOf(const std::shared_ptr<const TorchFile>& file, const PickleValue& value,
+                           const std::string& name) {
   const TorchTensor tensor = file->Tensor(value, name);
   return {.type = tensor.type(), .type_text = tensor.storage_class, .shape = tensor.shape, .bytes = [file, tensor] {
             return file->Bytes(tensor);
@@ -92,11 +93,11 @@ StateValue ValueOf(const std::shared_ptr<const SafetensorsReader>& file, const T
                    const std::string& name) {
   if (is_pickled) {
     const std::optional<double> number = NumberOf(PickleOf(*file, info, Quoted(name)).root());
-    return {.number = number, .tensor = [file, name]() -> StateTensor {
+    return {.number = number, .tensor = [file, name]() -> NativeStateTensor {
               throw IoError(fmt::format("{}: {}: no tensor", file->path(), Quoted(name)));
             }};
   }
-  return {.number = std::nullopt, .tensor = [file, &info]() -> StateTensor {
+  return {.number = std::nullopt, .tensor = [file, &info]() -> NativeStateTensor {
             return {.type = ParseSafetensorsName(info.dtype),
                     .type_text = info.dtype,
                     .shape = info.shape,

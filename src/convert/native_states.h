@@ -16,7 +16,7 @@
 namespace coat {
 
 /// A tensor of such a file: row-major, at no particular alignment.
-struct StateTensor {
+struct NativeStateTensor {
   std::optional<FloatType> type;  // nothing for a type that no model has
   std::string type_text;          // as the file calls it
   std::vector<std::int64_t> shape;
@@ -26,7 +26,7 @@ struct StateTensor {
 /// A value of a state: a plain number, or something else.
 struct StateValue {
   std::optional<double> number;
-  std::function<StateTensor()> tensor;  // if there is no number; throws IoError for what is no tensor
+  std::function<NativeStateTensor()> tensor;  // if there is no number; throws IoError for what is no tensor
 };
 
 /// The values of a parameter by their keys: "step", "exp_avg".

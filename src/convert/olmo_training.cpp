@@ -83,7 +83,7 @@ class OptimizerFile {
 
   ModelTensor Moment(const ModelTensor& parameter, const std::string& key, const StateValue& value) const {
     const std::string name = fmt::format("{}.{}", parameter.name, key);
-    const StateTensor tensor = value.tensor();
+    const NativeStateTensor tensor = value.tensor();
     if (tensor.type != FloatType::kFloat32 || tensor.shape != parameter.shape) {
       Fail(fmt::format("{} is {} {}; expected float32 {}", Quoted(name),
                        tensor.type ? TorchName(*tensor.type) : tensor.type_text, ShapeText(tensor.shape),
@@ -100,7 +100,7 @@ class OptimizerFile {
   /// A number, or a float32 tensor of one.
   double Number(const StateValue& value, const std::string& name) const {
     if (value.number) return *value.number;
-    const StateTensor tensor = value.tensor();
+    const NativeStateTensor tensor = value.tensor();
     float number = 0.0f;
     if (tensor.type != FloatType::kFloat32 || TensorBytes(tensor.shape, sizeof number) != sizeof number) {
       Fail(fmt::format("the state of {}: a number that is no float32", Quoted(name)));

@@ -14,7 +14,7 @@
 namespace coat {
 
 /// Sizes of attention. B sequences of T tokens, N = B T; H query heads, Hk key and value heads of K columns each.
-struct AttentionShape {
+struct AttentionHeads {
   std::int64_t heads = 0;      // H
   std::int64_t kv_heads = 0;   // Hk
   std::int64_t head_size = 0;  // K
@@ -44,7 +44,7 @@ struct TokenPositions {
 class BeforeAttention {
  public:
   struct Config {
-    AttentionShape shape;
+    AttentionHeads shape;
     float clip_qkv = 0.0f;  // 0: no clamp; not with qk_norm
     bool qk_norm = false;   // RMSNorm of a token's queries and of its keys, with weights
     float norm_eps = 1e-6f;
@@ -97,7 +97,7 @@ class AfterAttention {
     TensorView absmax;  // [1] f32 of out, in per-tensor recipes
   };
 
-  AfterAttention(const AttentionShape& shape, const Recipe& recipe)
+  AfterAttention(const AttentionHeads& shape, const Recipe& recipe)
       : shape_(shape), projection_(recipe, GradientKind::kOuter), recipe_(&recipe) {}
 
   void LayOut(const FindParameter& find, Arena& weights) { projection_.LayOut(find("attn_out.weight"), weights); }
@@ -114,7 +114,7 @@ class AfterAttention {
  private:
   void Attend(Context& ctx, ConstTensorView qkv, const TokenPositions& positions, const Saved& saved) const;
 
-  AttentionShape shape_;
+  AttentionHeads shape_;
   Linear projection_;
   const Recipe* recipe_;
 };
