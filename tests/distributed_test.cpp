@@ -421,6 +421,18 @@ TEST_F(Distributed, EndsAllRanksWhenOneIsKilledAndGoesOnFromTheLastCheckpoint) {
   EXPECT_TRUE(TensorFiles("killed/step60") == TensorFiles("whole/step60"));
 }
 
+TEST_F(Distributed, EndsTogetherWhenTheSaveFolderIsMoved) {
+  std::future<MpirunOutcome> end = std::async(std::launch::async, [&] {
+    return RunOn(2, "run", {"--max_duration=1000000", "--save_interval=5", "--evaluators=[]"});
+  });
+  const auto is_running = [&] { return end.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready; };
+  while (is_running() && !fs::exists(Save("run/step5"))) continue;
+  fs::rename(Save("run"), Save("away"));
+  ExpectFailure(end.get(), 1,
+                {"error: save_folder: " + Save("run") + " was moved or removed", "--try_load_latest_save"});
+  EXPECT_FALSE(fs::exists(Save("run")));
+}
+
 TEST_F(Distributed, DecidesTogetherWhenToEnd) {
   const std::string train = Command("speed", {"--max_duration=20", "--save_interval=null"});
   const MpirunOutcome speed = RunBoth(train, "env SPEED_BENCH=1 " + train);

@@ -210,6 +210,31 @@ TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {
             Names({"step4-unsharded", "latest-unsharded -> step4-unsharded", "step5", "latest -> step5"}));
 }
 
+TEST_F(Saves, AreNotMadeInAnotherFolderThanThatOfTheRun) {
+  for (const bool is_replaced : {false, true}) {
+    const std::string run = is_replaced ? "replaced" : "moved";
+    CoatProcess process(Train(run, {"--max_duration=1000000", "--save_interval=5", "--evaluators=[]"}));
+    process.AwaitOutput("/step5\n");
+    fs::rename(Save(run), Save(run + "-away"));
+    if (is_replaced) fs::create_directory(Save(run));
+    ExpectFailure(process.Wait(), 1,
+                  {"error: save_folder: " + Save(run) + " was moved or removed while the run went on: ",
+                   is_replaced ? "another folder is there now" : "there is nothing now", "The run is at step ",
+                   "nothing after the checkpoint of step ", "--try_load_latest_save"});
+    EXPECT_EQ(fs::exists(Save(run)), is_replaced);
+    EXPECT_TRUE(!is_replaced || fs::is_empty(Save(run)));
+    fs::remove(Save(run));
+    fs::rename(Save(run + "-away"), Save(run));
+    Run(run, {"--max_duration=1000000", "--try_load_latest_save", "--stop_after=1", "--evaluators=[]"});
+  }
+  CoatProcess process(Train(
+      "removed", {"--max_duration=1000000", "--save_interval=null", "--evaluators=[]", "--no_pre_train_checkpoint"}));
+  process.AwaitOutput("[step=2/");
+  fs::remove_all(Save("removed"));
+  ExpectFailure(process.Wait(), 1, {"there is nothing now", "has saved no checkpoint"});
+  EXPECT_FALSE(fs::exists(Save("removed")));
+}
+
 TEST_F(Saves, EndWithTheCancellation) {
   const Outcome outcome =
       RunCoat(Train("late", {"--time_limit=1e-9", "--canceled_check_interval=5", "--extra_steps_after_cancel=4",

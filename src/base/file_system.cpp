@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -80,7 +81,9 @@ void SyncParentFolder(const std::string& path) {
   SyncFolder(ParentFolder(path));
 }
 
-FolderLock::FolderLock(const std::string& path) {
+FolderLock::FolderLock(const std::string& path) : path_(path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) == 0) identity_ = Identity{status.st_dev, status.st_ino};
   try {
     folder_.emplace(path, O_RDONLY | O_DIRECTORY);
   } catch (const IoError&) {
@@ -88,6 +91,14 @@ FolderLock::FolderLock(const std::string& path) {
   }
   const int result = Uninterrupted([&] { return ::flock(folder_->get(), LOCK_EX | LOCK_NB); });
   is_taken_ = result != 0 && errno == EWOULDBLOCK;
+}
+
+bool FolderLock::IsLost() const {
+  struct stat status = {};
+  if (!identity_) return false;
+  if (::stat(path_.c_str(), &status) == 0) return Identity{status.st_dev, status.st_ino} != *identity_;
+  // ESTALE: of a network file system, whose folder another machine has removed. Other failures may pass.
+  return errno == ENOENT || errno == ENOTDIR || errno == ESTALE;
 }
 
 }  // namespace coat

@@ -2,6 +2,7 @@
 // Folders and names in them. A name that was made, changed or removed lasts through a power failure only after
 // SyncFolder of the folder that holds it. What fails throws IoError with the path and the system's reason.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -47,8 +48,21 @@ class FolderLock {
   /// Whether another held the folder already.
   bool is_taken() const { return is_taken_; }
 
+  /// Whether the path that was given leads to another folder than then, or to none: it was moved, removed, or something
+  /// was mounted there. Asks the system; says no where that does not know.
+  bool IsLost() const;
+
  private:
-  std::optional<FileDescriptor> folder_;
+  /// What tells a folder from all others of this machine.
+  struct Identity {
+    std::uint64_t device = 0;
+    std::uint64_t number = 0;
+    bool operator==(const Identity&) const = default;
+  };
+
+  std::string path_;
+  std::optional<FileDescriptor> folder_;  // while it is open, no other gets its number
+  std::optional<Identity> identity_;
   bool is_taken_ = false;
 };
 

@@ -83,5 +83,25 @@ TEST(FolderLock, HoldsTheFolderUntilItGoesAway) {
   EXPECT_FALSE(FolderLock(folder.File("missing")).is_taken());
 }
 
+TEST(FolderLock, KnowsWhenThePathLeadsElsewhere) {
+  const TempDir folder;
+  fs::create_directory(folder.File("held"));
+  const FolderLock lock(folder.File("held"));
+  EXPECT_FALSE(lock.IsLost());
+  folder.Write("held/file", "");
+  EXPECT_FALSE(lock.IsLost());
+  fs::rename(folder.File("held"), folder.File("moved"));
+  EXPECT_TRUE(lock.IsLost());
+  fs::create_directory(folder.File("held"));
+  EXPECT_TRUE(lock.IsLost()) << "another of its name";
+  fs::remove(folder.File("held"));
+  fs::rename(folder.File("moved"), folder.File("held"));
+  EXPECT_FALSE(lock.IsLost());
+  fs::remove_all(folder.File("held"));
+  fs::create_directory(folder.File("held"));
+  EXPECT_TRUE(lock.IsLost()) << "a number that is free again is not of the folder that is held open";
+  EXPECT_FALSE(FolderLock(folder.File("missing")).IsLost()) << "there was none";
+}
+
 }  // namespace
 }  // namespace coat

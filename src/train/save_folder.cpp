@@ -58,6 +58,12 @@ CheckpointName NewestOf(const std::vector<std::string>& names) {
   return name.value_or(CheckpointName{.step = -1, .kind = CheckpointKind::kSharded});
 }
 
+/// The step of the last checkpoint that the run has saved here; -1 if there is none.
+std::int64_t LastSaved(const TrainerState& state) {
+  return std::max({NewestOf(state.checkpoints).step, NewestOf(state.unsharded_checkpoints).step,
+                   NewestOf(state.ephemeral_checkpoints).step});
+}
+
 }  // namespace
 
 SaveFolder::SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks)
@@ -177,7 +183,41 @@ void SaveFolder::FinishLastSave(TrainerState& state) const {
   });
 }
 
+void SaveFolder::RequireUnmoved(const TrainerState& state) const {
+  RequireUnmoved(state.step, LastSaved(state));
+}
+
+void SaveFolder::RequireUnmoved(std::int64_t step, std::int64_t saved) const {
+  Agreement agreement(ranks_);
+  agreement.TryForAll([&] {
+    if (!IsLost()) return;
+    std::error_code none;
+    const bool is_there = fs::exists(config_.save_folder, none);
+    const std::string kept =
+        saved < 0
+            ? fmt::format("The run is at step {} and has saved no checkpoint", step)
+            : fmt::format("The run is at step {}, and nothing after the checkpoint of step {} is saved", step, saved);
+    throw IoError(fmt::format(
+        "save_folder: {} was moved or removed while the run went on: {}. {}. {}", config_.save_folder,
+        is_there ? "another folder is there now, into which nothing was written" : "there is nothing now", kept,
+        saved < 0 ? "Start it again" : "Move the folder back, and --try_load_latest_save goes on from there"));
+  });
+  agreement.Meet();
+}
+
 void SaveFolder::Save(SaveKind kind, const Engine& engine, TrainerState& state) const {
+  const std::int64_t saved = LastSaved(state);
+  RequireUnmoved(state.step, saved);
+  try {
+    Write(kind, engine, state);
+  } catch (const IoError& error) {
+    // What failed may be no more than that the folder was moved meanwhile.
+    if (error.is_of_all_ranks || ranks_.size() == 1) RequireUnmoved(state.step, saved);
+    throw;
+  }
+}
+
+void SaveFolder::Write(SaveKind kind, const Engine& engine, TrainerState& state) const {
   const CheckpointKind layout = kind == SaveKind::kUnsharded ? CheckpointKind::kUnsharded : CheckpointKind::kSharded;
   const CheckpointName name = {.step = state.step, .kind = layout};
   std::vector<std::string>& list = kind == SaveKind::kSharded     ? state.checkpoints

@@ -45,7 +45,14 @@ class SaveFolder {
   /// kept no longer is removed.
   void FinishLastSave(TrainerState& state) const;
   /// Saves a checkpoint of the engine's ranks, adds it to the state's lists and removes those that are kept no longer.
+  /// Throws as RequireUnmoved first.
   void Save(SaveKind kind, const Engine& engine, TrainerState& state) const;
+
+  /// On rank 0: whether the path of the folder leads to another one by now, or to none. On others no.
+  bool IsLost() const { return lock_ && lock_->IsLost(); }
+  /// Throws IoError on all ranks, with what was found and which step is saved, if it IsLost. `state` is where the run
+  /// stands. All ranks call it together.
+  void RequireUnmoved(const TrainerState& state) const;
 
  private:
   /// On rank 0: makes the folder and decides where the run starts.
@@ -54,6 +61,10 @@ class SaveFolder {
   void ShareDecisions();
   /// Throws ConfigError on all ranks unless they see a file that rank 0 makes for a moment.
   void RequireShared() const;
+  /// The same for a run at `step` whose last checkpoint is that of step `saved`; -1: it has none.
+  void RequireUnmoved(std::int64_t step, std::int64_t saved) const;
+  /// Save, but for its look at the folder.
+  void Write(SaveKind kind, const Engine& engine, TrainerState& state) const;
   /// Shortens the state's lists after a save and, on the rank that `removes`, removes what leaves them.
   void Retain(SaveKind kind, bool removes, TrainerState& state) const;
 

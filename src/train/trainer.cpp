@@ -241,12 +241,14 @@ class Trainer {
     return TrainOutcome::kFinished;
   }
 
-  /// Whether a signal has asked any rank to stop. All ranks ask together.
+  /// Whether a signal has asked any rank to stop. All ranks ask together. Throws where the save folder is lost: what
+  /// is trained from then on could not be saved.
   bool StopRequested() {
     if (stop_is_agreed_) return true;
-    std::array<double, 1> requested = {stop_.requested() ? 1.0 : 0.0};
-    ranks_.AllReduce(requested, Reduction::kMax);
-    stop_is_agreed_ = requested[0] != 0.0;
+    std::array<double, 2> found = {stop_.requested() ? 1.0 : 0.0, folder_.IsLost() ? 1.0 : 0.0};
+    ranks_.AllReduce(found, Reduction::kMax);
+    if (found[1] != 0.0) folder_.RequireUnmoved(state_);
+    stop_is_agreed_ = found[0] != 0.0;
     return stop_is_agreed_;
   }
 
