@@ -65,6 +65,26 @@ TEST_P(EndOfRanks, FollowsARankThatLeaves) {
   ExpectEnded(RunRanks(GetParam(), "leave"));
 }
 
+// A rank that neither comes nor ends: the others wait as long as they are told to.
+TEST_P(EndOfRanks, FollowsARankThatIsStopped) {
+  const MpirunOutcome outcome = Mpirun(GetParam(), "env COAT_RANK_TIMEOUT=2 '" COAT_COMM_PROGRAM "' stop");
+  ExpectEnded(outcome);
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+  const std::string last = fmt::format("rank {} on ", GetParam() - 1);
+  ExpectParts(outcome.err, {fmt::format("coat: warning: rank 0 of {} has waited 1 s for {}", GetParam(), last),
+                            "the run ends after 2 s (COAT_RANK_TIMEOUT)",
+                            fmt::format("rank 0 of {}: has waited 2 s for {}", GetParam(), last)});
+  const std::size_t warning = outcome.err.find("warning");
+  EXPECT_EQ(outcome.err.find("warning", warning + 1), std::string::npos) << outcome.err;
+}
+
+// Others wait for it at the end of MPI too.
+TEST_P(EndOfRanks, FollowsARankThatIsStoppedAtTheEnd) {
+  const MpirunOutcome outcome = Mpirun(GetParam(), "env COAT_RANK_TIMEOUT=2 '" COAT_COMM_PROGRAM "' stop-at-end");
+  ExpectEnded(outcome);
+  ExpectParts(outcome.err, {fmt::format("has waited 2 s for rank {} on ", GetParam() - 1)});
+}
+
 TEST_P(EndOfRanks, ComesBeforeASecondStart) {
   const MpirunOutcome outcome = RunRanks(GetParam(), "twice");
   ExpectEnded(outcome);

@@ -20,6 +20,7 @@ void EndLastRank(coat::Communicator& ranks, const std::string& how) {
   if (ranks.rank() == ranks.size() - 1) {
     if (how == "abort") ranks.Abort(7);
     if (how == "kill") ::kill(::getpid(), SIGKILL);
+    if (how == "stop") ::kill(::getpid(), SIGSTOP);
     if (how == "leave") std::exit(0);
     throw std::runtime_error("the last rank has failed");
   }
@@ -41,6 +42,8 @@ int main(int argc, char** argv) {
       // The communicator is gone before anybody could call Abort.
       const std::unique_ptr<coat::Communicator> inner = std::move(ranks);
       EndLastRank(*inner, how);
+    } else if (how == "stop-at-end") {
+      if (ranks->rank() == ranks->size() - 1) ::kill(::getpid(), SIGSTOP);
     } else if (how != "end") {
       EndLastRank(*ranks, how);
     }

@@ -421,6 +421,15 @@ TEST_F(Distributed, EndsAllRanksWhenOneIsKilledAndGoesOnFromTheLastCheckpoint) {
   EXPECT_TRUE(TensorFiles("killed/step60") == TensorFiles("whole/step60"));
 }
 
+TEST_F(Distributed, EndsWhenARankIsStoppedForTooLong) {
+  ::setenv("COAT_RANK_TIMEOUT", "2", 1);
+  const MpirunOutcome outcome = SignalRankOne(SIGSTOP, "run", {"--max_duration=1000000", "--save_interval=5"});
+  ::unsetenv("COAT_RANK_TIMEOUT");
+  ExpectFailure(outcome, 1, {"error: rank 0 of 2: has waited 2 s for rank 1 on ", "COAT_RANK_TIMEOUT"});
+  ExpectParts(outcome.err, {"coat: warning: rank 0 of 2 has waited 1 s for rank 1 on "});
+  EXPECT_TRUE(FindLatestCheckpoint(Save("run")).path);
+}
+
 TEST_F(Distributed, EndsTogetherWhenTheSaveFolderIsMoved) {
   std::future<MpirunOutcome> end = std::async(std::launch::async, [&] {
     return RunOn(2, "run", {"--max_duration=1000000", "--save_interval=5", "--evaluators=[]"});

@@ -48,6 +48,7 @@ std::string ModulePath() {
 
 /// Loads the module and starts its MPI.
 std::unique_ptr<Transport> StartMpi(const Launch& launch) {
+  const WaitLimit limit = ReadWaitLimit([](const char* name) { return std::getenv(name); });
   const std::string path = ModulePath();
   const std::string started = fmt::format("{} has started {} ranks", launch.launcher, launch.ranks);
   if (::access(path.c_str(), F_OK) != 0) {
@@ -65,9 +66,9 @@ std::unique_ptr<Transport> StartMpi(const Launch& launch) {
         "Debian openmpi-bin), or build coat again where its MPI is",
         started, ::dlerror()));
   }
-  using Start = Transport*(int);
+  using Start = Transport*(int, WaitLimit);
   auto* const start = reinterpret_cast<Start*>(::dlsym(module, "CoatStartMpi"));
-  std::unique_ptr<Transport> transport(start == nullptr ? nullptr : start(Transport::kVersion));
+  std::unique_ptr<Transport> transport(start == nullptr ? nullptr : start(Transport::kVersion, limit));
   if (!transport) {
     throw CommError(fmt::format("{}, and {} is not of this version of coat: build both together", started, path));
   }

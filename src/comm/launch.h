@@ -14,8 +14,12 @@ namespace coat {
 /// ranks, when the communicator is destroyed; after an error, or while an exception is on its way, it does not, and the
 /// launcher ends the other ranks when this process ends. Call Abort to end them at once.
 ///
-/// Throws CommError: when a launcher started more than one rank and the module or its MPI is not there, with what to
-/// install or how to build; when the launcher and MPI count the ranks differently; when called a second time.
+/// A rank that waits for others for longer than COAT_RANK_TIMEOUT seconds (comm/launcher.h), because they neither come
+/// nor end, throws CommError; before that one of those that wait says it on standard error.
+///
+/// Throws UsageError for a COAT_RANK_TIMEOUT that is none; CommError: when a launcher started more than one rank and
+/// the module or its MPI is not there, with what to install or how to build; when the launcher and MPI count the ranks
+/// differently; when called a second time.
 std::unique_ptr<Communicator> JoinRanks();
 
 /// How many ranks a launcher has started; 1 without one, and where what it says makes no sense, which JoinRanks

@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -69,6 +71,22 @@ Launch ReadLaunch(const Environment& environment) {
                 "SLURM_LOCALID");
   }
   return {};
+}
+
+WaitLimit ReadWaitLimit(const Environment& environment) {
+  constexpr const char* kVariable = "COAT_RANK_TIMEOUT";
+  WaitLimit limit;
+  const char* const text = environment(kVariable);
+  if (text == nullptr) return limit;
+  const char* const end = text + std::strlen(text);
+  const std::from_chars_result result = std::from_chars(text, end, limit.end);
+  if (result.ec != std::errc() || result.ptr != end || !std::isfinite(limit.end) || limit.end <= 0.0) {
+    throw UsageError(
+        fmt::format("{} is \"{}\" in the environment; accepted: the seconds that a rank waits for others, above 0",
+                    kVariable, text));
+  }
+  limit.warning = std::min(limit.warning, limit.end / 2.0);
+  return limit;
 }
 
 }  // namespace coat

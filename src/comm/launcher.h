@@ -3,6 +3,8 @@
 #include <functional>
 #include <string>
 
+#include "comm/wait_limit.h"
+
 namespace coat {
 
 /// What a launcher has told the process that it started.
@@ -23,5 +25,9 @@ using Environment = std::function<const char*(const char* name)>;
 /// Throws CommError with the variable and its value when one is missing, is no number, or a rank is not below the
 /// number of ranks.
 Launch ReadLaunch(const Environment& environment);
+
+/// How long a rank waits for others: the seconds of COAT_RANK_TIMEOUT, or as WaitLimit has it. The warning comes after
+/// half of that at the latest. Throws UsageError unless the variable is a number above 0.
+WaitLimit ReadWaitLimit(const Environment& environment);
 
 }  // namespace coat

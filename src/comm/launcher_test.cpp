@@ -12,11 +12,15 @@ namespace {
 
 using Variables = std::map<std::string, std::string>;
 
-Launch Read(const Variables& variables) {
-  return ReadLaunch([&](const char* name) {
+Environment EnvironmentOf(const Variables& variables) {
+  return [&](const char* name) {
     const auto found = variables.find(name);
     return found == variables.end() ? nullptr : found->second.c_str();
-  });
+  };
+}
+
+Launch Read(const Variables& variables) {
+  return ReadLaunch(EnvironmentOf(variables));
 }
 
 void ExpectLaunch(const Variables& variables, int ranks, int rank, int local_rank) {
@@ -99,6 +103,21 @@ TEST(Launcher, MustSayWhatMakesSense) {
                 Read({{"PMI_SIZE", "2"}, {"PMI_RANK", "1"}, {"MPI_LOCALRANKID", ""}});
               }),
               {"MPI_LOCALRANKID", "\"\""});
+}
+
+TEST(WaitLimit, IsThatOfTheEnvironment) {
+  const auto read = [](const Variables& variables) { return ReadWaitLimit(EnvironmentOf(variables)); };
+  EXPECT_EQ(read({}).end, 1800.0);
+  EXPECT_EQ(read({}).warning, 60.0);
+  EXPECT_EQ(read({{"COAT_RANK_TIMEOUT", "7200"}}).end, 7200.0);
+  EXPECT_EQ(read({{"COAT_RANK_TIMEOUT", "7200"}}).warning, 60.0);
+  EXPECT_EQ(read({{"COAT_RANK_TIMEOUT", "2.5"}}).warning, 1.25);
+  for (const char* text : {"", "0", "-1", "1h", "inf", "nan"}) {
+    ExpectParts(ErrorOf<UsageError>([&] {
+                  read({{"COAT_RANK_TIMEOUT", text}});
+                }),
+                {"COAT_RANK_TIMEOUT is \"" + std::string(text) + "\"", "above 0"});
+  }
 }
 
 }  // namespace

@@ -12,12 +12,12 @@ namespace coat {
 /// Knows no tensors and computes nothing, so that sums are taken in one place whatever carries them. Every rank makes
 /// the same calls in the same order. One caller at a time, always the same thread.
 ///
-/// Errors: a peer that is gone, or a library that reports a failure, is a CommError; nothing may be called then but
-/// Abort and the destructor.
+/// Errors: a peer that is gone or that does not come (comm/wait_limit.h), or a library that reports a failure, is a
+/// CommError; nothing may be called then but Abort and the destructor.
 class Transport {
  public:
   /// Raised whenever this class changes: a module of another version is refused when it is loaded.
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
 
   struct Outgoing {
     int peer = 0;  // another rank
