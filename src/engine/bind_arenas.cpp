@@ -1,11 +1,16 @@
 #include "engine/bind_arenas.h"
 
+#include <memory>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "base/number_text.h"
 #include "base/system_memory.h"
+#include "comm/agreement.h"
+#include "comm/solo.h"
+#include "engine/rank_machines.h"
 
 namespace coat {
 
@@ -22,6 +27,24 @@ namespace {
                           found, table, advice));
 }
 
+/// The kernel gives memory that it has not, and ends the process that uses it.
+void RequireSystemMemory(const MemoryPlan& plan, std::int64_t workspace_growth, std::string_view advice,
+                         Communicator& ranks) {
+  const std::int64_t own = plan.Total() + workspace_growth;
+  // Before any rank takes what it needs, which would be missing here.
+  const std::optional<std::int64_t> available = AvailableMemory();
+  const MachineSum machine = SumOnMachine(ranks, own);
+  Together(ranks, [&] {
+    if (!available || machine.total <= *available) return;
+    std::string found = fmt::format("the system has {} available", InBinaryUnits(*available));
+    if (machine.ranks > 1) {
+      found = fmt::format("its machine's {} ranks need {} together, and {}", machine.ranks,
+                          InBinaryUnits(machine.total), found);
+    }
+    ThrowOutOfMemory(plan, workspace_growth, found, advice);
+  });
+}
+
 }  // namespace
 
 RunArenas MeasuringArenas() {
@@ -31,7 +54,7 @@ RunArenas MeasuringArenas() {
 }
 
 RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t workspace_growth,
-                      std::string_view advice) {
+                      std::string_view advice, Communicator* ranks) {
   if (ctx.backend()) {
     const Device::Memory memory = ctx.backend()->ReadMemory();
     if (plan.Total() + workspace_growth > memory.free_bytes) {
@@ -40,10 +63,9 @@ RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t w
                                    InBinaryUnits(memory.total_bytes)),
                        advice);
     }
-  } else if (const auto available = AvailableMemory(); available && plan.Total() + workspace_growth > *available) {
-    // The kernel gives memory that it has not, and ends the process that uses it.
-    ThrowOutOfMemory(plan, workspace_growth, fmt::format("the system has {} available", InBinaryUnits(*available)),
-                     advice);
+  } else {
+    const std::unique_ptr<Communicator> alone = ranks == nullptr ? MakeSolo() : nullptr;
+    RequireSystemMemory(plan, workspace_growth, advice, ranks == nullptr ? *alone : *ranks);
   }
   try {
     const auto bound = [&](const char* name) { return Arena::Bound(name, ctx, plan.Bytes(name)); };

@@ -58,7 +58,7 @@ Engine::Engine(const TrainConfig& config, Context ctx)
 Engine::Engine(const TrainConfig& config, Context ctx, Communicator& ranks)
     : Engine(config, std::move(ctx), &ranks, std::make_unique<RankGroups>(config, ranks), [&](const Context& of_run) {
         return BoundArenas(Measure(config, ranks.rank(), ranks.size()), of_run, WorkspaceGrowth(config, of_run),
-                           kAdvice);
+                           kAdvice, &ranks);
       }) {}
 
 Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks, std::unique_ptr<RankGroups> groups,

@@ -42,6 +42,17 @@ int CoreShare(Communicator& ranks) {
   return std::max(1, CPU_COUNT(&cores) / sharing);
 }
 
+MachineSum SumOnMachine(Communicator& ranks, std::int64_t own) {
+  const std::string host = HostName() + " ";
+  MachineSum sum = {.ranks = 0};
+  for (const std::string& text : ranks.AllGatherText(host + std::to_string(own))) {
+    if (!text.starts_with(host)) continue;
+    sum.ranks += 1;
+    sum.total += std::stoll(text.substr(host.size()));
+  }
+  return sum;
+}
+
 void RequireOwnDevices(Communicator& ranks, const std::string& id) {
   const std::vector<std::string> all = ranks.AllGatherText(HostName() + " " + id);
   for (auto rank = all.begin(); rank != all.end(); ++rank) {

@@ -24,6 +24,14 @@ TEST(RankMachines, DividesTheCoresAndLeavesEachRankOne) {
   RunAsRanks(cores + 1, [](Communicator& ranks) { EXPECT_EQ(CoreShare(ranks), 1); });
 }
 
+TEST(RankMachines, AddsUpWhatRanksOfAMachineHave) {
+  RunAsRanks(3, [](Communicator& ranks) {
+    const MachineSum sum = SumOnMachine(ranks, 5000000000 * (ranks.rank() + 1));
+    EXPECT_EQ(sum.ranks, 3);
+    EXPECT_EQ(sum.total, 30000000000);
+  });
+}
+
 TEST(RankMachines, NamesRanksOfAMachineThatHaveOneDevice) {
   RunAsRanks(3, [](Communicator& ranks) {
     const std::string id = std::to_string(ranks.rank());
