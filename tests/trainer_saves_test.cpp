@@ -29,6 +29,11 @@ class Saves : public TinyRun {
     return names;
   }
 
+  static std::vector<std::string> Joined(std::vector<std::string> some, const std::vector<std::string>& others) {
+    some.insert(some.end(), others.begin(), others.end());
+    return some;
+  }
+
   void Run(const std::string& save, const std::vector<std::string>& overrides) const {
     const Outcome outcome = RunCoat(Train(save, overrides));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -181,10 +186,11 @@ TEST_F(Saves, AtATimeLimitKeepThatAnEvaluationIsDue) {
   EXPECT_EQ(RunCoat(Train("due", first)).exit_code, 3);
   std::vector<std::string> rest = options;
   rest.push_back("--try_load_latest_save");
+  for (int i = 0; i < 3; ++i) Run("due", Joined(rest, {"--stop_at=4"}));  // as one that is stopped again behind it
   Run("due", rest);
   Run("whole", options);
   const auto evaluated = [&](const std::string& save) {
-    std::set<std::string> steps;
+    std::multiset<std::string> steps;
     for (const std::string& line : MetricsOf(save)) {
       if (line.find("eval/") != std::string::npos) steps.insert(line.substr(0, line.find(',')));
     }
@@ -192,6 +198,25 @@ TEST_F(Saves, AtATimeLimitKeepThatAnEvaluationIsDue) {
   };
   EXPECT_EQ(evaluated("whole").size(), 3u);
   EXPECT_EQ(evaluated("due"), evaluated("whole"));
+}
+
+TEST_F(Saves, DoNotMakeEvalOnLoadRepeatWhatIsRecorded) {
+  Run("run", {"--stop_at=5"});
+  const std::vector<std::string> metrics = MetricsOf("run");
+  const std::vector<std::string> again = {"--eval_on_load", "--try_load_latest_save", "--stop_at=5"};
+  for (int i = 0; i < 2; ++i) {
+    const Outcome outcome = RunCoat(Train("run", again));
+    ExpectParts(outcome.out, {"eval/held-out/CrossEntropyLoss="});
+    EXPECT_EQ(MetricsOf("run"), metrics);
+  }
+  const std::string evaluators =
+      "--evaluators=[{label: held-out, data: {paths: [" + data_ + "]}}, {label: new, data: {paths: [" + data_ + "]}}]";
+  for (int i = 0; i < 2; ++i) {
+    Run("run", Joined(again, {evaluators}));
+    ASSERT_EQ(MetricsOf("run").size(), metrics.size() + 1);
+    ExpectParts(MetricsOf("run").back(), {"\"step\":5,", "\"eval/new/CrossEntropyLoss\":"});
+    EXPECT_EQ(MetricsOf("run").back().find("held-out"), std::string::npos);
+  }
 }
 
 TEST_F(Saves, ForceAnUnshardedOneEvenInADryRun) {

@@ -46,8 +46,9 @@ std::optional<std::int64_t> StepOf(std::string_view line) {
   return step;
 }
 
-/// How many bytes at the front of the file are whole lines of steps up to `last_step`.
-std::int64_t BytesUpToStep(const std::string& path, std::int64_t last_step) {
+/// How many bytes at the front of the file are whole lines of steps up to `last_step`; `last_lines` becomes those of
+/// that step.
+std::int64_t BytesUpToStep(const std::string& path, std::int64_t last_step, std::string& last_lines) {
   FileDescriptor file(path, O_RDONLY);
   std::vector<char> chunk(std::size_t{1} << 20);
   std::string text;  // from the byte `kept` on
@@ -63,6 +64,7 @@ std::int64_t BytesUpToStep(const std::string& path, std::int64_t last_step) {
         throw IoError(fmt::format("{}:{}: is not a line of metrics; expected {{\"step\":N,...}}", path, line_number));
       }
       if (*step > last_step) return kept;
+      if (*step == last_step) last_lines.append(text, begin, newline + 1 - begin);
       kept += static_cast<std::int64_t>(newline + 1 - begin);
       begin = newline + 1;
     }
@@ -70,11 +72,11 @@ std::int64_t BytesUpToStep(const std::string& path, std::int64_t last_step) {
   }
 }
 
-FileDescriptor OpenMetrics(std::string path, std::int64_t steps_done, bool overwrite) {
+FileDescriptor OpenMetrics(std::string path, std::int64_t steps_done, bool overwrite, std::string& last_lines) {
   const bool exists = ::access(path.c_str(), F_OK) == 0;
   std::int64_t kept = 0;
   if (exists && steps_done > 0) {
-    kept = BytesUpToStep(path, steps_done);
+    kept = BytesUpToStep(path, steps_done, last_lines);
   } else if (exists && !overwrite && FileDescriptor(path, O_RDONLY).Size() > 0) {
     throw IoError(
         fmt::format("{}: exists already, from an earlier run; nothing was overwritten (save_overwrite "
@@ -97,8 +99,19 @@ std::string MetricsLine(std::int64_t step, const Metrics& metrics) {
 }
 
 MetricsFile::MetricsFile(std::string path, std::int64_t steps_done, bool overwrite)
-    : file_(OpenMetrics(std::move(path), steps_done, overwrite)) {
+    : file_(OpenMetrics(std::move(path), steps_done, overwrite, lines_at_start_)) {
   SyncParentFolder(file_.path());
+}
+
+// Every name stands behind a comma, and within a name there is a backslash before a quotation mark.
+bool MetricsFile::HasAtStart(std::string_view name) const {
+  return lines_at_start_.find("," + Quoted(name) + ":") != std::string::npos;
+}
+
+bool MetricsFile::HasPrefixAtStart(std::string_view prefix) const {
+  std::string begin = "," + Quoted(prefix);
+  begin.pop_back();
+  return lines_at_start_.find(begin) != std::string::npos;
 }
 
 void MetricsFile::Write(std::int64_t step, const Metrics& metrics) {

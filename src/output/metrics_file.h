@@ -31,6 +31,11 @@ class MetricsFile {
 
   const std::string& path() const { return file_.path(); }
 
+  /// Whether the file has a number of this name for the step that the run goes on from; with a prefix, of one that
+  /// begins so.
+  bool HasAtStart(std::string_view name) const;
+  bool HasPrefixAtStart(std::string_view prefix) const;
+
   /// Appends a line. Steps must not decrease. Throws IoError, with a part of the line in the file at worst.
   void Write(std::int64_t step, const Metrics& metrics);
 
@@ -38,6 +43,7 @@ class MetricsFile {
   void Flush();
 
  private:
+  std::string lines_at_start_;  // of the step that the run goes on from
   FileDescriptor file_;
 };
 

@@ -63,6 +63,22 @@ TEST(MetricsFile, HasALineAStepAtOnce) {
   EXPECT_EQ(folder.Read("metrics.jsonl"), LinesUpTo(2));
 }
 
+TEST(MetricsFile, KnowsWhatItHasOfTheStepThatTheRunGoesOnFrom) {
+  const TempDir folder;
+  Metrics evaluation;
+  evaluation.Set("eval/a \"b\"/Loss", 2.0);
+  const std::string path = folder.Write("metrics.jsonl", LinesUpTo(3) + MetricsLine(3, evaluation) + LinesUpTo(1));
+  {
+    const MetricsFile file(path, 3, false);
+    for (const char* name : {"train/CrossEntropyLoss", "eval/a \"b\"/Loss"}) EXPECT_TRUE(file.HasAtStart(name)) << name;
+    for (const char* name : {"train/", "b\"/Loss", "eval/b/Loss", "step"}) EXPECT_FALSE(file.HasAtStart(name)) << name;
+    EXPECT_TRUE(file.HasPrefixAtStart("eval/"));
+    EXPECT_FALSE(file.HasPrefixAtStart("optim/"));
+  }
+  EXPECT_FALSE(MetricsFile(path, 2, false).HasPrefixAtStart("eval/")) << "cut off";
+  EXPECT_FALSE(MetricsFile(path, 0, true).HasAtStart("train/CrossEntropyLoss"));
+}
+
 TEST(MetricsFile, OfARunThatGoesOnEqualsThatOfOneThatWasNotInterrupted) {
   const TempDir folder;
   const std::string whole = LinesUpTo(9);

@@ -54,6 +54,19 @@ void RunRecords::AddMetrics(std::int64_t step, const Metrics& metrics) {
   if (events_) events_->Write(step, SecondsSince1970(), metrics.items());
 }
 
+bool RunRecords::HasEvaluationAtStart() const {
+  return metrics_ && metrics_->HasPrefixAtStart("eval/");
+}
+
+void RunRecords::AddMetricsAtStart(std::int64_t step, const Metrics& metrics) {
+  if (!metrics_) return;
+  Metrics missing;
+  for (const auto& [name, value] : metrics.items()) {
+    if (!metrics_->HasAtStart(name)) missing.Set(name, value);
+  }
+  AddMetrics(step, missing);
+}
+
 void RunRecords::Flush() {
   if (metrics_) metrics_->Flush();
   if (events_) events_->Flush();

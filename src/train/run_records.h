@@ -28,6 +28,10 @@ class RunRecords {
   void AddBatch(std::int64_t step, const Batch& batch);
   /// On rank 0, writes metrics of a step, if there are any.
   void AddMetrics(std::int64_t step, const Metrics& metrics);
+  /// On rank 0, whether an evaluation of the step that the run goes on from is recorded already.
+  bool HasEvaluationAtStart() const;
+  /// AddMetrics of that step, without those numbers of it that are recorded already.
+  void AddMetricsAtStart(std::int64_t step, const Metrics& metrics);
   /// Waits until everything is on the disk.
   void Flush();
 

@@ -107,10 +107,7 @@ class Trainer {
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded || UnshardedIsDue()) SaveUnshardedUnlessThere();
-    const bool is_due = state_.extra.erase(kEvaluationDue) > 0 && folder_.resumes_here();
-    if (is_due || (config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0)) {
-      records_->AddMetrics(state_.step, Evaluate());
-    }
+    EvaluateAtStart();
     return Fit();
   }
 
@@ -297,6 +294,19 @@ class Trainer {
     console_.Warn(kLogger,
                   fmt::format("{}: saving, then {} more steps", cancellation_->reason, cancellation_->extra_steps));
     schedule_->StopAfter(state_.step + cancellation_->extra_steps);
+  }
+
+  /// What a stop has left to do, unless the run has been here before and was stopped again, and what eval_on_load asks
+  /// for.
+  void EvaluateAtStart() {
+    bool is_due = state_.extra.erase(kEvaluationDue) > 0 && folder_.resumes_here();
+    if (is_due) {
+      std::array<double, 1> is_recorded = {records_->HasEvaluationAtStart() ? 1.0 : 0.0};
+      ranks_.AllReduce(is_recorded, Reduction::kMax);
+      is_due = is_recorded[0] == 0.0;
+    }
+    const bool is_asked_for = config_.eval_on_load && folder_.checkpoint_to_load() && state_.step > 0;
+    if (is_due || is_asked_for) records_->AddMetricsAtStart(state_.step, Evaluate());
   }
 
   /// Who is to stop saves first: the run evaluates when it goes on, if it does.
