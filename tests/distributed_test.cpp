@@ -340,6 +340,14 @@ TEST_F(Distributed, SaysOnceWhatAllRanksRefuse) {
 TEST_F(Distributed, NamesTheRankThatDiffers) {
   ExpectFailure(RunBoth(Command("run"), Command("run", {"--optimizer.weight_decay=0.5"})), 2,
                 {"error: optimizer.weight_decay: rank 1 of 2 has `0.5`, rank 0 has `"});
+  // Of the command line, what decides what a rank does on its GPU.
+  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{
+           {"--gemm=bf16", "--gemm: rank 1 of 2 has `bf16`, rank 0 has `auto`"},
+           {"--no_cuda_graphs", "--no_cuda_graphs: rank 1 of 2 has `set`, rank 0 has `not set`"},
+           {"--fast_attention", "--fast_attention: rank 1 of 2 has `set`, rank 0 has `not set`"}}) {
+    ExpectFailure(RunBoth(Command("run"), Command("run", {option})), 2,
+                  {"error: " + value, "the same options on all ranks"});
+  }
   // The same words in two folders: other data, and another folder to save in.
   const std::string words = Command("run", {"--save_folder=out", "--data.paths=[train.npy]", "--evaluators=[]"});
   const auto in = [&](const std::string& folder) { return "-wdir '" + Save(folder) + "' " + words; };

@@ -1,6 +1,7 @@
 #include "engine/compute_device.h"
 
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "comm/agreement.h"
@@ -72,6 +73,28 @@ DeviceOptions ForRank(DeviceOptions options) {
   return options;
 }
 
+const char* NameOf(cuda::GemmMode mode) {
+  switch (mode) {
+    case cuda::GemmMode::kAuto:
+      return "auto";
+    case cuda::GemmMode::kFp8:
+      return "fp8";
+    case cuda::GemmMode::kBf16:
+      return "bf16";
+  }
+  return "";
+}
+
+/// Ranks that record steps and ranks that do not would wait for one another (cuda/open_nccl.h), and with other products
+/// or another attention a rank would have other bits.
+void RequireSameOptions(const cuda::CudaOptions& options, Communicator& ranks) {
+  const auto set = [](bool value) { return value ? "set" : "not set"; };
+  const std::vector<NamedValue> values = {{"--gemm", NameOf(options.gemm)},
+                                          {"--no_cuda_graphs", set(!options.graphs)},
+                                          {"--fast_attention", set(!options.deterministic_attention)}};
+  RequireSame(ranks, values, "the same options on all ranks");
+}
+
 /// Connects the GPUs of several ranks.
 void Connect(ComputeDevice& device, Communicator& ranks) {
   const bool on_gpu = device.context.device() == DeviceKind::kCuda;
@@ -100,6 +123,7 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options) {
 ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options, Communicator& ranks) {
   const DeviceOptions own = ForConfig(options, config);
   const bool is_alone = ranks.size() == 1;
+  if (!is_alone) RequireSameOptions(own.cuda, ranks);
   const int threads = is_alone ? 0 : CoreShare(ranks);
   ComputeDevice device = MadeTogether(ranks, [&] {
     ComputeDevice opened = Open(is_alone ? own : ForRank(own), threads);

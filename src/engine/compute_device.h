@@ -40,8 +40,8 @@ ComputeDevice OpenComputeDevice(const DeviceOptions& options);
 ///
 /// One of several ranks takes the GPU of its number among the ranks of its machine, the only one if it is shown one, or
 /// its share of the cores that it has in common with others. What fails on one rank is thrown on all. Throws
-/// ConfigError when some ranks have a GPU and others not, or GPUs of different kinds, and when two ranks have the same.
-/// `ranks` must outlive what is returned.
+/// ConfigError when ranks have different options of GPUs, when some ranks have a GPU and others not, or GPUs of
+/// different kinds, and when two ranks have the same. `ranks` must outlive what is returned.
 ComputeDevice OpenDeviceOf(const TrainConfig& config, const DeviceOptions& options, Communicator& ranks);
 
 /// One line on the GPU of this machine, for `coat info`: its name, or why there is none.
