@@ -1,6 +1,8 @@
 // Which checkpoints whole runs of the `coat` command leave: each key of OLMo's that decides it.
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 
 #include <filesystem>
 #include <map>
@@ -240,8 +242,10 @@ TEST_F(Saves, AreNotMadeInAnotherFolderThanThatOfTheRun) {
     const std::string run = is_replaced ? "replaced" : "moved";
     CoatProcess process(Train(run, {"--max_duration=1000000", "--save_interval=5", "--evaluators=[]"}));
     process.AwaitOutput("/step5\n");
-    fs::rename(Save(run), Save(run + "-away"));
-    if (is_replaced) fs::create_directory(Save(run));
+    const std::string away = Save(run + "-away");
+    if (is_replaced) fs::create_directory(away);
+    // In one step, for the run looks all the time.
+    ASSERT_EQ(::renameat2(AT_FDCWD, Save(run).c_str(), AT_FDCWD, away.c_str(), is_replaced ? RENAME_EXCHANGE : 0), 0);
     ExpectFailure(process.Wait(), 1,
                   {"error: save_folder: " + Save(run) + " was moved or removed while the run went on: ",
                    is_replaced ? "another folder is there now" : "there is nothing now", "The run is at step ",
@@ -249,7 +253,7 @@ TEST_F(Saves, AreNotMadeInAnotherFolderThanThatOfTheRun) {
     EXPECT_EQ(fs::exists(Save(run)), is_replaced);
     EXPECT_TRUE(!is_replaced || fs::is_empty(Save(run)));
     fs::remove(Save(run));
-    fs::rename(Save(run + "-away"), Save(run));
+    fs::rename(away, Save(run));
     Run(run, {"--max_duration=1000000", "--try_load_latest_save", "--stop_after=1", "--evaluators=[]"});
   }
   CoatProcess process(Train(

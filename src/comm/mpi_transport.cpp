@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -40,6 +41,10 @@ std::string InSeconds(double seconds) {
   std::snprintf(text.data(), text.size(), seconds < 10.0 ? "%.2g s" : "%.0f s", seconds);
   return text.data();
 }
+
+// So many ranks exchange small things each with each. More would need more connections than a process may open files.
+constexpr int kNamedRanks = 128;
+constexpr int kNobody = -1;  // in particular
 
 /// How the ranks of a run are called in messages.
 struct Names {
@@ -84,6 +89,7 @@ class MpiTransport final : public Transport {
 
   void Exchange(std::span<const Outgoing> sends, std::span<const Incoming> receives) override {
     requests_.clear();
+    peers_.clear();
     for (const Incoming& message : receives) {
       ForEachPiece(message.bytes, [&](std::int64_t offset, int bytes) {
         requests_.push_back(MPI_REQUEST_NULL);
@@ -104,6 +110,9 @@ class MpiTransport final : public Transport {
   }
 
   void AllGather(const std::byte* mine, std::byte* all, std::span<const std::int64_t> bytes) override {
+    if (size_ > kNamedRanks && std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}) <= kMessageBytes) {
+      return AllGatherAtOnce(mine, all, bytes);
+    }
     // Each sends to each, so that a rank that waits knows for whom.
     const std::int64_t length = bytes[static_cast<std::size_t>(rank_)];
     std::vector<Outgoing> sends;
@@ -150,6 +159,19 @@ class MpiTransport final : public Transport {
     Check(MPI_Comm_size(comm, &size_), "MPI_Comm_size");
   }
 
+  /// By MPI's own algorithm, which needs few connections a rank: it does not tell who is missing.
+  void AllGatherAtOnce(const std::byte* mine, std::byte* all, std::span<const std::int64_t> bytes) {
+    const std::vector<int> counts(bytes.begin(), bytes.end());
+    std::vector<int> places(counts.size());
+    std::exclusive_scan(counts.begin(), counts.end(), places.begin(), 0);
+    requests_.assign(1, MPI_REQUEST_NULL);
+    peers_.assign(1, kNobody);
+    Check(MPI_Iallgatherv(mine, counts[static_cast<std::size_t>(rank_)], MPI_BYTE, all, counts.data(), places.data(),
+                          MPI_BYTE, comm_, requests_.data()),
+          "MPI_Iallgatherv");
+    WaitForRequests();
+  }
+
   /// What every rank has of something, by rank.
   template <class Value>
   std::vector<Value> AllGatherOne(const Value& own) {
@@ -179,11 +201,11 @@ class MpiTransport final : public Transport {
     }
   }
 
-  /// `peer`: the rank that the call was about; -1: all of them.
-  void Check(int error, const char* call, int peer = -1) {
+  /// `peer`: the rank that the call was about, or kNobody.
+  void Check(int error, const char* call, int peer = kNobody) {
     if (error == MPI_SUCCESS) return;
     has_failed_ = true;
-    const std::string with = peer < 0 ? "the others" : "rank " + std::to_string(peer);
+    const std::string with = peer == kNobody ? "the others" : "rank " + std::to_string(peer);
     throw CommError("rank " + std::to_string(rank_) + " of " + std::to_string(size_) + ": " + call + " with " + with +
                     " failed: " + TextOf(error));
   }
@@ -208,7 +230,7 @@ class MpiTransport final : public Transport {
     }
   }
 
-  /// The peers with which a message is not done.
+  /// The peers with which a message is not done, as far as they are known.
   std::set<int> Missing() {
     std::set<int> missing;
     for (std::size_t i = 0; i < requests_.size(); ++i) {
@@ -216,13 +238,14 @@ class MpiTransport final : public Transport {
       if (requests_[i] != MPI_REQUEST_NULL) {
         Check(MPI_Request_get_status(requests_[i], &is_done, MPI_STATUS_IGNORE), "MPI_Request_get_status", peers_[i]);
       }
-      if (is_done == 0) missing.insert(peers_[i]);
+      if (is_done == 0 && peers_[i] != kNobody) missing.insert(peers_[i]);
     }
     return missing;
   }
 
   /// "rank 1 on node7 and 2 others"
   std::string NamesOf(const std::set<int>& peers) const {
+    if (peers.empty()) return "others";
     const std::size_t others = peers.size() - 1;
     const std::string first = names_.peers[static_cast<std::size_t>(*peers.begin())];
     return others == 0 ? first : first + " and " + std::to_string(others) + (others == 1 ? " other" : " others");
@@ -233,7 +256,8 @@ class MpiTransport final : public Transport {
     const std::set<int> missing = Missing();
     int first = 0;
     while (missing.contains(first)) ++first;
-    if (missing.empty() || first != rank_) return;
+    const bool is_done = missing.empty() && peers_.front() != kNobody;  // meanwhile
+    if (first != rank_ || is_done) return;
     std::fprintf(stderr, "coat: warning: %s has waited %s for %s; the run ends after %s (COAT_RANK_TIMEOUT)\n",
                  names_.own.c_str(), InSeconds(seconds).c_str(), NamesOf(missing).c_str(),
                  InSeconds(limit_.end).c_str());
@@ -242,8 +266,7 @@ class MpiTransport final : public Transport {
   [[noreturn]] void GiveUp(double seconds) {
     const std::set<int> missing = Missing();
     has_failed_ = true;
-    throw CommError(names_.own + ": has waited " + InSeconds(seconds) + " for " +
-                    (missing.empty() ? "the others" : NamesOf(missing)) +
+    throw CommError(names_.own + ": has waited " + InSeconds(seconds) + " for " + NamesOf(missing) +
                     ", which neither comes nor ends: its process is stopped, or its machine or a file system hangs. "
                     "Where a rank does need so long, COAT_RANK_TIMEOUT in the environment takes more seconds");
   }
