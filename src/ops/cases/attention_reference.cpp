@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace coat {
 
@@ -67,6 +68,32 @@ std::string AttentionShape::Name() const {
     name += fmt::format("{}{}", i == 0 ? ",documents=" : "_", documents[i]);
   }
   return name;
+}
+
+std::vector<double> ProbabilityErrors(const double* scores, std::int64_t count, double error) {
+  const std::int64_t best = std::max_element(scores, scores + count) - scores;
+  const double largest = scores[best];
+  double others = 0.0;  // of the best: taken from a sum with it, nothing might be left of them
+  double second = -std::numeric_limits<double>::infinity();
+  for (std::int64_t j = 0; j < count; ++j) {
+    if (j != best) second = std::max(second, scores[j]);
+  }
+  for (std::int64_t j = 0; j < count; ++j) {
+    if (j != best) others += std::exp(scores[j] - second);
+  }
+  const double log_others = second + std::log(others);
+  const double log_sum = largest + std::log1p(std::exp(log_others - largest));
+  std::vector<double> errors(static_cast<std::size_t>(count), 0.0);
+  if (count == 1) return errors;
+  for (std::int64_t j = 0; j < count; ++j) {
+    // Others have at most half of the sum.
+    const double rest = j == best ? log_others : log_sum + std::log1p(-std::exp(scores[j] - log_sum));
+    const double x = scores[j] - rest;
+    const auto probability = [](double y) { return 1.0 / (1.0 + std::exp(-y)); };
+    errors[static_cast<std::size_t>(j)] =
+        std::max(probability(x + 2.0 * error) - probability(x), probability(x) - probability(x - 2.0 * error));
+  }
+  return errors;
 }
 
 double AttentionWeightRounding(const AttentionShape& shape, const Checker& checker) {

@@ -53,6 +53,12 @@ struct ExactAttention {
   ExactAttention(const AttentionShape& shape, ConstTensorView qkv, std::int64_t sequence, std::int64_t head);
 };
 
+/// How far softmax may carry each probability if every score is off by up to `error`, whatever its size.
+///
+/// A probability is 1 / (1 + exp(-x)), x being its score less the log of the sum of exp of all others: x is off by up
+/// to twice the error. So where the best score leads by more than that, it has the weight 1, and the others have none.
+std::vector<double> ProbabilityErrors(const double* scores, std::int64_t count, double error);
+
 /// What one rounding of a probability or of a score's gradient to bf16 may cost, relative to what it weighs, on
 /// backends that multiply them on tensor cores: half of the last of 8 significant bits, at a power of two.
 double AttentionWeightRounding(const AttentionShape& shape, const Checker& checker);

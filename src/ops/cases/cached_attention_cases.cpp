@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "numerics/bfloat16.h"
+#include "ops/cases/attention_reference.h"
 #include "ops/cases/op_case.h"
 
 namespace coat {
@@ -82,10 +83,11 @@ void PoisonUnread(const CacheShape& shape, TensorView cache) {
 void CheckHead(const CacheShape& shape, const Operands& before, const Operands& after, std::int64_t token,
                std::int64_t head, Checker& checker) {
   constexpr double kEpsilon = 0x1p-23;
+  constexpr double kSmallestNormal = 0x1p-126;
   const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
   const std::int64_t count = shape.positions[static_cast<std::size_t>(token)] + 1;
   const double scale = 1.0 / std::sqrt(static_cast<double>(shape.head_size));
-  std::vector<double> probabilities(static_cast<std::size_t>(count));
+  std::vector<double> scores(static_cast<std::size_t>(count));
   double largest_sum = 0.0;
   for (std::int64_t j = 0; j < count; ++j) {
     double score = 0.0;
@@ -96,24 +98,34 @@ void CheckHead(const CacheShape& shape, const Operands& before, const Operands& 
       score += scale * term;
       magnitude += scale * std::abs(term);
     }
-    probabilities[static_cast<std::size_t>(j)] = score;
+    scores[static_cast<std::size_t>(j)] = score;
     largest_sum = std::max(largest_sum, magnitude);
   }
-  const double largest = *std::max_element(probabilities.begin(), probabilities.end());
+  const double largest = *std::max_element(scores.begin(), scores.end());
+  std::vector<double> probabilities = scores;
   double sum = 0.0;
   for (double& p : probabilities) sum += p = std::exp(p - largest);
   const auto length = static_cast<double>(count);
   const double unit = (length + (static_cast<double>(shape.head_size) + 2.0) * largest_sum + 16.0) * kEpsilon;
+  const std::vector<double> p_errors = ProbabilityErrors(scores.data(), count, unit);
   for (std::int64_t c = 0; c < shape.head_size; ++c) {
     double exact = 0.0;
     double largest_value = 0.0;
+    double weighted = 0.0;
+    double misweighted = 0.0;
     for (std::int64_t j = 0; j < count; ++j) {
       const std::int64_t column = (shape.kv_heads + kv_head) * shape.head_size + c;
       const double value = ValueAt(before["cache"], j * shape.cache_width() + column);
-      exact += probabilities[static_cast<std::size_t>(j)] / sum * value;
+      const double p = probabilities[static_cast<std::size_t>(j)] / sum;
+      exact += p * value;
       largest_value = std::max(largest_value, std::abs(value));
+      weighted += p * std::abs(value);
+      misweighted += p_errors[static_cast<std::size_t>(j)] * std::abs(value);
     }
-    const double error = std::min(unit, 2.0 + kEpsilon * length) * largest_value + HalfUlp(DType::kF32, 0.0) * length;
+    // As for AttentionForward.
+    const double of_scores =
+        misweighted + (length + 16.0) * kEpsilon * (weighted + misweighted) + length * kSmallestNormal * largest_value;
+    const double error = std::min(unit * largest_value, of_scores) + HalfUlp(DType::kF32, 0.0) * length;
     const std::int64_t index = (token * shape.heads + head) * shape.head_size + c;
     checker.Near("out", index, ValueAt(after["out"], index), exact,
                  error + HalfUlp(shape.dtype, std::abs(exact) + error));

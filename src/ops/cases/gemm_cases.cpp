@@ -108,21 +108,96 @@ ConstQuantizedView OperandOf(const Operands& operands, std::string_view name, co
   return operands.Quantized(name, format);
 }
 
-/// The smallest error that underflow may add to an element: every product, and the product of per-tensor scales, may
-/// lose half of float32's smallest subnormal.
-double UnderflowBound(const GemmSetup& setup, const Operands& after, double magnitude) {
-  const double smallest = 0x1p-150;
-  double bound = static_cast<double>(setup.k + 2) * smallest;
-  if (setup.a.scaling == Scaling::kTensor) {
-    bound += magnitude / (ValueAt(after["a.scales"], 0) * ValueAt(after["b.scales"], 0)) * smallest;
+/// What is known of one element of a product.
+struct ExactSum {
+  double sum = 0.0;
+  double magnitude = 0.0;  // of the products, added up
+  double squares = 0.0;    // of the products, added up: the mean square of their sum if their signs are random
+};
+
+/// In lanes, which the compiler makes vectors of; loops over fewer it unrolls instead.
+ExactSum SumOfProducts(const double* x, const double* y, std::int64_t count) {
+  constexpr std::int64_t kLanes = 32;
+  double sums[kLanes] = {};
+  double magnitudes[kLanes] = {};
+  double squares[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      const double product = x[i + lane] * y[i + lane];
+      sums[lane] += product;
+      magnitudes[lane] += std::abs(product);
+      squares[lane] += product * product;
+    }
   }
-  return bound;
+  ExactSum total;
+  for (; i < count; ++i) {
+    const double product = x[i] * y[i];
+    total.sum += product;
+    total.magnitude += std::abs(product);
+    total.squares += product * product;
+  }
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+    total.sum += sums[lane];
+    total.magnitude += magnitudes[lane];
+    total.squares += squares[lane];
+  }
+  return total;
+}
+
+/// The most that underflow may add to an element: every product, and the product of two scales where sums are
+/// multiplied by it, may lose half of float32's smallest subnormal.
+class Underflow {
+ public:
+  Underflow(const GemmSetup& setup, const Operands& operands, DeviceKind device)
+      : of_products_(static_cast<double>(setup.k + 2) * kSmallest) {
+    // Without tensor cores, scales of groups multiply codes.
+    if (setup.a.scaling == Scaling::kNone || (setup.a.scaling != Scaling::kTensor && device == DeviceKind::kCpu))
+      return;
+    of_scales_ = kSmallest / (SmallestOf(operands["a.scales"]) * SmallestOf(operands["b.scales"]));
+  }
+
+  /// For products whose magnitudes add up to `products`.
+  double Bound(double products) const { return of_products_ + of_scales_ * products; }
+
+ private:
+  static constexpr double kSmallest = 0x1p-150;
+
+  static double SmallestOf(ConstTensorView scales) {
+    double smallest = ValueAt(scales, 0);
+    for (std::int64_t i = 1; i < scales.elements(); ++i) smallest = std::min(smallest, ValueAt(scales, i));
+    return smallest;
+  }
+
+  double of_products_;
+  double of_scales_ = 0.0;
+};
+
+/// Products that FP8 tensor cores add up before the sum leaves them.
+double AddedTogether(const GemmSetup& setup) {
+  return static_cast<double>(setup.fast_accumulation ? setup.k : std::min<std::int64_t>(setup.k, 128));
 }
 
 /// What the sums of FP8 tensor cores may lose of products whose magnitudes add up to `magnitude`.
 double TensorCoreBound(const GemmSetup& setup, double magnitude) {
-  const std::int64_t together = setup.fast_accumulation ? setup.k : std::min<std::int64_t>(setup.k, 128);
-  return (33.0 / 32.0 * static_cast<double>(together) + 1.0) * 0x1p-13 * magnitude;
+  return (33.0 / 32.0 * AddedTogether(setup) + 1.0) * 0x1p-13 * magnitude;
+}
+
+/// The mean square of what a sum of products of random signs loses on FP8 tensor cores.
+///
+/// Each of the 33/32 R addends that a sum of R products has, and the sum that leaves, loses between nothing and 2^-13
+/// of the largest that is added at once: a third of that square if all losses are as likely. Where magnitudes are cut,
+/// the loss has the opposite sign of what it is cut from; with signs that are random it is as any other. The largest is
+/// the sum so far or one of the 32 next products. The mean square of the sum so far is the sum of its products'
+/// squares, so with those of the next 32 the largest's is at most the sum of all R squares. The losses of K / R such
+/// sums add up to (33/32 R + 1) / 3 2^-26 times the sum of all squares.
+///
+/// Where codes are decoded for bf16 tensor cores instead, a code times the scale of its group loses up to 2^-8 in
+/// either direction, on both sides of each product: 2/3 2^-16 of its square.
+double TensorCoreVariance(const GemmSetup& setup, double squares) {
+  const double cut = (33.0 / 32.0 * AddedTogether(setup) + 1.0) / 3.0 * 0x1p-26;
+  const double decoded = setup.a.scaling == Scaling::kTensor ? 0.0 : 2.0 / 3.0 * 0x1p-16;
+  return std::max(cut, decoded) * squares;
 }
 
 void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& after, Checker& checker) {
@@ -131,40 +206,42 @@ void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& a
   const TensorView d = after["d"];
   const bool cut = checker.device() == DeviceKind::kCuda && IsFp8(setup.a.dtype);
   const bool may_round_product = checker.device() == DeviceKind::kCuda && setup.accumulate && setup.d == DType::kBF16;
+  const auto roundings = static_cast<double>(setup.k + 2);
+  const Underflow underflow(setup, after, checker.device());
+  RandomErrors cut_sums;
   // An odd step, so that rows of every place in a tile come up.
   const std::int64_t step = setup.perf ? 97 : 1;
   for (std::int64_t row = 0; row < setup.m; row += step) {
     for (std::int64_t column = 0; column < setup.n; ++column) {
-      const double* x = a.data() + row * setup.k;
-      const double* y = b.data() + column * setup.k;
-      double sum = 0.0;
-      double magnitude = 0.0;
-      for (std::int64_t i = 0; i < setup.k; ++i) {
-        sum += x[i] * y[i];
-        magnitude += std::abs(x[i] * y[i]);
-      }
-      const double product = sum;
-      const double products = magnitude;
+      const ExactSum product = SumOfProducts(a.data() + row * setup.k, b.data() + column * setup.k, setup.k);
       const std::int64_t index = row * setup.n + column;
       const double added = setup.accumulate ? ValueAt(before["d"], index) : 0.0;
-      sum += added;
-      magnitude += std::abs(added);
+      const double sum = product.sum + added;
       const double got = ValueAt(d, index);
       if (!std::isfinite(sum)) {
         checker.True("what is not finite shows in d", !std::isfinite(got));
       } else if (setup.WholeNumbers()) {
-        const double in_two_steps = RoundedTo(setup.d, RoundedTo(setup.d, product) + added);
+        const double in_two_steps = RoundedTo(setup.d, RoundedTo(setup.d, product.sum) + added);
         checker.Near("d", index, got, may_round_product && got == in_two_steps ? got : RoundedTo(setup.d, sum), 0.0);
       } else {
-        double error =
-            static_cast<double>(setup.k + 2) * kFloatRoundoff * magnitude + UnderflowBound(setup, after, magnitude);
-        if (cut) error += TensorCoreBound(setup, products);
+        const double lost = underflow.Bound(product.magnitude);
+        double error = roundings * kFloatRoundoff * (product.magnitude + std::abs(added)) + lost;
+        if (cut) error += TensorCoreBound(setup, product.magnitude);
         // An error of half an ulp may carry the sum to where ulps are twice as large.
-        if (may_round_product) error += HalfUlp(setup.d, std::abs(product) + error);
-        checker.Near("d", index, got, sum, error + HalfUlp(setup.d, may_round_product ? std::abs(sum) + error : sum));
+        const double of_product = may_round_product ? HalfUlp(setup.d, std::abs(product.sum) + error) : 0.0;
+        error += of_product;
+        const double of_sum = HalfUlp(setup.d, may_round_product ? std::abs(sum) + error : sum);
+        checker.Near("d", index, got, sum, error + of_sum);
+        if (!cut) continue;
+        // In float32 a sum so far is rounded by up to 2^-24, a third of the square on average.
+        const double in_float = roundings / 3.0 * kFloatRoundoff * kFloatRoundoff * (product.squares + added * added);
+        cut_sums.Add(got, sum,
+                     TensorCoreVariance(setup, product.squares) + in_float + lost * lost +
+                         (of_product * of_product + of_sum * of_sum) / 3.0);
       }
     }
   }
+  cut_sums.Check("d", checker);
 }
 
 OpCase GemmCase(const GemmSetup& setup) {
@@ -272,7 +349,7 @@ void AddShapes(const Row& row, const std::vector<GemmLayout>& layouts, std::vect
 /// Every kind of data, whole numbers, and what is not finite, in one shape of several tiles.
 void AddData(const Row& row, const std::vector<GemmLayout>& layouts, std::vector<OpCase>& cases) {
   const std::pair<Data, Data> kinds[] = {{Data::kHeavyTails, Data::kHeavyTails}, {Data::kOutliers, Data::kZeroGroups},
-                                         {Data::kTiny, Data::kNormal},           {Data::kTiny, Data::kTiny},
+                                         {Data::kTiny, Data::kNormal},           {Data::kTiny, Data::kSmall},
                                          {Data::kHuge, Data::kNormal},           {Data::kTiny, Data::kHuge},
                                          {Data::kIntegers, Data::kIntegers}};
   for (const GemmLayout layout : layouts) {

@@ -46,6 +46,9 @@ std::vector<float> Values(std::int64_t count, std::int64_t width, Data data, std
       case Data::kTiny:
         value = std::ldexp(z, -133);
         break;
+      case Data::kSmall:
+        value = std::ldexp(z, -4);
+        break;
       case Data::kHuge:
         value = std::ldexp(z, 100);
         break;
@@ -89,7 +92,7 @@ std::int64_t ScaleIndex(const Format& format, Shape shape, std::int64_t row, std
 
 std::string_view NameOf(Data data) {
   constexpr std::string_view kNames[] = {"normal", "heavy_tails", "outliers", "zero_groups",
-                                         "tiny",   "huge",        "integers"};
+                                         "tiny",   "small",       "huge",     "integers"};
   return kNames[static_cast<int>(data)];
 }
 
@@ -300,6 +303,19 @@ void Checker::Same(std::string_view what, ConstTensorView got, ConstTensorView e
 void Checker::True(std::string_view what, bool condition) {
   ++checked_;
   if (!condition) Fail(std::string(what));
+}
+
+void RandomErrors::Add(double got, double exact, double variance) {
+  squares_ += (got - exact) * (got - exact);
+  variances_ += variance;
+  ++count_;
+}
+
+void RandomErrors::Check(std::string_view what, Checker& checker) const {
+  if (count_ == 0) return;
+  const auto count = static_cast<double>(count_);
+  checker.Near(fmt::format("the root mean square error of {}", what), 0, std::sqrt(squares_ / count), 0.0,
+               6.0 * std::sqrt(variances_ / count));
 }
 
 }  // namespace coat

@@ -23,6 +23,7 @@ enum class Data : std::uint8_t {
   kOutliers,    // normal, one element in 64 a thousand times larger
   kZeroGroups,  // normal, every second run of 16 zero
   kTiny,        // normal times 2^-133: float32 subnormals among them
+  kSmall,       // normal times 2^-4: its products with kTiny lose bits, but not all of them
   kHuge,        // normal times 2^100
   kIntegers,    // whole numbers in [-4, 4]: sums of them are exact
 };
@@ -117,6 +118,24 @@ class Checker {
   std::int64_t checked_ = 0;
   std::int64_t failed_ = 0;
   std::string report_;
+};
+
+/// The errors of many elements together, against what roundings of random signs add up to.
+///
+/// Bounds of the worst case of a long sum of few bits are as large as the sum. Errors of that size would all have to
+/// have one sign; the root mean square over the elements shows that they have not.
+class RandomErrors {
+ public:
+  /// An element; `variance` is the mean square that its error has at most, on average over the signs of its roundings.
+  void Add(double got, double exact, double variance);
+  /// The mean square of the errors is at most 6^2 of the variances' mean: no deviation that chance brings, be it of one
+  /// element.
+  void Check(std::string_view what, Checker& checker) const;
+
+ private:
+  double squares_ = 0.0;
+  double variances_ = 0.0;
+  std::int64_t count_ = 0;
 };
 
 /// One op on one set of inputs: a correctness test, a comparison of backends and a benchmark.
