@@ -73,8 +73,8 @@ OpCase AdaptiveCase(std::int64_t count, float ratio, Data data) {
   op.name = fmt::format("AdaptiveClipCoefficients/P={},ratio={},{}", count, ratio, NameOf(data));
   op.make = [=](std::uint64_t seed) {
     Operands operands;
-    for (const char* name : {"norms", "norm_averages"}) {
-      const TensorView x = operands.InOut(name, {count}, DType::kF32, seed, data);
+    for (const TensorView& x : {operands.Input("norms", {count}, DType::kF32, seed, data),
+                                operands.InOut("norm_averages", {count}, DType::kF32, seed, data)}) {
       for (std::int64_t i = 0; i < count; ++i) x.As<float>()[i] = std::abs(x.As<float>()[i]);
     }
     // No average yet; a norm of 0; neither.

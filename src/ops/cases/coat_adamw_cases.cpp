@@ -56,7 +56,9 @@ void MakeMoment(Operands& operands, const std::string& name, const CoatShape& sh
   const std::int64_t groups = DivideUp(elements, shape.group);
   const TensorView codes = operands.InOut(name, {elements}, format, seed);
   const TensorView absmax = operands.InOut(name + ".absmax", {groups}, DType::kF32, seed, shape.data);
-  const TensorView exponent = operands.InOut(name + ".exponent", {expanded ? groups : 1}, DType::kF32, seed);
+  // The op is not given those of a moment that is not expanded.
+  const TensorView exponent = expanded ? operands.InOut(name + ".exponent", {groups}, DType::kF32, seed)
+                                       : operands.Input(name + ".exponent", {1}, DType::kF32, seed);
   if (shape.start == Start::kZeros) {
     for (const TensorView& tensor : {codes, absmax, exponent}) {
       std::memset(tensor.data(), 0, static_cast<std::size_t>(tensor.bytes()));

@@ -172,7 +172,8 @@ OpCase EntropyCase(const EntropyShape& shape) {
 OpCase DerivativeCase(const EntropyShape& shape) {
   OpCase op = EntropyCase(shape);
   op.name = "CrossEntropy/derivative," + shape.Name();
-  op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
+  op.check = [shape, check = op.check](const Operands& before, const Operands& after, Checker& checker) {
+    check(before, after, checker);
     std::vector<double> logits(static_cast<std::size_t>(shape.rows * shape.columns));
     for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = ValueAt(before["logits"], static_cast<std::int64_t>(i));
     const auto objective = [&](const std::vector<std::complex<double>>& x) {

@@ -116,7 +116,8 @@ OpCase BackwardCase(const EmbeddingShape& shape) {
 OpCase DerivativeCase(const EmbeddingShape& shape) {
   OpCase op = BackwardCase(shape);
   op.name = "EmbeddingBackward/derivative," + shape.Name();
-  op.check = [shape](const Operands& before, const Operands& after, Checker& checker) {
+  op.check = [shape, check = op.check](const Operands& before, const Operands& after, Checker& checker) {
+    check(before, after, checker);
     std::vector<double> weight(static_cast<std::size_t>(shape.ids * shape.columns), 0.0);
     const auto objective = [&] {
       double sum = 0.0;

@@ -14,6 +14,9 @@ namespace coat {
 
 namespace {
 
+constexpr std::uint8_t kPoison = 0xff;
+constexpr std::uint8_t kOtherPoison = 0x35;
+
 std::mt19937_64 GeneratorFor(std::string_view name, std::uint64_t seed) {
   std::uint64_t hash = 1469598103934665603u ^ seed;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -105,6 +108,18 @@ Operands Operands::Clone() const {
   return copy;
 }
 
+Operands Operands::CloneWithOtherPoison() const {
+  const Operands copy = Clone();
+  for (const Item& item : copy.items_) {
+    const auto* const begin = item.tensor.As<std::uint8_t>();
+    const bool poisoned = std::all_of(begin, begin + item.tensor.bytes(), [](std::uint8_t b) { return b == kPoison; });
+    if (item.output && poisoned) {
+      std::memset(item.tensor.data(), kOtherPoison, static_cast<std::size_t>(item.tensor.bytes()));
+    }
+  }
+  return copy;
+}
+
 Operands Operands::CopyTo(const Context& ctx) const {
   const std::shared_ptr<Device> device = ctx.backend();
   Operands copy({.device = ctx.device(), .allocate = [device](std::size_t bytes) {
@@ -128,7 +143,7 @@ Operands Operands::CopyFrom(const Context& ctx) const {
 
 TensorView Operands::Allocate(std::string_view name, Shape shape, DType dtype, bool output) {
   const TensorView tensor = AllocateOnly(name, shape, dtype, output);
-  std::memset(tensor.data(), 0xff, static_cast<std::size_t>(tensor.bytes()));
+  std::memset(tensor.data(), kPoison, static_cast<std::size_t>(tensor.bytes()));
   return tensor;
 }
 

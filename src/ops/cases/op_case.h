@@ -30,7 +30,7 @@ enum class Data : std::uint8_t {
 
 std::string_view NameOf(Data data);
 
-/// The tensors of one case, by name, in host memory. Outputs are poisoned with 0xff bytes (NaN in every format).
+/// The tensors of one case, by name, in host memory. Outputs are poisoned with 0xff bytes: NaN in every format.
 class Operands {
  public:
   struct Item {
@@ -51,6 +51,9 @@ class Operands {
   explicit Operands(Memory memory) : memory_(std::move(memory)) {}
   /// The same tensors with copies of the bytes.
   Operands Clone() const;
+  /// As Clone, but outputs are poisoned with other bytes. NaN is what some ops have to write: one that writes nothing
+  /// is told from them by a second run, whose results differ.
+  Operands CloneWithOtherPoison() const;
   /// The same on the context's device, which has a backend. Each tensor is an allocation of its own and of no more than
   /// its bytes, so that a checker of memory sees what an op touches beside it.
   Operands CopyTo(const Context& ctx) const;
@@ -146,6 +149,7 @@ struct OpCase {
   std::function<void(const Operands& before, const Operands& after, Checker&)> check;  // against double precision
   bool bitwise = false;                        // the op's contract: another backend gives the same bytes
   std::optional<Scaling> beyond_tensor_cores;  // of FP8 operands whose extents FP8 tensor cores do not take
+  bool large = false;                          // takes long to make and to check: a test may take only some of these
   double bytes = 0.0;                          // moved at the least; 0 if the case is no benchmark
   double flops = 0.0;
 };
