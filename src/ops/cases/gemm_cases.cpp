@@ -271,7 +271,7 @@ OpCase GemmCase(const GemmSetup& setup) {
   result.check = [setup](const Operands& before, const Operands& after, Checker& checker) {
     CheckGemm(setup, before, after, checker);
   };
-  result.large = setup.m * setup.n * setup.k > 20000000 || setup.m * setup.n > 1000000;
+  result.large = setup.m * setup.n * setup.k > 5000000 || setup.m * setup.n > 300000;
   if (setup.BeyondTensorCores()) result.beyond_tensor_cores = setup.a.scaling;
   if (setup.perf) {
     const auto elements = [](std::int64_t rows, std::int64_t columns) { return static_cast<double>(rows * columns); };

@@ -286,22 +286,19 @@ double HalfUlp(DType dtype, double value) {
   return std::ldexp(0.5, std::max(exponent, smallest_exponent) - mantissa_bits);
 }
 
-void Checker::Fail(const std::string& line) {
-  if (++failed_ <= 5) report_ += line + "\n";
-}
-
 void Checker::Near(std::string_view what, std::int64_t index, double got, double exact, double bound) {
   ++checked_;
   const bool both_nan = std::isnan(got) && std::isnan(exact);
   if (both_nan || got == exact || std::abs(got - exact) <= bound) return;
-  Fail(fmt::format("{}[{}] is {:.9g}; exactly it is {:.9g}, and {:.3g} is allowed but the error is {:.3g}", what, index,
-                   got, exact, bound, std::abs(got - exact)));
+  if (!FailsAmongFirst()) return;
+  Report(fmt::format("{}[{}] is {:.9g}; exactly it is {:.9g}, and {:.3g} is allowed but the error is {:.3g}", what,
+                     index, got, exact, bound, std::abs(got - exact)));
 }
 
 void Checker::Same(std::string_view what, ConstTensorView got, ConstTensorView expected) {
   ++checked_;
   if (got.shape() != expected.shape() || got.dtype() != expected.dtype()) {
-    Fail(fmt::format("{} is {}; expected {}", what, got.ToString(), expected.ToString()));
+    if (FailsAmongFirst()) Report(fmt::format("{} is {}; expected {}", what, got.ToString(), expected.ToString()));
     return;
   }
   const std::int64_t size = SizeOf(got.dtype());
@@ -309,15 +306,16 @@ void Checker::Same(std::string_view what, ConstTensorView got, ConstTensorView e
     const bool nans = IsPlain(got.dtype()) && std::isnan(ValueAt(got, i)) && std::isnan(ValueAt(expected, i));
     if (!nans && std::memcmp(got.As<std::byte>() + i * size, expected.As<std::byte>() + i * size,
                              static_cast<std::size_t>(size)) != 0) {
-      Fail(fmt::format("{}[{}] is {:.9g}; expected the same bytes as {:.9g}", what, i, ValueAt(got, i),
-                       ValueAt(expected, i)));
+      if (!FailsAmongFirst()) continue;
+      Report(fmt::format("{}[{}] is {:.9g}; expected the same bytes as {:.9g}", what, i, ValueAt(got, i),
+                         ValueAt(expected, i)));
     }
   }
 }
 
 void Checker::True(std::string_view what, bool condition) {
   ++checked_;
-  if (!condition) Fail(std::string(what));
+  if (!condition && FailsAmongFirst()) Report(std::string(what));
 }
 
 void RandomErrors::Add(double got, double exact, double variance) {

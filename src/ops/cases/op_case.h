@@ -115,7 +115,9 @@ class Checker {
   const std::string& report() const { return report_; }
 
  private:
-  void Fail(const std::string& line);
+  /// Counts a failure; true if it is one of the first, which are reported. Texts of others are not worth their time.
+  bool FailsAmongFirst() { return ++failed_ <= 5; }
+  void Report(const std::string& line) { report_ += line + "\n"; }
 
   DeviceKind device_;
   std::int64_t checked_ = 0;
