@@ -80,12 +80,12 @@ std::string TestName(const testing::TestParamInfo<OpCase>& info) {
 
 enum class Wrong { kZero, kNegated };
 
-/// Makes a result wrong. False if it is as before: zero, or a number without sign.
+/// Makes a result wrong. False if it is as before: zero, or without a sign that an op owes, as what is not finite.
 bool Spoil(Wrong wrong, TensorView x) {
   bool changed = false;
   const auto wrong_value = [&](float value) {
     const float result = wrong == Wrong::kZero ? 0.0f : -value;
-    changed |= result != value && !(std::isnan(result) && std::isnan(value));
+    changed |= result != value && (wrong == Wrong::kZero || std::isfinite(value));
     return result;
   };
   for (std::int64_t i = 0; i < x.elements(); ++i) {

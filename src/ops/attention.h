@@ -27,11 +27,12 @@ struct AttentionForwardArgs {
 /// not so give other numbers, but nothing outside the tensors is read or written. A NaN or infinity in a value may also
 /// reach the 255 positions before it, and with `documents` the 255 after it. Rounding: operands exact, scores, softmax
 /// and sums in float32, one rounding to out's type. Exactness: bound: with S the largest sum of |q k| / sqrt(K) of a
-/// query and U = (T + (K + 2) S + 16) eps_f32, out is within U max|v| plus half an ulp, lse within U + 2 ulp. For bf16,
-/// a backend may round probabilities to bf16 and err by 2^-8 sum(p |v|) more. Repeats bit for bit on one machine, for
-/// any number of threads. Throws ArgumentError unless shapes, types and devices are as above, B T = N, Hk divides H and
-/// K is in [1, kMaxHeadSize]. Source of `documents`: OLMo's doc_lens, which flash-attention's variable-length kernels
-/// take.
+/// query and U = (T + (K + 2) S + 16) eps_f32, out is within U max|v| plus half an ulp, lse within U + 2 ulp. Where
+/// scores that err by U move out by less, that and (T + 16) eps_f32 sum(p |v|) is the bound: a key whose score leads by
+/// far more than 2 U has all the weight. For bf16, a backend may round probabilities to bf16 and err by 2^-8 sum(p |v|)
+/// more. Repeats bit for bit on one machine, for any number of threads. Throws ArgumentError unless shapes, types and
+/// devices are as above, B T = N, Hk divides H and K is in [1, kMaxHeadSize]. Source of `documents`: OLMo's doc_lens,
+/// which flash-attention's variable-length kernels take.
 void AttentionForward(Context& ctx, const AttentionForwardArgs& args);
 
 struct AttentionBackwardArgs {

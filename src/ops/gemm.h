@@ -40,10 +40,11 @@ struct GemmArgs {
 ///
 /// FP8 operands on CUDA: tensor cores align 32 products and the sum so far to the largest of them and cut off what lies
 /// below its 14th bit; a sum leaves them after R <= min(K, 128) products, or with fast_accumulation after R = K. Each
-/// of the 33/32 R addends so loses at most 2^-13 of the largest, and the bound gains (33/32 R + 1) 2^-13 sum|a b|. Sums
-/// of integers stay exact while they are within 2^13 before they leave. Where FP8 operands are decoded for bf16 tensor
-/// cores (cuda::GemmMode), per-tensor formats are exact in bf16 and keep the general bound; codes times scales of
-/// groups and blocks are rounded to bf16 first, and the bound gains 2^-8 (1 + 2^-10) sum|a b|.
+/// of the 33/32 R addends so loses at most 2^-13 of the largest, and the bound gains (33/32 R + 1) 2^-13 sum|a b|; with
+/// products of random signs, the root mean square error over d gains sqrt((33/32 R + 1) / 3) 2^-13 of sum|a b|^2's
+/// root. Sums of integers stay exact while they are within 2^13 before they leave. Where FP8 operands are decoded for
+/// bf16 tensor cores (cuda::GemmMode), per-tensor formats are exact in bf16 and keep the general bound; codes times
+/// scales of groups and blocks are rounded to bf16 first, and the bound gains 2^-8 (1 + 2^-10) sum|a b|.
 ///
 /// Throws ArgumentError unless shapes, formats and devices are as above, and K > 0. FP8 tensor cores also want K and N
 /// to be multiples of 16, with scales of groups or blocks M to be one of 4, and addresses of 16 bytes. Source: torch's

@@ -50,8 +50,8 @@ struct TransposeCodesArgs {
   TensorView y;       // [F, N] of the same type, written
 };
 
-/// y = x transposed, byte for byte. Rounding: none. Exactness: bitwise. Throws ArgumentError unless shapes and types are
-/// as above. Source: COAT's transposed copies of FP8 operands.
+/// y = x transposed, byte for byte. Rounding: none. Exactness: bitwise. Throws ArgumentError unless shapes and types
+/// are as above. Source: COAT's transposed copies of FP8 operands.
 void TransposeCodes(Context& ctx, const TransposeCodesArgs& args);
 
 namespace cpu {

@@ -46,7 +46,7 @@ void CheckForward(const AttentionShape& shape, const Operands& before, const Ope
           // Large scores may be off by much, but only those that are close to the best move weights.
           const double of_scores = misweighted + (length + 16.0) * kEpsilon * (weighted + misweighted) +
                                    length * kSmallestNormal * largest_value;
-          const double error = std::min(unit * largest_value, of_scores) +
+          const double error = std::min(std::min(unit, 2.0 + kEpsilon * length) * largest_value, of_scores) +
                                AttentionWeightRounding(shape, checker) * (weighted + misweighted) +
                                HalfUlp(DType::kF32, 0.0) * length;
           const std::int64_t index = ((b * shape.positions + i) * shape.heads + h) * shape.head_size + c;

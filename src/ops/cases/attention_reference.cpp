@@ -71,6 +71,8 @@ std::string AttentionShape::Name() const {
 }
 
 std::vector<double> ProbabilityErrors(const double* scores, std::int64_t count, double error) {
+  std::vector<double> errors(static_cast<std::size_t>(count), 0.0);
+  if (count == 1) return errors;
   const std::int64_t best = std::max_element(scores, scores + count) - scores;
   const double largest = scores[best];
   double others = 0.0;  // of the best: taken from a sum with it, nothing might be left of them
@@ -83,8 +85,6 @@ std::vector<double> ProbabilityErrors(const double* scores, std::int64_t count, 
   }
   const double log_others = second + std::log(others);
   const double log_sum = largest + std::log1p(std::exp(log_others - largest));
-  std::vector<double> errors(static_cast<std::size_t>(count), 0.0);
-  if (count == 1) return errors;
   for (std::int64_t j = 0; j < count; ++j) {
     // Others have at most half of the sum.
     const double rest = j == best ? log_others : log_sum + std::log1p(-std::exp(scores[j] - log_sum));

@@ -125,7 +125,8 @@ void CheckHead(const CacheShape& shape, const Operands& before, const Operands& 
     // As for AttentionForward.
     const double of_scores =
         misweighted + (length + 16.0) * kEpsilon * (weighted + misweighted) + length * kSmallestNormal * largest_value;
-    const double error = std::min(unit * largest_value, of_scores) + HalfUlp(DType::kF32, 0.0) * length;
+    const double error = std::min(std::min(unit, 2.0 + kEpsilon * length) * largest_value, of_scores) +
+                         HalfUlp(DType::kF32, 0.0) * length;
     const std::int64_t index = (token * shape.heads + head) * shape.head_size + c;
     checker.Near("out", index, ValueAt(after["out"], index), exact,
                  error + HalfUlp(shape.dtype, std::abs(exact) + error));
