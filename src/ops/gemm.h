@@ -44,7 +44,7 @@ struct GemmArgs {
 /// products of random signs, the root mean square error over d gains sqrt((33/32 R + 1) / 3) 2^-13 of sum|a b|^2's
 /// root. Sums of integers stay exact while they are within 2^13 before they leave. Where FP8 operands are decoded for
 /// bf16 tensor cores (cuda::GemmMode), per-tensor formats are exact in bf16 and keep the general bound; codes times
-/// scales of groups and blocks are rounded to bf16 first, and the bound gains 2^-8 (1 + 2^-10) sum|a b|.
+/// scales of groups and blocks are rounded to bf16 first, and the bound gains 2^-7 (1 + 2^-9) sum|a b|.
 ///
 /// Throws ArgumentError unless shapes, formats and devices are as above, and K > 0. FP8 tensor cores also want K and N
 /// to be multiples of 16, with scales of groups or blocks M to be one of 4, and addresses of 16 bytes. Source: torch's
