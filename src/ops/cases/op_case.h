@@ -1,5 +1,5 @@
 #pragma once
-// Cases of ops: one list an op (ops/x_cases.cpp) serves the tests against double precision (tests/op_test.cpp), the
+// Cases of ops: one list an op (ops/cases/x_cases.cpp) serves the tests against double precision (tests/op_test.cpp), the
 // comparison of backends and the benchmarks (bench/op_bench.cpp).
 
 #include <cstdint>
