@@ -1,12 +1,15 @@
-// The tests that need several GPUs, in one program of its own: a GPU is started in a process that has no other. Without
-// a GPU it says so and leaves with 77, which CTest shows as skipped; a GPU that cannot be used is a failure.
+// The tests of several ranks on GPUs, in one program of its own: a GPU is started in a process that has no other. Where
+// there are fewer GPUs than ranks they share them. Without a GPU it says so and leaves with 77, which CTest shows as
+// skipped; a GPU that cannot be used is a failure.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <string>
 
 #include "cuda/open_device.h"
 #include "tests/gpu/rank_gpus.h"
@@ -31,7 +34,7 @@ int InChild(const std::function<int()>& body) {
 int Check() {
   const cuda::CudaStatus status = cuda::CheckCudaDevice();
   if (status.usable) return 0;
-  std::fprintf(stderr, "%s: every test of several GPUs: %s\n", status.present ? "FAILED" : "SKIPPED",
+  std::fprintf(stderr, "%s: every test of ranks on GPUs: %s\n", status.present ? "FAILED" : "SKIPPED",
                status.reason.c_str());
   return status.present ? 1 : 77;
 }
@@ -41,6 +44,12 @@ int Check() {
 int GpuCount() {
   static const int count = InChild(&cuda::CountCudaDevices);
   return count;
+}
+
+int GpuOfRank(int rank, int ranks) {
+  if (GpuCount() >= ranks) return rank;
+  ::setenv("NCCL_HOSTID", ("coat-rank-" + std::to_string(rank)).c_str(), /*overwrite=*/1);
+  return rank % GpuCount();
 }
 
 }  // namespace coat

@@ -1,5 +1,4 @@
-// Ranks that share a model, each with a GPU: against one GPU, against their own plan, and against themselves. A case of
-// R ranks needs R GPUs.
+// Ranks on GPUs that share a model: against one alone, against their own plan, and against themselves.
 
 #include <gtest/gtest.h>
 
@@ -29,7 +28,7 @@ Seen TrainAlone(const TrainConfig& config, int ordinal) {
 }
 
 Seen TrainTogether(const TrainConfig& config, Communicator& host, bool graphs) {
-  Context ctx = OpenGpu(host.rank(), graphs);
+  Context ctx = OpenGpu(GpuOfRank(host.rank(), host.size()), graphs);
   const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend());
   Engine engine(config, std::move(ctx), *ranks);
   return Train(config, engine, *ranks);
@@ -42,19 +41,14 @@ std::string TextOf(const Seen& seen) {
   return text;
 }
 
-class GpuSharding : public testing::TestWithParam<int> {
- protected:
-  void SetUp() override {
-    if (GpuCount() < GetParam()) GTEST_SKIP() << "there are fewer than " << GetParam() << " GPUs";
-  }
-};
+class GpuSharding : public testing::TestWithParam<int> {};
 
 TEST_P(GpuSharding, LearnsAsOneGpuWithWhatThePlanSays) {
   for (const ShardingCase& with : ShardingCases()) {
     if (with.ranks != GetParam()) continue;
     SCOPED_TRACE(with.Name());
     RunAsProcesses(with.ranks, kSeconds, [&](Communicator& host) {
-      const Seen alone = TrainAlone(with.config, host.rank());
+      const Seen alone = TrainAlone(with.config, GpuOfRank(host.rank(), host.size()));
       const Seen own = TrainTogether(with.config, host, /*graphs=*/true);
       ExpectLearnedAlike(with, {own}, alone);
       ExpectMemoryAsPlanned(with.config, own, host.rank(), host.size());
