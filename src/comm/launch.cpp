@@ -48,7 +48,7 @@ std::string ModulePath() {
 
 /// Loads the module and starts its MPI.
 std::unique_ptr<Transport> StartMpi(const Launch& launch) {
-  const WaitLimit limit = ReadWaitLimit([](const char* name) { return std::getenv(name); });
+  const WaitLimit limit = LaunchedWaitLimit();
   const std::string path = ModulePath();
   const std::string started = fmt::format("{} has started {} ranks", launch.launcher, launch.ranks);
   if (::access(path.c_str(), F_OK) != 0) {
@@ -89,6 +89,10 @@ std::unique_ptr<Communicator> JoinRanks() {
                     launch.launcher, launch.rank, launch.ranks, transport->rank(), transport->size()));
   }
   return MakeRanks(std::move(transport));
+}
+
+WaitLimit LaunchedWaitLimit() {
+  return ReadWaitLimit([](const char* name) { return std::getenv(name); });
 }
 
 int LaunchedRanks() {

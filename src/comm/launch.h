@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "comm/communicator.h"
+#include "comm/wait_limit.h"
 
 namespace coat {
 
@@ -21,6 +22,9 @@ namespace coat {
 /// the module or its MPI is not there, with what to install or how to build; when the launcher and MPI count the ranks
 /// differently; when called a second time.
 std::unique_ptr<Communicator> JoinRanks();
+
+/// How long this process waits for other ranks, by its environment (ReadWaitLimit).
+WaitLimit LaunchedWaitLimit();
 
 /// How many ranks a launcher has started; 1 without one, and where what it says makes no sense, which JoinRanks
 /// reports.

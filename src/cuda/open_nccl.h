@@ -5,6 +5,7 @@
 
 #include "base/device.h"
 #include "comm/communicator.h"
+#include "comm/wait_limit.h"
 
 namespace coat::cuda {
 
@@ -26,8 +27,9 @@ namespace coat::cuda {
 /// run in the background while this rank waits for its device; a failure ends what NCCL runs here, what it was to
 /// compute is undefined, and the next call of the communicator throws CommError with the rank and the cause. Before the
 /// results of a step count, call AllReduce or AllGatherText of the host. A rank that is gone without a word is not
-/// noticed by NCCL between GPUs of one machine: the launcher ends the others (comm/launch.h). NCCL has ten minutes to
-/// start.
-std::unique_ptr<Communicator> OpenNccl(Communicator& host, std::shared_ptr<Device> device);
+/// noticed by NCCL between GPUs of one machine: the launcher ends the others (comm/launch.h). Where one neither comes
+/// nor ends, a wait of the host for the device, or for NCCL to connect, that takes as long as `limit` says is such a
+/// failure; one of the ranks that wait says before that it does. NCCL has ten minutes to start.
+std::unique_ptr<Communicator> OpenNccl(Communicator& host, std::shared_ptr<Device> device, const WaitLimit& limit);
 
 }  // namespace coat::cuda

@@ -1,5 +1,6 @@
 #include "engine/compute_device.h"
 
+#include <cstdlib>
 #include <span>
 #include <vector>
 
@@ -102,8 +103,10 @@ void Connect(ComputeDevice& device, Communicator& ranks) {
   RequireSame(ranks, std::span(&kind, 1), "GPUs of one kind on all ranks, or --device=cpu");
   if constexpr (kWithCuda) {
     if (!on_gpu) return;
-    RequireOwnDevices(ranks, cuda::IdOf(*device.context.backend()));
-    device.ranks = cuda::OpenNccl(ranks, device.context.backend());
+    // With a name of its own for the machine of each rank, NCCL takes ranks that share a GPU.
+    const char* const machine = std::getenv("NCCL_HOSTID");
+    RequireOwnDevices(ranks, cuda::IdOf(*device.context.backend()) + (machine == nullptr ? "" : machine));
+    device.ranks = cuda::OpenNccl(ranks, device.context.backend(), LaunchedWaitLimit());
   }
 }
 

@@ -55,7 +55,7 @@ class GpuRanks : public testing::Test {
       RunAsProcesses(size, /*seconds=*/120, [&](Communicator& host) {
         Context ctx(cuda::OpenCudaDevice({.ordinal = GpuOfRank(host.rank(), size)}));
         Arena arena = Arena::Bound("operands", ctx, kArenaBytes);
-        const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend());
+        const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend(), {});
         ASSERT_EQ(ranks->rank(), host.rank());
         ASSERT_EQ(ranks->size(), host.size());
         body({*ranks, ctx, arena});
@@ -236,6 +236,31 @@ TEST_F(GpuRanks, SplitAndTalk) {
     all->AllReduce(rank.ctx, std::vector<TensorView>{x}, Reduction::kSum);
     EXPECT_EQ(rank.Values<float>(x)[0], static_cast<float>(rank.ranks.size()));
   });
+}
+
+// Rank 1 leaves out the last of some collectives: where NCCL connects the ranks, behind that, and in a replay.
+TEST_F(GpuRanks, GiveUpARankThatNeitherComesNorEnds) {
+  for (const int times : {1, 2, 4}) {
+    SCOPED_TRACE(times);
+    RunAsProcesses(2, /*seconds=*/60, [&](Communicator& host) {
+      Context ctx(cuda::OpenCudaDevice({.ordinal = GpuOfRank(host.rank(), host.size())}));
+      Arena arena = Arena::Bound("operands", ctx, kArenaBytes);
+      const TensorView x = arena.Tensor("x", {1 << 20}, DType::kF32);
+      const std::string error = ErrorOf<CommError>([&] {
+        const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend(), {.warning = 1.0, .end = 2.0});
+        for (int time = 0; time < times - host.rank(); ++time) {
+          ctx.Recorded("sum", 0, [&] { ranks->AllReduce(ctx, std::vector<TensorView>{x}, Reduction::kSum); });
+          GpuRank{*ranks, ctx, arena}.Values<float>(x);
+        }
+        if (host.rank() == 0) ranks->AllGatherText("");
+        host.AllGatherText("rank 0 has given up");
+        throw CommError("rank 1 ends as after an error");
+      });
+      if (host.rank() == 1) return;
+      EXPECT_NE(error.find("rank 0 of 2: has waited 2 s for its GPU"), std::string::npos) << error;
+      host.AllGatherText("rank 0 has given up");
+    });
+  }
 }
 
 TEST_F(GpuRanks, RefuseWhatTheyCannotMove) {

@@ -29,7 +29,7 @@ Seen TrainAlone(const TrainConfig& config, int ordinal) {
 
 Seen TrainTogether(const TrainConfig& config, Communicator& host, bool graphs) {
   Context ctx = OpenGpu(GpuOfRank(host.rank(), host.size()), graphs);
-  const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend());
+  const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend(), {});
   Engine engine(config, std::move(ctx), *ranks);
   return Train(config, engine, *ranks);
 }

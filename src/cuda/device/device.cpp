@@ -7,6 +7,7 @@
 #include "base/number_text.h"
 #include "cuda/attention/attention_choice.h"
 #include "cuda/device/device_clock.h"
+#include "cuda/device/host_waits.h"
 #include "cuda/gemm/gemm_plans.h"
 
 namespace coat::cuda {
@@ -116,11 +117,13 @@ std::byte* CudaDevice::GrowWorkspace(std::int64_t bytes) {
 }
 
 void CudaDevice::Upload(const void* host, void* device, std::int64_t bytes) {
+  const HostWaits::Wait wait(Get<HostWaits>());
   COAT_CUDA(cudaMemcpyAsync(device, host, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream_));
   COAT_CUDA(cudaStreamSynchronize(stream_));
 }
 
 void CudaDevice::Download(const void* device, void* host, std::int64_t bytes) {
+  const HostWaits::Wait wait(Get<HostWaits>());
   COAT_CUDA(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
   COAT_CUDA(cudaStreamSynchronize(stream_));
 }
@@ -130,6 +133,7 @@ void CudaDevice::Copy(const void* from, void* to, std::int64_t bytes) {
 }
 
 void CudaDevice::Synchronize() {
+  const HostWaits::Wait wait(Get<HostWaits>());
   COAT_CUDA(cudaStreamSynchronize(stream_));
   COAT_CUDA(cudaStreamSynchronize(beside_));
 }
@@ -145,6 +149,7 @@ void CudaDevice::Recorded(std::string_view name, std::uint64_t version, const st
     Record(recording, work);
     recording.version = version;
   }
+  const HostWaits::Wait wait(Get<HostWaits>());  // for room for the launch
   COAT_CUDA(cudaGraphLaunch(recording.graph, stream_));
 }
 
@@ -168,7 +173,10 @@ void CudaDevice::Record(Recording& recording, const std::function<void()>& work)
     cudaGraphExecUpdateResultInfo result = {};
     if (cudaGraphExecUpdate(recording.graph, graph, &result) == cudaSuccess) return;
     cudaGetLastError();  // not updatable in place: made anew
-    COAT_CUDA(cudaStreamSynchronize(stream_));
+    {
+      const HostWaits::Wait wait(Get<HostWaits>());
+      COAT_CUDA(cudaStreamSynchronize(stream_));
+    }
     COAT_CUDA(cudaGraphExecDestroy(recording.graph));
     recording.graph = nullptr;
   }
@@ -201,7 +209,7 @@ void CudaDevice::WaitFor(std::int64_t number) {
 }
 
 std::unique_ptr<DeviceClock> CudaDevice::MakeClock() {
-  return std::make_unique<CudaClock>(stream_);
+  return std::make_unique<CudaClock>(*this);
 }
 
 void CudaDevice::PushRange(const char* name) noexcept {

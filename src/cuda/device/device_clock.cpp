@@ -1,13 +1,11 @@
 #include "cuda/device/device_clock.h"
 
-#include "cuda/device/device.h"
-
 namespace coat::cuda {
 
-CudaClock::CudaClock(cudaStream_t stream) : stream_(stream) {
-  COAT_CUDA(cudaStreamSynchronize(stream_));
+CudaClock::CudaClock(CudaDevice& device) : device_(device), stream_(device.stream()) {
+  device_.Synchronize();
   Mark();
-  COAT_CUDA(cudaStreamSynchronize(stream_));
+  device_.Synchronize();
 }
 
 CudaClock::~CudaClock() {
@@ -25,7 +23,7 @@ std::int64_t CudaClock::Mark() noexcept {
 
 std::vector<double> CudaClock::Read() {
   COAT_CUDA(error_);
-  COAT_CUDA(cudaStreamSynchronize(stream_));
+  device_.Synchronize();
   std::vector<double> times;
   for (std::size_t i = 1; i < events_.size(); ++i) {
     float milliseconds = 0.0f;

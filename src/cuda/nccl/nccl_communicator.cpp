@@ -50,11 +50,17 @@ ncclUniqueId ShareId(Communicator& host) {
 class NcclRanks final : public Communicator {
  public:
   /// `host` belongs to this object if it is `owned`.
-  NcclRanks(Communicator& host, std::shared_ptr<Device> device, std::unique_ptr<Communicator> owned)
-      : owned_(std::move(owned)), host_(host), device_(std::move(device)), rank_(host.rank()), size_(host.size()) {
+  NcclRanks(Communicator& host, std::shared_ptr<Device> device, const WaitLimit& limit,
+            std::unique_ptr<Communicator> owned)
+      : owned_(std::move(owned)),
+        host_(host),
+        device_(std::move(device)),
+        limit_(limit),
+        rank_(host.rank()),
+        size_(host.size()) {
     if (size_ == 1) return;
     RequireSameNccl(host_);
-    group_ = std::make_unique<NcclGroup>(ShareId(host_), rank_, size_, TheDevice());
+    group_ = std::make_unique<NcclGroup>(ShareId(host_), rank_, size_, TheDevice(), limit_);
   }
 
   int rank() const override { return rank_; }
@@ -127,8 +133,10 @@ class NcclRanks final : public Communicator {
     Check();
     std::unique_ptr<Communicator> host = host_.Split(color);
     Communicator& part = *host;
+    WaitLimit limit = limit_;
+    limit.warning = limit.end;  // these ranks warn already
     try {
-      return std::make_unique<NcclRanks>(part, device_, std::move(host));
+      return std::make_unique<NcclRanks>(part, device_, limit, std::move(host));
     } catch (Error& error) {
       error.is_of_all_ranks = false;  // of this part's, while the others may wait for them
       throw;
@@ -199,6 +207,7 @@ class NcclRanks final : public Communicator {
   std::unique_ptr<Communicator> owned_;
   Communicator& host_;
   std::shared_ptr<Device> device_;
+  WaitLimit limit_;
   int rank_;
   int size_;
   std::unique_ptr<NcclGroup> group_;
@@ -206,8 +215,8 @@ class NcclRanks final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> OpenNccl(Communicator& host, std::shared_ptr<Device> device) {
-  return std::make_unique<NcclRanks>(host, std::move(device), nullptr);
+std::unique_ptr<Communicator> OpenNccl(Communicator& host, std::shared_ptr<Device> device, const WaitLimit& limit) {
+  return std::make_unique<NcclRanks>(host, std::move(device), limit, nullptr);
 }
 
 }  // namespace coat::cuda

@@ -2,15 +2,18 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <exception>
 #include <future>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <tuple>
 #include <utility>
 
 #include "base/error.h"
 #include "base/start_thread.h"
+#include "cuda/device/host_waits.h"
 #include "cuda/nccl/nccl_library.h"
 
 namespace coat::cuda {
@@ -62,15 +65,19 @@ struct NcclGroup::Watch {
   bool is_over = false;       // the group is being destroyed
   bool is_lost = false;       // and waits for no other rank
   bool has_ended = false;     // the thread
+  bool is_starting = false;   // the caller is in Start, with comm
+  std::string name;           // of the rank, for the warning; empty: it does not warn
+  WaitLimit limit;
+  std::shared_ptr<const HostWaits::Count> waits;
+  HostWaits::Count::value_type wait_number = 0;  // the one that was seen last
+  std::optional<LimitedWait> wait;               // and how long it has been
 
   void Run() {
     std::unique_lock<std::mutex> lock(mutex);
     while (!is_over && problem.empty()) {
       changed.wait_for(lock, kBetweenLooks);
-      ncclResult_t state = ncclSuccess;
-      const ncclResult_t result = LoadNccl().CommGetAsyncError(comm, &state);
-      const ncclResult_t error = IsError(result) ? result : state;
-      if (problem.empty() && IsError(error)) problem = NcclWords(error, comm);
+      if (problem.empty() && !is_starting) LookForError();
+      if (problem.empty()) LookForWait();
     }
     if (is_lost || !problem.empty()) {
       ncclComm_t const aborted = std::exchange(comm, nullptr);
@@ -82,9 +89,38 @@ struct NcclGroup::Watch {
     has_ended = true;
     changed.notify_all();
   }
+
+  void LookForError() {
+    ncclResult_t state = ncclSuccess;
+    const ncclResult_t result = LoadNccl().CommGetAsyncError(comm, &state);
+    const ncclResult_t error = IsError(result) ? result : state;
+    if (IsError(error)) problem = NcclWords(error, comm);
+  }
+
+  void LookForWait() {
+    const HostWaits::Count::value_type number = waits->load();
+    if (number % 2 == 0 || number != wait_number) wait.reset();
+    wait_number = number;
+    if (number % 2 == 0) return;
+    const LimitedWait::Time now = std::chrono::steady_clock::now();
+    if (!wait) wait.emplace(limit, now);
+    const LimitedWait::Look look = wait->At(now);
+    if (look == LimitedWait::Look::kWarn && !name.empty()) {
+      std::fprintf(stderr,
+                   "coat: warning: %s has waited %.0f s for its GPU and the ranks that this waits for; the run "
+                   "ends after %.0f s (COAT_RANK_TIMEOUT)\n",
+                   name.c_str(), wait->seconds(), limit.end);
+    }
+    if (look != LimitedWait::Look::kEnd) return;
+    problem = fmt::format(
+        "has waited {:.0f} s for its GPU, whose work in NCCL waits for that of another rank, which neither comes nor "
+        "ends: its process is stopped, or its machine, its GPU or the network hangs. Where a rank does need so long, "
+        "COAT_RANK_TIMEOUT in the environment takes more seconds",
+        wait->seconds());
+  }
 };
 
-NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, CudaDevice& device)
+NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, CudaDevice& device, const WaitLimit& limit)
     : device_(device),
       rank_(rank),
       size_(size),
@@ -93,6 +129,9 @@ NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, CudaDevice& dev
   std::string problem;
   watch_->comm = Init(id, rank, size, device.options().ordinal, problem);
   if (!problem.empty()) throw Failure(problem);
+  if (rank < 2) watch_->name = fmt::format("rank {} of {}", rank, size);
+  watch_->limit = limit;
+  watch_->waits = device.Get<HostWaits>().count();
   StartThread("NCCL", [this] { return std::thread([watch = watch_] { watch->Run(); }); }).detach();
 }
 
@@ -120,21 +159,28 @@ void NcclGroup::Check() const {
 }
 
 void NcclGroup::Start(const std::function<ncclResult_t(ncclComm_t)>& body) {
-  // Held while NCCL starts its work, so that the communicator stays. That waits for other ranks at most where NCCL
-  // connects to them for the first time.
-  const std::lock_guard<std::mutex> lock(watch_->mutex);
-  if (!watch_->problem.empty()) throw Failure(watch_->problem);
-  const Nccl& nccl = LoadNccl();
-  ncclResult_t result = nccl.GroupStart();
-  if (result == ncclSuccess) {
-    result = body(watch_->comm);
-    const ncclResult_t end = nccl.GroupEnd();
-    if (result == ncclSuccess) result = end;
+  ncclComm_t comm = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(watch_->mutex);
+    if (!watch_->problem.empty()) throw Failure(watch_->problem);
+    comm = watch_->comm;
+    watch_->is_starting = true;
   }
-  if (result == ncclSuccess) return;
-  watch_->problem = NcclWords(result, watch_->comm);
+  // NCCL waits for other ranks where it connects to them for the first time.
+  const ncclResult_t result = [&] {
+    const HostWaits::Wait wait(device_.Get<HostWaits>());
+    const Nccl& nccl = LoadNccl();
+    const ncclResult_t start = nccl.GroupStart();
+    if (start != ncclSuccess) return start;
+    const ncclResult_t calls = body(comm);
+    const ncclResult_t end = nccl.GroupEnd();
+    return calls == ncclSuccess ? end : calls;
+  }();
+  const std::lock_guard<std::mutex> lock(watch_->mutex);
+  watch_->is_starting = false;
+  if (watch_->problem.empty() && result != ncclSuccess) watch_->problem = NcclWords(result, watch_->comm);
   watch_->changed.notify_all();
-  throw Failure(watch_->problem);
+  if (!watch_->problem.empty()) throw Failure(watch_->problem);
 }
 
 }  // namespace coat::cuda

@@ -7,17 +7,19 @@
 #include <memory>
 #include <string>
 
+#include "comm/wait_limit.h"
 #include "cuda/device/device.h"
 
 namespace coat::cuda {
 
-/// A started NCCL communicator. A thread asks NCCL for errors about once a second; after the first it ends what NCCL
-/// runs on this rank, so that waits for the device end too. One caller at a time.
+/// A started NCCL communicator. A thread asks NCCL for errors about once a second, and how long the caller has waited
+/// for its device or in Start: for a rank that neither comes nor ends, waits would have no end. After the first error,
+/// or a wait of `limit`, it ends what NCCL runs on this rank, so that waits end too. One caller at a time.
 class NcclGroup {
  public:
-  /// The same `id` on all ranks, which wait for one another. Throws CommError when NCCL does not start on `device`, or
-  /// not within ten minutes.
-  NcclGroup(const ncclUniqueId& id, int rank, int size, CudaDevice& device);
+  /// The same `id` on all ranks, which wait for one another. The warning of `limit` is a line on standard error of the
+  /// first two ranks. Throws CommError when NCCL does not start on `device`, or not within ten minutes.
+  NcclGroup(const ncclUniqueId& id, int rank, int size, CudaDevice& device, const WaitLimit& limit);
   /// Forgets what is recorded on the device, in which NCCL's work may be. Waits for the other ranks, but not while an
   /// exception is on its way or after a failure.
   ~NcclGroup();
