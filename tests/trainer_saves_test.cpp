@@ -139,6 +139,38 @@ TEST_F(Saves, OfARunThatStartsOverInItsFolderAreGoneOnFrom) {
   EXPECT_EQ(MetricsOf("run").size(), 2u);
 }
 
+TEST_F(Saves, OfAnEarlierRunHaveItsRecordsUntilANewOneIsMade) {
+  const auto is_kept = [&] { return fs::exists(Save("run/records-before-run1")); };
+  const auto go_on = [&](const std::string& save) {
+    Run(save, {"--try_load_latest_save", "--stop_at=10"});
+    return folder_.Read(save + "/data-indices/rank0.tsv.gz");
+  };
+  Run("run", {"--stop_at=8"});
+  fs::copy(Save("run"), Save("whole"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  const std::vector<std::string> by_mistake = {"--save_overwrite", "--no_pre_train_checkpoint",
+                                               "--save_num_checkpoints_to_keep=0", "--data.seed=7"};
+  for (const char* const stop : {"--stop_at=5", "--stop_at=3"}) {
+    const Outcome outcome = RunCoat(Train("run", Joined(by_mistake, {stop})));
+    ExpectParts(outcome.out, {"earlier run are kept in " + Save("run/records-before-run1")});
+  }
+  EXPECT_EQ(MetricsOf("run").size(), 3u);
+  EXPECT_TRUE(is_kept());
+  Run("run", {"--force_save_unsharded", "--dry_run", "--load_path=" + Save("run/step8")});
+  EXPECT_TRUE(is_kept()) << "a dry run is no new run";
+  EXPECT_EQ(go_on("run"), go_on("whole"));
+  EXPECT_EQ(MetricsOf("run"), MetricsOf("whole"));
+  EXPECT_FALSE(is_kept());
+
+  Run("run", Joined(by_mistake, {"--load_path=" + Save("run/step8"), "--stop_at=9"}));  // goes back: cuts lines off
+  EXPECT_EQ(MetricsOf("run").size(), 9u);
+  EXPECT_EQ(go_on("run"), go_on("whole"));
+  EXPECT_EQ(MetricsOf("run"), MetricsOf("whole"));
+
+  Run("run", {"--save_overwrite", "--stop_at=2"});
+  EXPECT_EQ(MetricsOf("run").size(), 2u);
+  EXPECT_FALSE(is_kept());
+}
+
 TEST_F(Saves, AtATimeLimitComeAfterTheMetricsOfTheirStep) {
   folder_.Write("failed/step3", "in the way of the checkpoint");
   ExpectFailure(

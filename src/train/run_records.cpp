@@ -5,13 +5,18 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <system_error>
+
+#include "base/file_system.h"
+#include "base/system_call.h"
+#include "checkpoint/file_names.h"
 
 namespace coat {
 
 namespace {
 
 std::string DataIndexPath(const std::string& save_folder, int rank) {
-  return fmt::format("{}/data-indices/rank{}.tsv.gz", save_folder, rank);
+  return fmt::format("{}/{}/rank{}.tsv.gz", save_folder, kDataIndicesFolder, rank);
 }
 
 double SecondsSince1970() {
@@ -29,6 +34,19 @@ void CutFormerRanks(const TrainConfig& config, std::int64_t steps_done, bool ove
 }
 
 }  // namespace
+
+void CopyRecords(const std::string& from, const std::string& to) {
+  MakeFolders(to);
+  for (const std::string_view name : {kMetricsFileName, kTensorBoardFolder, kDataIndicesFolder}) {
+    const std::string source = fmt::format("{}/{}", from, name);
+    const std::string copy = fmt::format("{}/{}", to, name);
+    RemoveTree(copy);
+    if (KindOf(source) == PathKind::kMissing) continue;
+    std::error_code error;
+    std::filesystem::copy(source, copy, std::filesystem::copy_options::recursive, error);
+    if (error) throw SystemError(source, fmt::format("copied to {}", copy), error.value());
+  }
+}
 
 RunRecords::RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks) {
   if (ranks.rank() == 0) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "comm/communicator.h"
@@ -16,6 +17,13 @@ namespace coat {
 
 /// The folder of TensorBoard's files in the save folder.
 inline constexpr std::string_view kTensorBoardFolder = "tensorboard";
+
+/// The folder of the ranks' records of data indices in the save folder.
+inline constexpr std::string_view kDataIndicesFolder = "data-indices";
+
+/// Copies the records of runs from one folder to another, whose own it removes first. `to` is made if need be. Throws
+/// IoError.
+void CopyRecords(const std::string& from, const std::string& to);
 
 /// The records that a run keeps in its folder: metrics.jsonl, with tensorboard the same in tensorboard/, and with
 /// save_data_indices data-indices/. Rank 0 writes the metrics, each rank the indices of its own sequences.

@@ -12,6 +12,8 @@
 #include "comm/agreement.h"
 #include "config/dump.h"
 #include "engine/run_checkpoint.h"
+#include "output/metrics_file.h"
+#include "train/run_records.h"
 
 namespace coat {
 
@@ -20,6 +22,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kLogger = "coat.train";
+
+/// The begin of the name of a copy of records; then comes which run here, counted as kRunInFolder, writes over them.
+constexpr std::string_view kEarlierRecords = "records-before-run";
+
+void RemoveEarlierRecords(const std::string& folder) {
+  for (const std::string& name : ListFolder(folder)) {
+    if (name.starts_with(kEarlierRecords)) RemoveTree(folder + "/" + name);
+  }
+}
 
 std::string ConfigPath(const std::string& folder) {
   return folder + "/" + std::string(kConfigFile);
@@ -103,6 +114,8 @@ void SaveFolder::Prepare() {
       continues_latest_save_ || (checkpoint_to_load_ && !StartsOver(config) && LiesIn(*checkpoint_to_load_, folder));
   const bool is_newest = resumes_here_ && latest.path && !IsOlder(*checkpoint_to_load_, *latest.path);
   run_ = latest.path && !is_newest && !config.dry_run ? latest.run + 1 : latest.run;
+  extends_latest_run_ = is_newest;
+  earlier_records_ = fmt::format("{}/{}{}", folder, kEarlierRecords, latest.path ? latest.run + 1 : 0);
   if (resumes_here_ && !config.save_overwrite && latest.path && !is_newest) {
     throw ConfigError(fmt::format(
         "load_path: {} is not the newest checkpoint of {}, and going on from it would write over later ones; "
@@ -183,6 +196,31 @@ void SaveFolder::FinishLastSave(TrainerState& state) const {
   });
 }
 
+void SaveFolder::KeepEarlierRecords() const {
+  Together(ranks_, [&] {
+    if (ranks_.rank() != 0) return;
+    const std::string& folder = config_.save_folder;
+    bool are_kept = KindOf(earlier_records_) != PathKind::kMissing;
+    if (are_kept && resumes_here_) {
+      CopyRecords(earlier_records_, folder);
+      RemoveTree(earlier_records_);
+      are_kept = false;
+    }
+    const bool has_records = KindOf(folder + "/" + std::string(kMetricsFileName)) != PathKind::kMissing;
+    if (extends_latest_run_ || !has_records) return;
+    // Kept already: by a start that has saved no checkpoint either.
+    if (!are_kept) {
+      const std::string copy = earlier_records_ + std::string(kTemporarySuffix);
+      CopyRecords(folder, copy);
+      Rename(copy, earlier_records_);
+      SyncFolder(folder);
+    }
+    console_.Info(kLogger,
+                  fmt::format("The metrics of an earlier run are kept in {} until this run has saved a checkpoint",
+                              earlier_records_));
+  });
+}
+
 void SaveFolder::RequireUnmoved(const TrainerState& state) const {
   RequireUnmoved(state.step, LastSaved(state));
 }
@@ -238,7 +276,10 @@ void SaveFolder::Write(SaveKind kind, const Engine& engine, TrainerState& state)
   if (run_ > 0) state.extra[kRunInFolder] = static_cast<double>(run_);
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
-  Together(ranks, [&] { Retain(kind, ranks.rank() == 0, state); });
+  Together(ranks, [&] {
+    if (ranks.rank() == 0 && !config_.dry_run) RemoveEarlierRecords(config_.save_folder);
+    Retain(kind, ranks.rank() == 0, state);
+  });
 }
 
 void SaveFolder::Retain(SaveKind kind, bool removes, TrainerState& state) const {

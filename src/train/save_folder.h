@@ -44,6 +44,10 @@ class SaveFolder {
   /// when the checkpoint had just got its name. The links lead to the newest ones of the state's lists, and what is
   /// kept no longer is removed.
   void FinishLastSave(TrainerState& state) const;
+  /// To be called before the run opens its records (train/run_records.h). If it writes over those of an earlier run, or
+  /// cuts them off, keeps a copy here until it has saved a checkpoint. If it goes on with a run that another wrote over
+  /// without saving a checkpoint, puts that run's records back. All ranks call it together.
+  void KeepEarlierRecords() const;
   /// Saves a checkpoint of the engine's ranks, adds it to the state's lists and removes those that are kept no longer.
   /// Throws as RequireUnmoved first.
   void Save(SaveKind kind, const Engine& engine, TrainerState& state) const;
@@ -78,6 +82,8 @@ class SaveFolder {
   bool may_overwrite_ = false;
   std::int64_t run_ = 0;                  // kRunInFolder of what this run saves
   std::vector<std::string> passed_over_;  // on rank 0: folders of checkpoints that are not whole
+  bool extends_latest_run_ = false;       // on rank 0: nothing of an earlier run is written over
+  std::string earlier_records_;           // on rank 0: where they are kept for the latest checkpoint's run
 };
 
 }  // namespace coat
