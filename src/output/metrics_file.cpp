@@ -46,48 +46,6 @@ std::optional<std::int64_t> StepOf(std::string_view line) {
   return step;
 }
 
-/// How many bytes at the front of the file are whole lines of steps up to `last_step`; `last_lines` becomes those of
-/// that step.
-std::int64_t BytesUpToStep(const std::string& path, std::int64_t last_step, std::string& last_lines) {
-  FileDescriptor file(path, O_RDONLY);
-  std::vector<char> chunk(std::size_t{1} << 20);
-  std::string text;  // from the byte `kept` on
-  std::int64_t kept = 0;
-  for (std::int64_t line_number = 1; true;) {
-    const std::size_t count = file.Read(std::as_writable_bytes(std::span(chunk)));
-    if (count == 0) return kept;
-    text.append(chunk.data(), count);
-    std::size_t begin = 0;
-    for (std::size_t newline; (newline = text.find('\n', begin)) != std::string::npos; ++line_number) {
-      const auto step = StepOf(std::string_view(text).substr(begin, newline - begin));
-      if (!step) {
-        throw IoError(fmt::format("{}:{}: is not a line of metrics; expected {{\"step\":N,...}}", path, line_number));
-      }
-      if (*step > last_step) return kept;
-      if (*step == last_step) last_lines.append(text, begin, newline + 1 - begin);
-      kept += static_cast<std::int64_t>(newline + 1 - begin);
-      begin = newline + 1;
-    }
-    text.erase(0, begin);
-  }
-}
-
-FileDescriptor OpenMetrics(std::string path, std::int64_t steps_done, bool overwrite, std::string& last_lines) {
-  const bool exists = ::access(path.c_str(), F_OK) == 0;
-  std::int64_t kept = 0;
-  if (exists && steps_done > 0) {
-    kept = BytesUpToStep(path, steps_done, last_lines);
-  } else if (exists && !overwrite && FileDescriptor(path, O_RDONLY).Size() > 0) {
-    throw IoError(
-        fmt::format("{}: exists already, from an earlier run; nothing was overwritten (save_overwrite "
-                    "replaces it)",
-                    path));
-  }
-  FileDescriptor file(std::move(path), O_WRONLY | O_CREAT | O_APPEND);
-  file.Truncate(kept);
-  return file;
-}
-
 }  // namespace
 
 std::string MetricsLine(std::int64_t step, const Metrics& metrics) {
@@ -98,20 +56,61 @@ std::string MetricsLine(std::int64_t step, const Metrics& metrics) {
   return line + "}\n";
 }
 
-MetricsFile::MetricsFile(std::string path, std::int64_t steps_done, bool overwrite)
-    : file_(OpenMetrics(std::move(path), steps_done, overwrite, lines_at_start_)) {
-  SyncParentFolder(file_.path());
+MetricsFile::Kept MetricsFile::LinesUpToStep(const std::string& path, std::int64_t last_step) {
+  FileDescriptor file(path, O_RDONLY);
+  std::vector<char> chunk(std::size_t{1} << 20);
+  std::string text;  // what is not looked at yet
+  Kept kept;
+  for (std::int64_t line_number = 1; true;) {
+    const std::size_t count = file.Read(std::as_writable_bytes(std::span(chunk)));
+    if (count == 0) return kept;
+    text.append(chunk.data(), count);
+    std::size_t begin = 0;
+    for (std::size_t newline; (newline = text.find('\n', begin)) != std::string::npos; ++line_number) {
+      const auto step = StepOf(std::string_view(text).substr(begin, newline - begin));
+      if (step && *step > last_step) return kept;
+      if (!step && !kept.damaged_line) kept.damaged_line = line_number;
+      if (kept.damaged_line && (step || kept.bytes == 0)) {
+        throw IoError(
+            fmt::format("{}:{}: is not a line of metrics; expected {{\"step\":N,...}}", path, *kept.damaged_line));
+      }
+      if (step) {
+        if (*step == last_step) kept.last_lines.append(text, begin, newline + 1 - begin);
+        kept.bytes += static_cast<std::int64_t>(newline + 1 - begin);
+      }
+      begin = newline + 1;
+    }
+    text.erase(0, begin);
+  }
+}
+
+MetricsFile::Kept MetricsFile::LinesToKeep(const std::string& path, std::int64_t steps_done, bool overwrite) {
+  if (::access(path.c_str(), F_OK) != 0) return {};
+  if (steps_done > 0) return LinesUpToStep(path, steps_done);
+  if (!overwrite && FileDescriptor(path, O_RDONLY).Size() > 0) {
+    throw IoError(
+        fmt::format("{}: exists already, from an earlier run; nothing was overwritten (save_overwrite "
+                    "replaces it)",
+                    path));
+  }
+  return {};
+}
+
+MetricsFile::MetricsFile(const std::string& path, std::int64_t steps_done, bool overwrite)
+    : kept_(LinesToKeep(path, steps_done, overwrite)), file_(path, O_WRONLY | O_CREAT | O_APPEND) {
+  file_.Truncate(kept_.bytes);
+  SyncParentFolder(path);
 }
 
 // Every name stands behind a comma, and within a name there is a backslash before a quotation mark.
 bool MetricsFile::HasAtStart(std::string_view name) const {
-  return lines_at_start_.find("," + Quoted(name) + ":") != std::string::npos;
+  return kept_.last_lines.find("," + Quoted(name) + ":") != std::string::npos;
 }
 
 bool MetricsFile::HasPrefixAtStart(std::string_view prefix) const {
   std::string begin = "," + Quoted(prefix);
   begin.pop_back();
-  return lines_at_start_.find(begin) != std::string::npos;
+  return kept_.last_lines.find(begin) != std::string::npos;
 }
 
 void MetricsFile::Write(std::int64_t step, const Metrics& metrics) {

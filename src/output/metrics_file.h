@@ -2,6 +2,7 @@
 // metrics.jsonl: every number that a run reports, for programs to read.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,10 +27,15 @@ class MetricsFile {
   /// folder must exist.
   ///
   /// Throws IoError, with nothing changed, when a new run finds a file that is not empty and `overwrite` is false, and
-  /// when the file of a run that goes on is not such a file (with the line). Throws IoError when it cannot be written.
-  MetricsFile(std::string path, std::int64_t steps_done, bool overwrite);
+  /// when the file of a run that goes on has a line that is not of this kind (with its number) before one that is kept,
+  /// or at its beginning. Throws IoError when it cannot be written.
+  MetricsFile(const std::string& path, std::int64_t steps_done, bool overwrite);
 
   const std::string& path() const { return file_.path(); }
+
+  /// The number, from 1, of a damaged line that was cut off: it stood before the first of a step after the checkpoint,
+  /// so that its own step cannot be told.
+  std::optional<std::int64_t> damaged_line() const { return kept_.damaged_line; }
 
   /// Whether the file has a number of this name for the step that the run goes on from; with a prefix, of one that
   /// begins so.
@@ -43,7 +49,16 @@ class MetricsFile {
   void Flush();
 
  private:
-  std::string lines_at_start_;  // of the step that the run goes on from
+  /// What of a file belongs to the steps that are done.
+  struct Kept {
+    std::int64_t bytes = 0;                    // whole lines at the front
+    std::string last_lines;                    // of the step that the run goes on from
+    std::optional<std::int64_t> damaged_line;  // right behind them
+  };
+  static Kept LinesUpToStep(const std::string& path, std::int64_t last_step);
+  static Kept LinesToKeep(const std::string& path, std::int64_t steps_done, bool overwrite);
+
+  Kept kept_;
   FileDescriptor file_;
 };
 

@@ -136,6 +136,21 @@ TEST(MetricsFile, RefusesToCutAFileThatIsNotOurs) {
   }
 }
 
+TEST(MetricsFile, CutsOffADamagedLineThatNoKeptOneFollows) {
+  const TempDir folder;
+  for (const std::string& rest : {std::string(), MetricsLine(3, SomeMetrics(1)), std::string("{\"st")}) {
+    const std::string path = folder.Write("metrics.jsonl", LinesUpTo(2) + "{\"step\":3,\n\n" + rest);
+    const MetricsFile file(path, 2, false);
+    EXPECT_EQ(folder.Read(path), LinesUpTo(2));
+    EXPECT_EQ(file.damaged_line(), 3);
+  }
+  const std::string whole = folder.Write("metrics.jsonl", LinesUpTo(3) + "damaged\n");
+  EXPECT_FALSE(MetricsFile(whole, 2, false).damaged_line()) << "a line of a step to come stands before it";
+  const std::string foreign = folder.Write("notes.txt", "hello\n");
+  ExpectParts(ErrorOf([&] { MetricsFile(foreign, 2, true); }), {foreign + ":1:"});
+  EXPECT_EQ(folder.Read(foreign), "hello\n");
+}
+
 TEST(MetricsFile, SaysWhatIsWrongWithItsPath) {
   const TempDir folder;
   EXPECT_THROW(MetricsFile(folder.File("missing/metrics.jsonl"), 0, false), IoError);

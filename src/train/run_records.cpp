@@ -15,6 +15,8 @@ namespace coat {
 
 namespace {
 
+constexpr std::string_view kLogger = "coat.train";
+
 std::string DataIndexPath(const std::string& save_folder, int rank) {
   return fmt::format("{}/{}/rank{}.tsv.gz", save_folder, kDataIndicesFolder, rank);
 }
@@ -48,9 +50,15 @@ void CopyRecords(const std::string& from, const std::string& to) {
   }
 }
 
-RunRecords::RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks) {
+RunRecords::RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks,
+                       Console& console) {
   if (ranks.rank() == 0) {
     metrics_.emplace(config.save_folder + "/" + std::string(kMetricsFileName), steps_done, overwrite);
+    if (metrics_->damaged_line()) {
+      console.Warn(kLogger,
+                   fmt::format("{}:{}: a damaged line is cut off, with those of steps that the run takes again",
+                               metrics_->path(), *metrics_->damaged_line()));
+    }
     if (config.tensorboard) {
       events_.emplace(config.save_folder + "/" + std::string(kTensorBoardFolder), steps_done, overwrite,
                       SecondsSince1970());

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "data/batch.h"
 #include "data/indices_log.h"
+#include "output/console.h"
 #include "output/metrics.h"
 #include "output/metrics_file.h"
 #include "tensorboard/event_file.h"
@@ -30,8 +31,9 @@ void CopyRecords(const std::string& from, const std::string& to);
 class RunRecords {
  public:
   /// `steps_done` by the run in this folder so far; `overwrite` as MetricsFile, EventFile and DataIndexLog. Rank 0 cuts
-  /// the indices of ranks that are no more off in the same way.
-  RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks);
+  /// the indices of ranks that are no more off in the same way, and warns of damaged metrics that are cut off.
+  RunRecords(const TrainConfig& config, std::int64_t steps_done, bool overwrite, const Communicator& ranks,
+             Console& console);
 
   void AddBatch(std::int64_t step, const Batch& batch);
   /// On rank 0, writes metrics of a step, if there are any.

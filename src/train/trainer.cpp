@@ -104,7 +104,7 @@ class Trainer {
     folder_.WriteConfig();
     folder_.FinishLastSave(state_);
     folder_.KeepEarlierRecords();
-    records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_);
+    records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_, console_);
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
     if (config_.force_save_unsharded || UnshardedIsDue()) SaveUnshardedUnlessThere();
