@@ -108,6 +108,20 @@ TEST_F(TrainerData, OfEvaluatorsIsCheckedBeforeTheFirstStep) {
   EXPECT_EQ(evaluated.out.find("good"), std::string::npos) << evaluated.out;
 }
 
+TEST_F(TrainerData, OfEvaluatorsThatASubsetLeavesOutAreNamed) {
+  const std::string evaluator = "{label: two, data: {datasets: {a: [" + data_ + "], b: [" + data_ + "]}}}";
+  const auto output = [&](const char* subset) {
+    const Outcome outcome = RunCoat(Train(subset, {"--evaluators=[" + evaluator + "]", "--device_eval_batch_size=1",
+                                                   "--stop_at=1", std::string("--eval_subset_num_batches=") + subset}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string of_one = output("1");
+  const std::string missing = of_one.find("eval/a/CrossEntropyLoss=") == std::string::npos ? "a" : "b";
+  ExpectParts(of_one, {"WARNING", "'two' has no metrics of " + missing + ": ", "subset_num_batches"});
+  EXPECT_EQ(output("-1").find("has no metrics"), std::string::npos);
+}
+
 TEST_F(TrainerData, SkipsBatchesOfTheNextEpochToo) {
   // 40 sequences: an epoch is 6 batches, so that the eighth is the second of epoch 1.
   Run("whole", {"--stop_at=8"});

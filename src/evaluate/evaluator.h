@@ -28,6 +28,9 @@ class Evaluator {
   /// One pass, which the ranks share by whole batches, so that all have the numbers that one rank has, to the bit.
   /// `progress(i)` after batch i of batch_count(). Throws TrainingError for a loss that is not finite.
   virtual Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) = 0;
+  /// The labels of its data sets that have no metrics of the last pass, though others have: none of their sequences was
+  /// evaluated, or none counts.
+  virtual std::vector<std::string> Unmeasured() const { return {}; }
   /// What the last pass found piece by piece, one object of JSON each; nothing where there are no pieces.
   virtual std::vector<std::string> Details() const { return {}; }
 

@@ -60,7 +60,7 @@ void LmEvaluator::EvaluateBatch(LossModel& model, std::int64_t index, Findings* 
   }
 }
 
-Metrics LmEvaluator::MetricsOf(Findings& findings) const {
+Metrics LmEvaluator::MetricsOf(Findings& findings) {
   struct Sum {
     double loss = 0.0;
     std::int64_t sequences = 0;
@@ -73,9 +73,13 @@ Metrics LmEvaluator::MetricsOf(Findings& findings) const {
     ++sums[label - 1].sequences;
   }
   Metrics metrics;
+  unmeasured_.clear();
   for (std::size_t i = 0; i < sums.size(); ++i) {
-    if (sums[i].sequences == 0) continue;
     const std::string& of_data = dataset_->labels()[i];
+    if (sums[i].sequences == 0) {
+      unmeasured_.push_back(of_data);
+      continue;
+    }
     const std::string name = "eval/" + (of_data.empty() ? label() : of_data);
     const double mean = sums[i].loss / static_cast<double>(sums[i].sequences);
     if (!std::isfinite(mean))
@@ -83,6 +87,7 @@ Metrics LmEvaluator::MetricsOf(Findings& findings) const {
     metrics.Set(name + "/CrossEntropyLoss", mean);
     metrics.Set(name + "/Perplexity", std::exp(mean));
   }
+  if (metrics.empty()) unmeasured_.clear();
   return metrics;
 }
 

@@ -30,6 +30,7 @@ class LmEvaluator final : public Evaluator {
   std::int64_t batch_count() const override { return loader_->batch_count(); }
   void CheckData(const Communicator& ranks) override;
   Metrics Run(LossModel& model, Communicator& ranks, const std::function<void(std::int64_t)>& progress) override;
+  std::vector<std::string> Unmeasured() const override { return unmeasured_; }
 
  private:
   /// What a pass finds of each sequence: its loss, and its label's number plus 1; 0 and 0 for one that does not count,
@@ -41,11 +42,13 @@ class LmEvaluator final : public Evaluator {
     std::vector<double> values;
   };
   void EvaluateBatch(LossModel& model, std::int64_t index, Findings* findings);
-  Metrics MetricsOf(Findings& findings) const;
+  /// The metrics of a pass; notes which labels have none.
+  Metrics MetricsOf(Findings& findings);
 
   std::unique_ptr<MemMapDataset> dataset_;
   std::unique_ptr<EvaluationLoader> loader_;
   std::vector<std::int32_t> labels_;  // of a batch's tokens
+  std::vector<std::string> unmeasured_;
 };
 
 }  // namespace coat

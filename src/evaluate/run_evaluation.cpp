@@ -34,6 +34,11 @@ Metrics RunEvaluation::RunOne(std::size_t index, LossModel& model, Communicator&
     console.Warn(logger_, fmt::format("'{}' measures nothing: no token of its data has a label (data.label_mask_paths)",
                                       evaluator.label()));
   }
+  for (const std::string& label : evaluator.Unmeasured()) {
+    console.Warn(logger_, fmt::format("'{}' has no metrics of {}: no sequence of it is among its batches "
+                                      "(subset_num_batches), or no token of those has a label (data.label_mask_paths)",
+                                      evaluator.label(), label));
+  }
   console.Info(logger_, fmt::format("{}\n{}", evaluator.label(), FormatMetrics(metrics)));
   return metrics;
 }

@@ -26,7 +26,8 @@ class RunEvaluation {
   /// before hours of work. Throws IoError, on the ranks that find one.
   void CheckData(const Communicator& ranks);
   /// Runs all of them, shared among the ranks, and returns their metrics. Says so on the console as OLMo does: a line
-  /// when one begins, every console_log_interval batches of it and after the last, and its metrics.
+  /// when one begins, every console_log_interval batches of it and after the last, and its metrics. Warns of what is
+  /// not measured.
   Metrics Run(LossModel& model, Communicator& ranks, Console& console);
   /// Runs the one at `index` of the configuration's evaluators.
   Metrics RunOne(std::size_t index, LossModel& model, Communicator& ranks, Console& console);
