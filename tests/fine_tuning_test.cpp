@@ -203,6 +203,7 @@ TEST_F(FineTuning, SkipsStepsWithoutLabelsAndEndsWhereThereIsNothingElse) {
   ExpectFailure(RunCoat(Train("run")), 1,
                 {"step 3 is skipped, 3 in a row", "no token of it has a label", "max_skipped_steps is reached",
                  "data.label_mask_paths"});
+  EXPECT_EQ(Metric("run", "train/skipped_steps"), (std::vector<double>{1, 2, 3}));
 }
 
 TEST_F(FineTuning, SaysThatAnEvaluationHasNoLabels) {

@@ -226,6 +226,7 @@ TEST_F(Run, SkipsUpdatesThatAreNotFiniteAndGivesUpAfterSeveral) {
       RunCoat(Train("hot", {"--optimizer.learning_rate=1e30", "--scheduler.name=constant", "--max_grad_norm=null"}));
   ExpectFailure(outcome, 1, {"3 in a row", "max_skipped_steps"});
   ExpectParts(outcome.out, {"is skipped, 1 in a row", "the gradient of transformer."});
+  ExpectParts(MetricsOf("hot").back(), {"\"train/skipped_steps\":3,"});
   // What was saved before is finite.
   const LatestCheckpoint latest = FindLatestCheckpoint(Save("hot"));
   ASSERT_TRUE(latest.path);

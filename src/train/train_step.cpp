@@ -49,17 +49,19 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
   const BatchCounts counts = CountsOfAllRanks(batch, predicted);
   const double learning_rate = schedule.LearningRate(state);
   if (counts.predicted == 0.0) {
-    SkipUpdate("no token of it has a label", "data.label_mask_paths or data.instance_filter leave nothing to learn",
-               state);
+    std::string failure = SkipUpdate("no token of it has a label",
+                                     "data.label_mask_paths or data.instance_filter leave nothing to learn", state);
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     ClippingResult nothing;
     nothing.total_norm = kNone;
     return {.step = MetricsOf(counts, {.cross_entropy = kNone, .z = kNone}, nothing, learning_rate, state),
-            .parameters = {}};
+            .parameters = {},
+            .failure = std::move(failure)};
   }
   const StepLosses losses = ForwardBackward(batch, counts.predicted, state.step);
   const ClippingResult gradients = engine_.MeasureGradients(schedule.Limits(state));
   Metrics of_parameters = ParameterMetricsOf(config_, state.step, gradients, engine_);
+  std::string failure;
   const std::string blame = BlameFor(gradients);
   if (std::isfinite(losses.cross_entropy) && blame.empty()) {
     state.extra[kUpdates] += 1.0;
@@ -70,13 +72,15 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
     state.current_train_loss = losses.cross_entropy;
     state.min_train_loss = std::min(state.min_train_loss, losses.cross_entropy);
   } else {
-    SkipUpdate(
+    failure = SkipUpdate(
         fmt::format("the loss is {}, {}",
                     std::isnan(losses.cross_entropy) ? std::numeric_limits<double>::quiet_NaN() : losses.cross_entropy,
                     blame.empty() ? "no gradient is to blame" : blame),
         "A lower learning rate, a longer warm-up or max_grad_norm may help", state);
   }
-  return {.step = MetricsOf(counts, losses, gradients, learning_rate, state), .parameters = std::move(of_parameters)};
+  return {.step = MetricsOf(counts, losses, gradients, learning_rate, state),
+          .parameters = std::move(of_parameters),
+          .failure = std::move(failure)};
 }
 
 TrainStep::BatchCounts TrainStep::CountsOfAllRanks(const Batch& batch, std::int64_t predicted) const {
@@ -128,15 +132,14 @@ StepLosses TrainStep::ForwardBackward(const Batch& batch, double predicted, std:
   return {.cross_entropy = of_all_ranks[0] * of_each, .z = of_all_ranks[1] * weights.z};
 }
 
-void TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state) {
+std::string TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state) {
   state.extra[kSkipped] += 1.0;
   const double in_a_row = state.extra[kSkippedInARow] += 1.0;
   const std::string message =
       fmt::format("step {} is skipped, {} in a row: {}", state.step, static_cast<std::int64_t>(in_a_row), cause);
   console_.Warn(kLogger, message);
-  if (in_a_row >= static_cast<double>(config_.max_skipped_steps)) {
-    throw OfAllRanks(TrainingError(fmt::format("{}; max_skipped_steps is reached. {}", message, advice)));
-  }
+  if (in_a_row < static_cast<double>(config_.max_skipped_steps)) return "";
+  return fmt::format("{}; max_skipped_steps is reached. {}", message, advice);
 }
 
 }  // namespace coat

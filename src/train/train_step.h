@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,8 +21,9 @@ namespace coat {
 
 /// What a step measures.
 struct StepReport {
-  Metrics step;        // losses, gradient norm, learning rate
-  Metrics parameters;  // of every parameter, when they are due
+  Metrics step;              // losses, gradient norm, learning rate
+  Metrics parameters;        // of every parameter, when they are due
+  std::string failure = "";  // why the run is to end with a TrainingError; "" if it goes on
 };
 
 /// One optimizer step, in OLMo's order: micro-batches, norms and clipping, learning rate, metrics of the parameters,
@@ -35,7 +37,7 @@ class TrainStep {
   /// are means over the positions of all ranks, and what the step does is the same on all of them.
   ///
   /// A step whose loss or gradients are not finite, or whose batch has no label at all, changes nothing and is counted;
-  /// max_skipped_steps of them in a row are a TrainingError.
+  /// max_skipped_steps of them in a row are a failure.
   StepReport Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
 
  private:
@@ -50,7 +52,8 @@ class TrainStep {
   std::unique_ptr<TensorObserver> WatchModules(std::int64_t step);
   Metrics MetricsOf(const BatchCounts& counts, const StepLosses& losses, const ClippingResult& gradients,
                     double learning_rate, const TrainerState& state) const;
-  void SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state);
+  /// Returns StepReport::failure.
+  std::string SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state);
 
   const TrainConfig& config_;
   bool overwrite_;

@@ -197,11 +197,13 @@ class Trainer {
   void StepAndWhatFollows(std::chrono::steady_clock::time_point start) {
     const ProfileSpan span(engine_.context(), "step", state_.step + 1);
     const StepReport report = Step();
+    const bool fails = !report.failure.empty();
     if (!described_device_) Log(DescribeDeviceUse(engine_));
     described_device_ = true;
-    const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep();
+    const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep() || fails;
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     ReportStep(report.step, log);
+    if (fails) Fail(report);
     if (benchmark_ && state_.step == benchmark_end_) return EndBenchmark(report);
     const bool was_canceled = cancellation_.has_value();
     if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
@@ -211,6 +213,13 @@ class Trainer {
     records_->AddMetrics(state_.step, logged);
     if (was_canceled) return;
     Save(cancellation_ ? std::vector{SaveKind::kSharded} : SavesDue(config_, state_.step));
+  }
+
+  /// Ends the run. Its last step is in the metrics, whether it is one that is logged or not.
+  [[noreturn]] void Fail(StepReport report) {
+    report.step.Merge(report.parameters);
+    records_->AddMetrics(state_.step, report.step);
+    throw OfAllRanks(TrainingError(report.failure));
   }
 
   void EndBenchmark(StepReport report) {
