@@ -162,6 +162,7 @@ class Trainer {
 
   TrainOutcome Fit() {
     const auto start = std::chrono::steady_clock::now();
+    const std::int64_t first_step = state_.step;
     if (benchmark_) {
       benchmark_end_ = state_.step + kBenchmarkSteps;
       console_.Warn(kLogger, Announce(*benchmark_, benchmark_end_));
@@ -176,7 +177,9 @@ class Trainer {
       profiler_->StepEnded(state_.step);
     }
     profiler_->RunEnded(state_.step);
-    if (!cancellation_ && !benchmark_is_over_) {
+    // A finished run that was started again has what it saved at its end, of one kind or the other.
+    const bool is_saved = state_.step == first_step && LastSave() == first_step;
+    if (!cancellation_ && !benchmark_is_over_ && !is_saved) {
       Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
     }
     records_->Flush();
@@ -237,7 +240,7 @@ class Trainer {
     const bool is_signaled = StopRequested();
     if (is_signaled || cancellation_) {
       const bool is_final = !is_signaled && cancellation_->is_final;
-      const std::int64_t saved = std::max(last_saves_.sharded, last_saves_.unsharded);
+      const std::int64_t saved = LastSave();
       console_.Info(kLogger, fmt::format("Stopped after step {}{}{}{}", state_.step,
                                          is_signaled ? " by a signal" : ", because " + cancellation_->reason,
                                          saved < 0 ? "" : fmt::format(": the checkpoint of step {} is saved", saved),
@@ -258,6 +261,9 @@ class Trainer {
     stop_is_agreed_ = found[0] != 0.0;
     return stop_is_agreed_;
   }
+
+  /// The step of the last checkpoint; -1: there is none.
+  std::int64_t LastSave() const { return std::max(last_saves_.sharded, last_saves_.unsharded); }
 
   bool IsLastStep() const { return state_.step == schedule_->last_step(); }
 
