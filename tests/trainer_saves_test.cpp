@@ -94,6 +94,19 @@ TEST_F(Saves, KeepAsManyUnshardedOnesAsAreAskedFor) {
                                        "latest-unsharded -> step12-unsharded"}));
 }
 
+TEST_F(Saves, AreNotMadeAgainWhereNothingIsLeftToTrain) {
+  const std::vector<std::string> options = {"--save_interval=null", "--save_interval_unsharded=5"};
+  Run("run", options);
+  const Names saved = Checkpoints("run");
+  EXPECT_EQ(saved.count("step12-unsharded"), 1u);
+  Run("run", Joined(options, {"--try_load_latest_save"}));
+  EXPECT_EQ(Checkpoints("run"), saved);
+  Run("run", Joined(options, {"--load_path=" + Save("run/step12-unsharded")}));
+  EXPECT_EQ(Checkpoints("run"), saved);
+  Run("other", Joined(options, {"--load_path=" + Save("run/step12-unsharded")}));
+  EXPECT_EQ(Checkpoints("other").count("step12-unsharded"), 1u) << "in a folder that does not have it";
+}
+
 TEST_F(Saves, GoOnBitForBitFromAnUnshardedOne) {
   Run("whole", {});
   const std::vector<std::string> unsharded = {"--save_num_checkpoints_to_keep=0", "--save_interval_unsharded=100"};
@@ -180,7 +193,8 @@ TEST_F(Saves, AtATimeLimitComeAfterTheMetricsOfTheirStep) {
 }
 
 TEST_F(Saves, AreNoneWhereNoneAreKept) {
-  Run("none", {"--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"});
+  const Outcome none = RunCoat(Train("none", {"--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"}));
+  ExpectParts(none.out, {"WARNING", "no checkpoint is saved at the end of the run", "save_num_checkpoints_to_keep: 0"});
   EXPECT_EQ(Checkpoints("none"), Names());
   Run("few", {"--no_pre_train_checkpoint", "--save_interval=5", "--save_num_checkpoints_to_keep=-1"});
   EXPECT_EQ(Checkpoints("few"), Names({"step5", "step10", "step12", "latest -> step12"}));

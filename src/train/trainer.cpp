@@ -166,6 +166,10 @@ class Trainer {
     if (benchmark_) {
       benchmark_end_ = state_.step + kBenchmarkSteps;
       console_.Warn(kLogger, Announce(*benchmark_, benchmark_end_));
+    } else if (SavesAtTheEnd(config_, schedule_->last_step(), {}, /*stopped=*/false).empty()) {
+      console_.Warn(kLogger,
+                    "no checkpoint is saved at the end of the run (save_num_checkpoints_to_keep: 0, and no "
+                    "save_interval_unsharded)");
     }
     if (state_.step >= schedule_->last_step()) WarnOfNothingToDo();
     const std::shared_ptr<Device>& device = engine_.context().backend();
