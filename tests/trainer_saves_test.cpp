@@ -200,6 +200,11 @@ TEST_F(Saves, AreNoneWhereNoneAreKept) {
   EXPECT_EQ(Checkpoints("few"), Names({"step5", "step10", "step12", "latest -> step12"}));
 }
 
+TEST_F(Saves, LeaveNoFolderWhereTheRunDidNotBegin) {
+  ExpectFailure(RunCoat(Train("failed", {"--load_path=" + Save("none")})), 1, {Save("none") + " is not a checkpoint"});
+  EXPECT_FALSE(fs::exists(Save("failed")));
+}
+
 TEST_F(Saves, ComeAtASignalEvenWhereNoneAreKept) {
   CoatProcess process(
       Train("signal", {"--max_duration=1000000", "--save_num_checkpoints_to_keep=0", "--no_pre_train_checkpoint"}));

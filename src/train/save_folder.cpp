@@ -87,10 +87,16 @@ SaveFolder::SaveFolder(const TrainConfig& config, Console& console, Communicator
   if (TouchesFolder(config)) RequireShared();
 }
 
+SaveFolder::~SaveFolder() {
+  std::error_code not_empty;
+  if (is_new_ && !IsLost()) fs::remove(config_.save_folder, not_empty);
+}
+
 void SaveFolder::Prepare() {
   const TrainConfig& config = config_;
   const std::string& folder = config.save_folder;
   if (TouchesFolder(config)) {
+    is_new_ = KindOf(folder) == PathKind::kMissing;
     MakeFolders(folder);
     if (lock_.emplace(folder).is_taken()) {
       throw ConfigError(

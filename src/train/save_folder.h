@@ -26,6 +26,10 @@ class SaveFolder {
   /// Throws IoError when the folder cannot be written; ConfigError when another run is going on in it, when it holds a
   /// run, this one does not resume it and save_overwrite is off, and when a rank does not see what rank 0 has made.
   SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks);
+  /// Removes the folder if it was made here and nothing is in it: the run did not begin.
+  ~SaveFolder();
+  SaveFolder(const SaveFolder&) = delete;
+  SaveFolder& operator=(const SaveFolder&) = delete;
 
   /// The checkpoint to load: with try_load_latest_save the newest here, else load_path; nothing for a new run.
   const std::optional<std::string>& checkpoint_to_load() const { return checkpoint_to_load_; }
@@ -75,6 +79,7 @@ class SaveFolder {
   TrainConfig config_;
   Console& console_;
   Communicator& ranks_;
+  bool is_new_ = false;             // on rank 0: whether the folder was made here
   std::optional<FolderLock> lock_;  // of rank 0
   std::optional<std::string> checkpoint_to_load_;
   bool continues_latest_save_ = false;

@@ -57,6 +57,19 @@ TEST(SaveFolder, RanksStartFromWhatRankZeroFinds) {
   });
 }
 
+TEST(SaveFolder, IsGoneWhereTheRunDidNotBegin) {
+  const TempDir folder;
+  fs::create_directory(folder.File("old"));
+  RunAsRanks(2, [&](Communicator& ranks) {
+    Console console({.is_silent = true});
+    { const SaveFolder opened(ConfigOf(folder.File("new")), console, ranks); }
+    { const SaveFolder opened(ConfigOf(folder.File("old")), console, ranks); }
+    const SaveFolder begun(ConfigOf(folder.File("begun")), console, ranks);
+    begun.WriteConfig();
+  });
+  EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"begun", "old"}));
+}
+
 TEST(SaveFolder, WhatRankZeroRefusesAllRefuse) {
   const TempDir folder;
   folder.Write("config.yaml", "run_name: earlier\n");
