@@ -69,7 +69,7 @@ Model OpenCheckpoint(const std::string& folder);
 Model OpenHf(const std::string& folder);
 
 /// The unsharded checkpoint of OLMo, or of COAT's fork of it, in `folder`: config.yaml with model.safetensors or
-/// model.pt, and unless `weights_only`, optim.safetensors or optim.pt and train.pt if they are there (olmo_training.h).
+/// model.pt, and unless `weights_only`, what is there of the optimizer and the trainer (olmo_training.h).
 /// Throws ConfigError for a model that this build has not; IoError for damaged files and for tensors that are missing,
 /// left over, or of another shape or type than config.yaml says.
 Model OpenOlmo(const std::string& folder, bool weights_only = false);

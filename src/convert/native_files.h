@@ -9,5 +9,6 @@ inline constexpr const char* kNativeSafetensorsFile = "model.safetensors";
 inline constexpr const char* kNativeOptimizerFile = "optim.pt";
 inline constexpr const char* kNativeSafetensorsOptimizerFile = "optim.safetensors";
 inline constexpr const char* kNativeTrainerFile = "train.pt";
+inline constexpr const char* kNativeSafetensorsTrainerFile = "train.safetensors";
 
 }  // namespace coat

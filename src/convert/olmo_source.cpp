@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <set>
+#include <string>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -18,6 +21,19 @@
 #include "convert/olmo_training.h"
 
 namespace coat {
+
+namespace {
+
+/// The path of the first of two files that is in the folder, if one is.
+std::optional<std::string> FirstOf(const std::string& folder, std::array<const char*, 2> names) {
+  for (const char* const name : names) {
+    std::string path = fmt::format("{}/{}", folder, name);
+    if (KindOf(path) != PathKind::kMissing) return path;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 Model OpenOlmo(const std::string& folder, bool weights_only) {
   Model model;
@@ -54,17 +70,14 @@ Model OpenOlmo(const std::string& folder, bool weights_only) {
     throw IoError(
         fmt::format("{} is no parameter of the model that {} describes", tensor.piece.place, model.config_path));
   }
-  for (const char* const name : {kNativeSafetensorsOptimizerFile, kNativeOptimizerFile}) {
-    const std::string optimizer = fmt::format("{}/{}", folder, name);
-    if (KindOf(optimizer) == PathKind::kMissing) continue;
-    model.training_files.push_back(optimizer);
-    if (!weights_only) model.optimizer = ReadOlmoOptimizer(optimizer, model, block_group_size);
-    break;  // as in OLMo, the other only if there is not this one
+  // As in OLMo, the second only if there is not the first.
+  if (const auto optimizer = FirstOf(folder, {kNativeSafetensorsOptimizerFile, kNativeOptimizerFile})) {
+    model.training_files.push_back(*optimizer);
+    if (!weights_only) model.optimizer = ReadOlmoOptimizer(*optimizer, model, block_group_size);
   }
-  const std::string trainer = fmt::format("{}/{}", folder, kNativeTrainerFile);
-  if (KindOf(trainer) != PathKind::kMissing) {
-    model.training_files.push_back(trainer);
-    if (!weights_only) model.trainer = ReadOlmoTrainer(trainer, model.config.model.max_sequence_length);
+  if (const auto trainer = FirstOf(folder, {kNativeSafetensorsTrainerFile, kNativeTrainerFile})) {
+    model.training_files.push_back(*trainer);
+    if (!weights_only) model.trainer = ReadOlmoTrainer(*trainer, model.config.model.max_sequence_length);
   }
   return model;
 }

@@ -2,17 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <optional>
 #include <set>
+#include <variant>
 
 #include "base/error.h"
 #include "checkpoint/quoted.h"
+#include "checkpoint/safetensors.h"
 #include "checkpoint/tensor_info.h"
 #include "convert/native_states.h"
+#include "convert/safetensors_key.h"
 #include "convert/torch_file.h"
 
 namespace coat {
@@ -26,6 +30,37 @@ constexpr auto kOfTrainer = std::to_array<std::string_view>(
     {"pathlib.PosixPath", "pathlib._local.PosixPath", "_codecs.encode", "numpy.ndarray", "numpy.dtype",
      "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray.scalar",
      "numpy._core.multiarray.scalar"});
+
+constexpr std::string_view kStep = "global_step";
+constexpr std::string_view kEpoch = "epoch";
+constexpr std::string_view kExamples = "global_train_examples_seen_this_epoch";
+constexpr std::string_view kTokens = "global_train_tokens_seen";
+constexpr std::array kCounts = {kStep, kEpoch, kExamples, kTokens};
+
+/// Those of kCounts that are integers in a train.pt.
+std::map<std::string, std::int64_t> TorchCounts(const std::string& path) {
+  const TorchFile file(path, kOfTrainer);
+  std::map<std::string, std::int64_t> counts;
+  for (const std::string_view key : kCounts) {
+    const PickleValue* const value = file.root().Find(key);
+    if (value != nullptr && value->kind == Kind::kInteger) counts.emplace(key, value->integer);
+  }
+  return counts;
+}
+
+/// The same of a train.safetensors, where each is the bytes of its pickle.
+std::map<std::string, std::int64_t> SafetensorsCounts(const std::string& path) {
+  const SafetensorsReader file(path);
+  std::map<std::string, std::int64_t> counts;
+  for (const TensorInfo& info : file.tensors()) {
+    const SafetensorsKey key = ParseSafetensorsKey(info.name, path);
+    const std::string* const name = key.path.size() == 1 ? std::get_if<std::string>(&key.path[0]) : nullptr;
+    if (!key.is_pickled || name == nullptr || std::ranges::find(kCounts, *name) == kCounts.end()) continue;
+    const Pickle value(file.Bytes(info.name), fmt::format("{}: {}", path, *name), {});
+    if (value.root().kind == Kind::kInteger) counts.emplace(*name, value.root().integer);
+  }
+  return counts;
+}
 
 class OptimizerFile {
  public:
@@ -120,20 +155,21 @@ OptimizerState ReadOlmoOptimizer(const std::string& path, const Model& model, st
 }
 
 TrainerState ReadOlmoTrainer(const std::string& path, std::int64_t sequence_length) {
-  const TorchFile file(path, kOfTrainer);
-  const auto count = [&](const char* key) {
-    const PickleValue* const value = file.root().Find(key);
-    if (value == nullptr || value->kind != Kind::kInteger || value->integer < 0) {
+  const std::map<std::string, std::int64_t> found =
+      path.ends_with(".safetensors") ? SafetensorsCounts(path) : TorchCounts(path);
+  const auto count = [&](std::string_view key) {
+    const auto value = found.find(std::string(key));
+    if (value == found.end() || value->second < 0) {
       throw IoError(fmt::format("{}: {}: expected an integer that is not negative (--weights_only converts without it)",
                                 path, key));
     }
-    return value->integer;
+    return value->second;
   };
   TrainerState state;
-  state.step = count("global_step");
-  state.epoch = count("epoch");
-  state.examples_seen_this_epoch = count("global_train_examples_seen_this_epoch");
-  state.tokens_seen = count("global_train_tokens_seen");
+  state.step = count(kStep);
+  state.epoch = count(kEpoch);
+  state.examples_seen_this_epoch = count(kExamples);
+  state.tokens_seen = count(kTokens);
   state.examples_seen = state.tokens_seen / sequence_length;
   return state;
 }

@@ -15,9 +15,9 @@ namespace coat {
 /// float32 (those of COAT's fork), and parameters that were updated unequally often.
 OptimizerState ReadOlmoOptimizer(const std::string& path, const Model& model, std::int64_t block_group_size);
 
-/// The step, and the place in the data, of `path`, a train.pt; `sequence_length` tokens are an example. States of
-/// random numbers and lists of checkpoints are passed over. Throws IoError for damaged files and values that make no
-/// sense.
+/// The step, and the place in the data, of `path`, a train.pt or train.safetensors; `sequence_length` tokens are an
+/// example. States of random numbers and lists of checkpoints are passed over. Throws IoError for damaged files and
+/// values that make no sense.
 TrainerState ReadOlmoTrainer(const std::string& path, std::int64_t sequence_length);
 
 }  // namespace coat

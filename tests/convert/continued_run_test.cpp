@@ -67,11 +67,11 @@ class ContinuedRun : public testing::Test {
 TEST_F(ContinuedRun, GoesOnFromOlmosFilesAsFromItsOwn) {
   for (const std::string form : {"fsdp", "ddp", "fsdp-safetensors", "ddp-safetensors", "plain-safetensors"}) {
     if (!MakeNative(form)) GTEST_SKIP() << "no torch";
-    const std::string optimizer = form.ends_with("-safetensors") ? "native/optim.safetensors" : "native/optim.pt";
+    const char* const extension = form.ends_with("-safetensors") ? "safetensors" : "pt";
     const Outcome converted = RunCoat({"convert", folder_.File("native"), folder_.File("model"), "--overwrite"});
     ASSERT_EQ(converted.exit_code, 0) << converted.err;
-    ExpectParts(converted.out,
-                {"taken over: " + folder_.File(optimizer), "taken over: " + folder_.File("native/train.pt")});
+    ExpectParts(converted.out, {"taken over: " + folder_.File(fmt::format("native/optim.{}", extension)),
+                                "taken over: " + folder_.File(fmt::format("native/train.{}", extension))});
     const TrainerState before = CheckpointReader(folder_.File("run/step4")).state();
     const TrainerState after = CheckpointReader(folder_.File("model")).state();
     EXPECT_EQ(after.step, 4);

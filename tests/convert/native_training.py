@@ -3,7 +3,7 @@
 Writes OUT/model.pt, optim.pt and train.pt from a checkpoint with float32 moments (model.safetensors, optim.safetensors,
 train.json). The states of the optimizer have names (FORM fsdp; plain with steps that are no tensors) or, as under DDP, numbers (FORM
 ddp); some are spoiled: fp8, unequal, missing, stepless, shape; lionw has the states of another optimizer. With "-safetensors"
-behind FORM it writes model.safetensors and optim.safetensors instead. Exit code 77: torch, numpy or safetensors is not there.
+behind FORM it writes them as safetensors instead. Exit code 77: torch, numpy or safetensors is not there.
 """
 import base64
 import json
@@ -93,7 +93,7 @@ def save(values, name):
 out.mkdir(parents=True, exist_ok=True)
 save(weights, "model")
 save({"state": state, "param_groups": groups}, "optim")
-torch.save({
+save({
     "epoch": trainer["epoch"],
     "global_step": trainer["global_step"],
     "global_train_examples_seen_this_epoch": trainer["global_train_examples_seen_this_epoch"],
@@ -104,4 +104,4 @@ torch.save({
     "ephemeral_checkpoints": [],
     "rng": {"python": random.getstate(), "numpy": numpy.random.get_state(), "torch": torch.random.get_rng_state(),
             "cuda": None},
-}, out / "train.pt")
+}, "train")
