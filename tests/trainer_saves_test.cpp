@@ -179,6 +179,13 @@ TEST_F(Saves, OfAnEarlierRunHaveItsRecordsUntilANewOneIsMade) {
   EXPECT_EQ(go_on("run"), go_on("whole"));
   EXPECT_EQ(MetricsOf("run"), MetricsOf("whole"));
 
+  Run("run", {"--save_overwrite", "--save_num_checkpoints_to_keep=0", "--stop_at=1"});  // as one killed behind step 0
+  EXPECT_TRUE(fs::exists(Save("run/step0-unsharded")));
+  EXPECT_TRUE(is_kept());
+  fs::remove_all(Save("run/step0-unsharded"));
+  EXPECT_EQ(go_on("run"), go_on("whole"));
+  EXPECT_EQ(MetricsOf("run"), MetricsOf("whole"));
+
   Run("run", {"--save_overwrite", "--stop_at=2"});
   EXPECT_EQ(MetricsOf("run").size(), 2u);
   EXPECT_FALSE(is_kept());

@@ -222,7 +222,7 @@ void SaveFolder::KeepEarlierRecords() const {
       SyncFolder(folder);
     }
     console_.Info(kLogger,
-                  fmt::format("The metrics of an earlier run are kept in {} until this run has saved a checkpoint",
+                  fmt::format("The metrics of an earlier run are kept in {} until this run has trained and saved",
                               earlier_records_));
   });
 }
@@ -283,7 +283,8 @@ void SaveFolder::Write(SaveKind kind, const Engine& engine, TrainerState& state)
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
   Together(ranks, [&] {
-    if (ranks.rank() == 0 && !config_.dry_run) RemoveEarlierRecords(config_.save_folder);
+    const bool has_trained = state.step > 0 && !config_.dry_run;
+    if (ranks.rank() == 0 && has_trained) RemoveEarlierRecords(config_.save_folder);
     Retain(kind, ranks.rank() == 0, state);
   });
 }

@@ -49,8 +49,8 @@ class SaveFolder {
   /// kept no longer is removed.
   void FinishLastSave(TrainerState& state) const;
   /// To be called before the run opens its records (train/run_records.h). If it writes over those of an earlier run, or
-  /// cuts them off, keeps a copy here until it has saved a checkpoint. If it goes on with a run that another wrote over
-  /// without saving a checkpoint, puts that run's records back. All ranks call it together.
+  /// cuts them off, keeps a copy here until it has saved a checkpoint after step 0. If it goes on with a run that
+  /// another wrote over without saving a checkpoint, puts that run's records back. All ranks call it together.
   void KeepEarlierRecords() const;
   /// Saves a checkpoint of the engine's ranks, adds it to the state's lists and removes those that are kept no longer.
   /// Throws as RequireUnmoved first.
