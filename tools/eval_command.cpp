@@ -179,10 +179,9 @@ int RunEvalCommand(const EvalArguments& arguments) {
     throw UsageError(fmt::format("eval: {} is given both for --output and for --details", arguments.output));
   }
   const Source source = SourceOf(arguments.config.file);
-  TrainConfig config = source.checkpoint
-                           ? ParseTrainConfig(CheckpointReader(*source.checkpoint).ReadFile(std::string(kConfigFile)),
-                                              source.config, arguments.config.overrides)
-                           : LoadTrainConfig(source.config, arguments.config.overrides);
+  TrainConfig config = source.checkpoint ? ParseTrainConfig(CheckpointReader(*source.checkpoint).ReadFile(kConfigFile),
+                                                            source.config, arguments.config.overrides)
+                                         : LoadTrainConfig(source.config, arguments.config.overrides);
   if (source.checkpoint) RefuseKeysOfTraining(config.sources, *source.checkpoint);
   ApplyOptions(arguments, config);
   PrintValidation(Validate(config, {.needs_data = false, .needs_evaluation_data = true}));

@@ -74,8 +74,7 @@ TrainConfig ConfigOfCheckpoint(const std::string& path) {
     throw UsageError(
         fmt::format("{}: is a Hugging Face directory; make a checkpoint of it first: coat convert {} OUT", path, path));
   }
-  const std::string config_file(kConfigFile);
-  const TrainConfig config = ParseTrainConfig(CheckpointReader(path).ReadFile(config_file), path + "/" + config_file,
+  const TrainConfig config = ParseTrainConfig(CheckpointReader(path).ReadFile(kConfigFile), path + "/" + kConfigFile,
                                               {}, {.check_paths = false});
   CheckModelConfig(config);
   return config;

@@ -150,14 +150,13 @@ void CheckpointWriter::OnRankZero(const std::function<void()>& work) {
 
 void CheckpointWriter::CommitFiles(TrainerState state, std::string_view config_yaml) {
   COAT_REQUIRE(!has_name_, "CheckpointWriter {}: committed twice", path_);
-  const std::string config_name(kConfigFile);
   state.files = files_;
-  state.files.push_back({.name = config_name,
+  state.files.push_back({.name = kConfigFile,
                          .size_bytes = config_yaml.size(),
                          .crc32 = Crc32(std::as_bytes(std::span(config_yaml.data(), config_yaml.size())))});
-  WriteFile(std::string(kTrainerStateFile), FormatTrainerState(state));
+  WriteFile(kTrainerStateFile, FormatTrainerState(state));
   SyncFolder(temporary_path_);
-  WriteFile(config_name, config_yaml);
+  WriteFile(kConfigFile, config_yaml);
   SyncFolder(temporary_path_);
 
   TakeName();

@@ -33,15 +33,21 @@ std::optional<CheckpointName> ParseCheckpointName(std::string_view text);
 std::string LatestLinkName(CheckpointKind kind);
 
 /// The files that make a folder a checkpoint. The configuration is written last, after everything else is on the disk.
-inline constexpr std::string_view kTrainerStateFile = "train.json";
-inline constexpr std::string_view kConfigFile = "config.yaml";
+inline constexpr const char* kTrainerStateFile = "train.json";
+inline constexpr const char* kConfigFile = "config.yaml";
+/// Beside them: parameters and optimizer state under their names, FP8 as F8_E4M3 and F8_E5M2. Several ranks save their
+/// parts in files of their own (docs/checkpoints.md).
+inline constexpr const char* kModelFile = "model.safetensors";
+inline constexpr const char* kOptimizerFile = "optim.safetensors";
+/// On a GPU: which algorithms of matrix products were found fastest. A run that goes on takes the same, to the bit.
+inline constexpr const char* kTuningFile = "tuning.json";
 
 /// The ends of names that no checkpoint has: being written, on its way out, or making room for one that replaces it.
 inline constexpr std::string_view kTemporarySuffix = "-tmp";
 inline constexpr std::string_view kRemovedSuffix = "-removed-tmp";
 inline constexpr std::string_view kReplacedSuffix = "-replaced-tmp";
 
-/// True for a folder, or a link to one, that holds both files above.
+/// True for a folder, or a link to one, that holds a state and a configuration.
 bool IsWholeCheckpoint(const std::string& path);
 
 /// Where TrainerState::extra says which of the runs that began in the save folder, one after the other, saved a

@@ -179,7 +179,7 @@ std::string FormatTrainerState(const TrainerState& state) {
     ordered_json encoded = EncodeState(state);
     encoded[kChecksumKey] = ChecksumOf(encoded);
     std::string text = encoded.dump(2) + "\n";
-    ParseTrainerState(text, std::string(kTrainerStateFile));
+    ParseTrainerState(text, kTrainerStateFile);
     return text;
   } catch (const IoError& error) {
     throw ArgumentError(fmt::format("FormatTrainerState: the state could not be read back: {}", error.what()));

@@ -11,8 +11,6 @@
 #include "checkpoint/quoted.h"
 #include "config/load.h"
 #include "convert/check_model.h"
-#include "convert/checkpoint_files.h"
-#include "convert/hf_files.h"
 #include "convert/model.h"
 
 namespace coat {
@@ -41,10 +39,9 @@ Model OpenCheckpoint(const std::string& folder) {
   const CheckpointReader reader(folder);
   Model model;
   model.config_path = fmt::format("{}/{}", folder, kConfigFile);
-  model.config =
-      ParseTrainConfig(reader.ReadFile(std::string(kConfigFile)), model.config_path, {}, {.check_paths = false});
+  model.config = ParseTrainConfig(reader.ReadFile(kConfigFile), model.config_path, {}, {.check_paths = false});
   CheckModelConfig(model.config);
-  const auto tensors = std::make_shared<const CheckpointTensors>(reader, kHfModelFile);
+  const auto tensors = std::make_shared<const CheckpointTensors>(reader, kModelFile);
   model.files = tensors;
   model.tensors = TensorsOf(model.config.model);
   std::set<std::string> wanted;
@@ -57,7 +54,7 @@ Model OpenCheckpoint(const std::string& folder) {
     throw IoError(fmt::format("{}: tensor {} is no parameter of the model that {} describes", tensors->path(),
                               Quoted(tensor.whole.name), kConfigFile));
   }
-  for (const std::string& name : {std::string(kOptimizerStateFile), IndexFileName(kOptimizerStateFile)}) {
+  for (const std::string& name : {std::string(kOptimizerFile), IndexFileName(kOptimizerFile)}) {
     if (reader.Contains(name)) model.training_files.push_back(fmt::format("{}/{}", folder, name));
   }
   return model;

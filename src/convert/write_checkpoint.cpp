@@ -6,7 +6,6 @@
 #include "checkpoint/trainer_state.h"
 #include "config/dump.h"
 #include "convert/checkpoint_files.h"
-#include "convert/hf_files.h"
 #include "convert/output_folder.h"
 #include "convert/progress.h"
 #include "convert/write_model.h"
@@ -56,13 +55,13 @@ ConversionResult WriteCheckpoint(const Model& model, const std::string& to, cons
   Progress progress(model, options);
   OutputFolder folder(to, options.if_exists);
   TrainerState state = model.trainer.value_or(TrainerState());
-  state.files.push_back(WriteTensors(model, folder.FilePath(kHfModelFile), progress));
+  state.files.push_back(WriteTensors(model, folder.FilePath(kModelFile), progress));
   if (model.optimizer) {
-    state.files.push_back(WriteOptimizer(*model.optimizer, folder.FilePath(kOptimizerStateFile), progress));
+    state.files.push_back(WriteOptimizer(*model.optimizer, folder.FilePath(kOptimizerFile), progress));
     state.extra[kUpdatesKey] = static_cast<double>(model.optimizer->updates);
   }
-  state.files.push_back(folder.WriteText(std::string(kConfigFile), Dump(model.config)));
-  folder.WriteText(std::string(kTrainerStateFile), FormatTrainerState(state));
+  state.files.push_back(folder.WriteText(kConfigFile, Dump(model.config)));
+  folder.WriteText(kTrainerStateFile, FormatTrainerState(state));
   options.progress(progress.total(), progress.total());  // who wants to stop can still do so
   folder.Commit();
   return {.tensors = static_cast<std::int64_t>(model.tensors.size()), .parameters = progress.total(), .files = 1};

@@ -119,7 +119,7 @@ std::string ConfigPath(const CheckpointReader& reader) {
 }
 
 TrainConfig SavedConfig(const CheckpointReader& reader) {
-  return ParseTrainConfig(reader.ReadFile(std::string(kConfigFile)), ConfigPath(reader), {}, {.check_paths = false});
+  return ParseTrainConfig(reader.ReadFile(kConfigFile), ConfigPath(reader), {}, {.check_paths = false});
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ void SaveTensors(const Engine& engine, CheckpointWriter& writer) {
   SaveFile(engine.context(), kOptimizerFile, OptimizerStateOf(engine), writer);
   if (const std::shared_ptr<Device>& device = engine.context().backend()) {
     const std::string tuning = device->ExportTuning();
-    if (!tuning.empty()) writer.AddFile(std::string(kTuningFile), tuning);
+    if (!tuning.empty()) writer.AddFile(kTuningFile, tuning);
   }
 }
 
@@ -171,9 +171,8 @@ void LoadParameters(const CheckpointReader& reader, Engine& engine) {
 }
 
 std::string LoadTuning(const CheckpointReader& reader, const Context& ctx) {
-  const std::string file(kTuningFile);
-  if (!ctx.backend() || !reader.Contains(file)) return "";
-  return ctx.backend()->ImportTuning(reader.ReadFile(file));
+  if (!ctx.backend() || !reader.Contains(kTuningFile)) return "";
+  return ctx.backend()->ImportTuning(reader.ReadFile(kTuningFile));
 }
 
 void LoadOptimizerState(const CheckpointReader& reader, const Engine& engine) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "checkpoint/checkpoint_reader.h"
@@ -9,13 +8,6 @@
 #include "engine/engine.h"
 
 namespace coat {
-
-/// The files of a run's checkpoint: parameters and optimizer state under their names, FP8 as F8_E4M3 and F8_E5M2.
-/// Several ranks save their parts in files of their own (docs/checkpoints.md).
-inline constexpr std::string_view kModelFile = "model.safetensors";
-inline constexpr std::string_view kOptimizerFile = "optim.safetensors";
-/// On a GPU: which algorithms of matrix products were found fastest. A run that goes on takes the same, to the bit.
-inline constexpr std::string_view kTuningFile = "tuning.json";
 
 /// How a tensor of this name is described in a safetensors file.
 TensorInfo FileInfo(const std::string& name, const ConstTensorView& tensor);

@@ -33,7 +33,7 @@ void RemoveEarlierRecords(const std::string& folder) {
 }
 
 std::string ConfigPath(const std::string& folder) {
-  return folder + "/" + std::string(kConfigFile);
+  return folder + "/" + kConfigFile;
 }
 
 /// Whether `path`, links resolved, lies directly in `folder`.
