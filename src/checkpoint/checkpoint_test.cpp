@@ -43,9 +43,9 @@ TEST(Checkpoint, IsNotReplacedUnlessAsked) {
   SaveExample(folder.path(), 5, 1, IfExists::kRefuse);
   ExpectParts(ErrorOf([&] { SaveExample(folder.path(), 5, 2, IfExists::kRefuse); }),
               {folder.File("step5"), "exists", "save_overwrite"});
-  EXPECT_EQ(LoadExample(folder.File("step5")).extra.at("variant"), 1);
+  EXPECT_EQ(LoadExample(folder.File("step5")).extra.updates, 1);
   SaveExample(folder.path(), 5, 2, IfExists::kReplace);
-  EXPECT_EQ(LoadExample(folder.File("step5")).extra.at("variant"), 2);
+  EXPECT_EQ(LoadExample(folder.File("step5")).extra.updates, 2);
   EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step5", "latest"}));
 }
 
@@ -62,7 +62,7 @@ TEST(Checkpoint, DoesNotReplaceAFolderThatCameWhileItWasWritten) {
   SaveExample(folder.File("elsewhere"), 5, 3, IfExists::kRefuse);
   fs::rename(folder.File("elsewhere/step5"), folder.File("step5"));
   ExpectParts(ErrorOf([&] { writer.Commit({}, ""); }), {folder.File("step5"), "not empty"});
-  EXPECT_EQ(LoadExample(folder.File("step5")).extra.at("variant"), 3);
+  EXPECT_EQ(LoadExample(folder.File("step5")).extra.updates, 3);
 }
 
 TEST(Checkpoint, LeavesWhatIsNotAFolderOrALinkInPlace) {
@@ -136,11 +136,11 @@ TEST(Checkpoint, SurvivesALimitAtEverySizeOfItsFiles) {
     ++refused;
     ExpectParts(message, {folder.path() + "/step2-tmp/", "at byte " + std::to_string(bytes), "File too large"});
     EXPECT_EQ(NamesIn(folder.path()), (std::set<std::string>{"step1", "step2", "latest"}));
-    EXPECT_EQ(LoadExample(folder.File("latest")).extra.at("variant"), 1);
+    EXPECT_EQ(LoadExample(folder.File("latest")).extra.updates, 1);
     EXPECT_EQ(LoadExample(folder.File("step1")).step, 1);
   }
   EXPECT_GT(refused, 40);
-  EXPECT_EQ(LoadExample(folder.File("latest")).extra.at("variant"), 2);
+  EXPECT_EQ(LoadExample(folder.File("latest")).extra.updates, 2);
 }
 
 TEST(CheckpointReader, FindsEveryFlippedBitAndEveryLostByte) {

@@ -127,7 +127,7 @@ TEST_F(Crash, KilledAnywhereInASaveLeavesTheOldLatestOrTheNew) {
 }
 
 TEST_F(Crash, KilledAnywhereWhileReplacingLeavesTheOldOrTheNew) {
-  std::set<double> seen;
+  std::set<std::int64_t> seen;
   KillEverywhere(
       folder_, original_,
       [](const std::string& folder) {
@@ -135,17 +135,17 @@ TEST_F(Crash, KilledAnywhereWhileReplacingLeavesTheOldOrTheNew) {
         return 0;
       },
       [&](const std::string& folder, bool finished) {
-        const double variant = ExpectAllWhole(folder).extra.at("variant");
+        const std::int64_t variant = ExpectAllWhole(folder).extra.updates;
         seen.insert(variant);
-        EXPECT_EQ(ExpectRecovery(folder).extra.at("variant"), variant);
+        EXPECT_EQ(ExpectRecovery(folder).extra.updates, variant);
         EXPECT_TRUE(!finished || variant == 2);
       });
   if (IsSkipped()) return;
-  EXPECT_EQ(seen, (std::set<double>{1, 2}));
+  EXPECT_EQ(seen, (std::set<std::int64_t>{1, 2}));
 }
 
 TEST_F(Crash, KilledAnywhereWhileReplacingWithoutExchangeOfNamesIsMendedAtTheNextStart) {
-  std::set<double> seen;
+  std::set<std::int64_t> seen;
   KillEverywhere(
       folder_, original_,
       [](const std::string& folder) {
@@ -155,12 +155,12 @@ TEST_F(Crash, KilledAnywhereWhileReplacingWithoutExchangeOfNamesIsMendedAtTheNex
       },
       [&](const std::string& folder, bool finished) {
         EXPECT_EQ(LoadExample(folder + "/step1").step, 1);
-        const double variant = ExpectRecovery(folder).extra.at("variant");
+        const std::int64_t variant = ExpectRecovery(folder).extra.updates;
         seen.insert(variant);
         EXPECT_TRUE(!finished || variant == 2);
       });
   if (IsSkipped()) return;
-  EXPECT_EQ(seen, (std::set<double>{1, 2}));
+  EXPECT_EQ(seen, (std::set<std::int64_t>{1, 2}));
 }
 
 TEST_F(Crash, KilledAnywhereInTheMendingIsMendedByTheNextStart) {

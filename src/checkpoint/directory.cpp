@@ -104,11 +104,7 @@ std::optional<std::int64_t> RunOf(const std::string& path) {
   try {
     const MappedFile file(PathOf(path, kTrainerStateFile));
     const TrainerState state = ParseTrainerState(file.text(), file.path());
-    const auto found = state.extra.find(kRunInFolder);
-    if (found == state.extra.end()) return 0;
-    constexpr double kMostRuns = 0x1p53;
-    if (!(found->second >= 0 && found->second <= kMostRuns)) return std::nullopt;
-    return static_cast<std::int64_t>(found->second);
+    return state.extra.run_in_save_folder.value_or(0);
   } catch (const IoError&) {
     return std::nullopt;
   }

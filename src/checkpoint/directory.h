@@ -50,16 +50,13 @@ inline constexpr std::string_view kReplacedSuffix = "-replaced-tmp";
 /// True for a folder, or a link to one, that holds a state and a configuration.
 bool IsWholeCheckpoint(const std::string& path);
 
-/// Where TrainerState::extra says which of the runs that began in the save folder, one after the other, saved a
-/// checkpoint: 1, 2, ... for those that came to earlier ones' checkpoints. The first run's have no such key: 0.
-inline constexpr const char* kRunInFolder = "run_in_save_folder";
-
-/// That run, of a whole checkpoint; nothing if its train.json cannot be read.
+/// Which of the runs that began in the save folder, one after the other, saved a whole checkpoint: 1, 2, ... for those
+/// that came to earlier ones' checkpoints, 0 for the first. Nothing if its train.json cannot be read.
 std::optional<std::int64_t> RunOf(const std::string& path);
 
 struct LatestCheckpoint {
   std::optional<std::string> path;      // of the newest whole checkpoint, if there is any
-  std::int64_t run = 0;                 // that saved it: kRunInFolder
+  std::int64_t run = 0;                 // that saved it: RunOf
   std::vector<std::string> incomplete;  // paths that rank before it by their names and are not whole; worth a warning
 };
 

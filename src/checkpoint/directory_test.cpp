@@ -80,7 +80,7 @@ TEST(FindLatestCheckpoint, TakesTheLatestRun) {
     CheckpointWriter writer(folder.path(), {.step = step}, IfExists::kReplace);
     TrainerState state;
     state.step = step;
-    if (run > 0) state.extra[kRunInFolder] = run;
+    if (run > 0) state.extra.run_in_save_folder = run;
     writer.Commit(state, "");
   };
   for (const std::int64_t step : {10, 20, 30}) save(step, 0);

@@ -138,7 +138,7 @@ TEST(Durability, AnyOneCallThatFailsLeavesWholeCheckpointsUnderTheirNames) {
       }
       SCOPED_TRACE(calls.size() > fail_at ? calls[fail_at] : "no call failed");
       EXPECT_EQ(LoadExample(folder.File("step1")).step, 1);
-      const double variant = LoadExample(folder.File("step2")).extra.at("variant");
+      const std::int64_t variant = LoadExample(folder.File("step2")).extra.updates;
       EXPECT_EQ(LoadExample(folder.File("latest")).step, 2);
       if (calls.size() <= fail_at) {
         EXPECT_EQ(message, "");
@@ -148,9 +148,9 @@ TEST(Durability, AnyOneCallThatFailsLeavesWholeCheckpointsUnderTheirNames) {
       }
       ExpectParts(message, {folder.path(), "Input/output error"});
       PrepareSaveFolder(folder.path());
-      EXPECT_EQ(LoadExample(folder.File("step2")).extra.at("variant"), variant);
+      EXPECT_EQ(LoadExample(folder.File("step2")).extra.updates, variant);
       SaveExample(folder.path(), 2, 3, IfExists::kReplace);
-      EXPECT_EQ(LoadExample(folder.File("latest")).extra.at("variant"), 3);
+      EXPECT_EQ(LoadExample(folder.File("latest")).extra.updates, 3);
     }
   }
 }

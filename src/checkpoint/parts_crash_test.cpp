@@ -161,15 +161,15 @@ TrainerState ExpectAllWhole(const std::string& folder) {
 /// Kills each rank of a save at each of its system calls in turn, in a copy of a folder with step 1 and step 2. After
 /// each the checkpoints are whole and the next start finds nothing else. Returns what was seen of the latest one's
 /// state by `look`.
-std::set<double> KillEverywhere(int ranks, const std::function<void(const std::string&, Communicator&)>& save,
-                                const std::function<double(const TrainerState&)>& look) {
+std::set<std::int64_t> KillEverywhere(int ranks, const std::function<void(const std::string&, Communicator&)>& save,
+                                      const std::function<std::int64_t(const TrainerState&)>& look) {
   const TempDir folder;
   for (const std::int64_t step : {1, 2}) {
     RunAsRanks(ranks, [&](Communicator& communicator) {
       SaveParts(folder.File("original"), {.step = step}, communicator, ranks, IfExists::kRefuse, 1);
     });
   }
-  std::set<double> seen;
+  std::set<std::int64_t> seen;
   for (int victim = 0; victim < ranks; ++victim) {
     int status = -1;
     for (int count = 0; status == -1; ++count) {
@@ -194,39 +194,39 @@ std::set<double> KillEverywhere(int ranks, const std::function<void(const std::s
 }
 
 TEST(PartsCrash, ARankKilledAnywhereInASaveLeavesTheOldLatestOrTheNew) {
-  const std::set<double> seen = KillEverywhere(
+  const std::set<std::int64_t> seen = KillEverywhere(
       2,
       [](const std::string& folder, Communicator& ranks) {
         SaveParts(folder, {.step = 3}, ranks, 2, IfExists::kRefuse, 1);
       },
-      [](const TrainerState& state) { return static_cast<double>(state.step); });
+      [](const TrainerState& state) { return state.step; });
   if (seen.empty()) GTEST_SKIP() << "this machine does not allow ptrace";
-  EXPECT_EQ(seen, (std::set<double>{2, 3}));
+  EXPECT_EQ(seen, (std::set<std::int64_t>{2, 3}));
 }
 
 TEST(PartsCrash, ARankKilledAnywhereWhileReplacingLeavesTheOldOrTheNew) {
-  const std::set<double> seen = KillEverywhere(
+  const std::set<std::int64_t> seen = KillEverywhere(
       2,
       [](const std::string& folder, Communicator& ranks) {
         SaveParts(folder, {.step = 2}, ranks, 1, IfExists::kReplace, 2);
       },
       [](const TrainerState& state) {
         EXPECT_EQ(state.step, 2);
-        return state.extra.at("variant");
+        return state.extra.updates;
       });
   if (seen.empty()) GTEST_SKIP() << "this machine does not allow ptrace";
-  EXPECT_EQ(seen, (std::set<double>{1, 2}));
+  EXPECT_EQ(seen, (std::set<std::int64_t>{1, 2}));
 }
 
 TEST(PartsCrash, ARankKilledAnywhereInAnUnshardedSaveLeavesNoHalfOfIt) {
-  const std::set<double> seen = KillEverywhere(
+  const std::set<std::int64_t> seen = KillEverywhere(
       2,
       [](const std::string& folder, Communicator& ranks) {
         SaveParts(folder, {.step = 3, .kind = CheckpointKind::kUnsharded}, ranks, 2, IfExists::kRefuse, 1);
       },
-      [](const TrainerState& state) { return static_cast<double>(state.step); });
+      [](const TrainerState& state) { return state.step; });
   if (seen.empty()) GTEST_SKIP() << "this machine does not allow ptrace";
-  EXPECT_EQ(seen, std::set<double>{2});  // latest leads to the sharded ones
+  EXPECT_EQ(seen, std::set<std::int64_t>{2});  // latest leads to the sharded ones
 }
 
 TEST(PartsCrash, AFullDiskOfOneRankIsReportedByAllAndLeavesTheEarlierCheckpoints) {

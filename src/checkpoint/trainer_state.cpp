@@ -7,8 +7,10 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
+#include <type_traits>
 
 #include "base/error.h"
 #include "checkpoint/checksum.h"
@@ -39,6 +41,17 @@ void ForEachField(State& state, Visitor&& visit) {
   visit("files", state.files);
 }
 
+/// Every key of "extra", in its order.
+template <class Extra, class Visitor>
+void ForEachExtra(Extra& extra, Visitor&& visit) {
+  visit("bolt_on_start", extra.bolt_on_start);
+  visit("evaluation_due", extra.evaluation_due);
+  visit("run_in_save_folder", extra.run_in_save_folder);
+  visit("skipped_in_a_row", extra.skipped_in_a_row);
+  visit("skipped_steps", extra.skipped_steps);
+  visit("updates", extra.updates);
+}
+
 constexpr const char* kChecksumKey = "crc32";
 constexpr int kMostDepth = 4;  // what the reader's own recursion may meet
 
@@ -60,9 +73,13 @@ ordered_json Encode(const std::vector<std::string>& values) {
   return values;
 }
 
-ordered_json Encode(const std::map<std::string, double>& values) {
+/// Its numbers are written with a fraction: 3.0.
+ordered_json Encode(const TrainerState::Extra& extra) {
   ordered_json encoded = ordered_json::object();
-  for (const auto& [key, value] : values) encoded[key] = Encode(value);
+  ForEachExtra(extra, [&]<class Value>(const char* key, const Value& value) {
+    if (std::is_same_v<Value, bool> && !value) return;
+    if (const std::optional<std::int64_t> number = value) encoded[key] = static_cast<double>(*number);
+  });
   return encoded;
 }
 
@@ -102,6 +119,13 @@ class Decoder {
     return *found;
   }
 
+  void RequireKnown(const std::string& prefix, const ordered_json& object,
+                    const std::set<std::string_view>& known) const {
+    for (const auto& [key, entry] : object.items()) {
+      if (!known.contains(key)) Throw(fmt::format("unknown key {}", Quoted(prefix + key)));
+    }
+  }
+
   void Decode(const std::string& key, const ordered_json& found, std::int64_t& value) const {
     const auto* const number = found.get_ptr<const ordered_json::number_unsigned_t*>();
     if (number == nullptr || *number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
@@ -132,9 +156,25 @@ class Decoder {
     }
   }
 
-  void Decode(const std::string& key, const ordered_json& found, std::map<std::string, double>& values) const {
+  void Decode(const std::string& key, const ordered_json& found, TrainerState::Extra& extra) const {
     if (!found.is_object()) Refuse(key, found, "an object of numbers");
-    for (const auto& [name, entry] : found.items()) Decode(fmt::format("{}.{}", key, name), entry, values[name]);
+    std::set<std::string_view> known;
+    ForEachExtra(extra, [&]<class Value>(const char* name, Value& value) {
+      known.insert(name);
+      const auto entry = found.find(name);
+      if (entry == found.end()) return;
+      constexpr std::int64_t kMost = std::is_same_v<Value, bool> ? 1 : std::int64_t{1} << 53;
+      value = DecodeWhole(fmt::format("{}.{}", key, name), *entry, kMost);
+    });
+    RequireKnown(key + ".", found, known);
+  }
+
+  std::int64_t DecodeWhole(const std::string& key, const ordered_json& found, std::int64_t most) const {
+    const double value = found.is_number() ? found.get<double>() : -1.0;
+    if (!(value >= 0.0 && value <= static_cast<double>(most) && value == std::trunc(value))) {
+      Refuse(key, found, fmt::format("a whole number from 0 to {}", most));
+    }
+    return static_cast<std::int64_t>(value);
   }
 
   void Decode(const std::string& key, const ordered_json& found, std::vector<FileRecord>& files) const {
@@ -209,11 +249,10 @@ TrainerState ParseTrainerState(std::string_view text, const std::string& path) {
     decoder.Decode(key, decoder.At(found, "", key), value);
     known.insert(key);
   });
-  for (const auto& [key, entry] : found.items()) {
-    if (known.count(key) == 0) decoder.Throw(fmt::format("unknown key {}", Quoted(key)));
-  }
+  decoder.RequireKnown("", found, known);
   const std::string recorded = ChecksumText(decoder.DecodeChecksum(kChecksumKey, decoder.At(found, "", kChecksumKey)));
-  if (const std::string actual = ChecksumOf(EncodeState(state)); actual != recorded) {
+  found.erase(kChecksumKey);
+  if (const std::string actual = ChecksumOf(found); actual != recorded) {
     decoder.Throw(fmt::format("damaged: its values have the checksum {}; expected {}", actual, recorded));
   }
   return state;

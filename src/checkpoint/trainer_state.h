@@ -2,7 +2,7 @@
 
 #include <cstdint>
 #include <limits>
-#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +27,19 @@ struct TrainerState {
   std::vector<std::string> unsharded_checkpoints;
   std::vector<std::string> ephemeral_checkpoints;
 
-  /// Whatever else a part of the trainer must find again.
-  std::map<std::string, double> extra;
+  /// What OLMo does not keep, in the object "extra". A key that is not there means the value here; those of optional
+  /// members and of `evaluation_due` are there only when they say something.
+  struct Extra {
+    std::int64_t updates = 0;                        // done since the moments began: AdamW's step
+    std::int64_t skipped_steps = 0;                  // of the whole run
+    std::int64_t skipped_in_a_row = 0;               // up to the last step
+    std::optional<std::int64_t> bolt_on_start;       // where the schedule warms up again: a step, or tokens
+    bool evaluation_due = false;                     // after this step, and the run was stopped before it
+    std::optional<std::int64_t> run_in_save_folder;  // of the runs that began there: 1, 2, ...; none for the first
+
+    bool operator==(const Extra&) const = default;
+  };
+  Extra extra;
 
   /// The other files of the checkpoint, with size and checksum. CheckpointWriter fills it.
   std::vector<FileRecord> files;

@@ -1,5 +1,6 @@
 #include "checkpoint/trainer_state.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -24,7 +25,8 @@ TrainerState Example() {
   state.checkpoints = {"step1000", "step1200"};
   state.unsharded_checkpoints = {"step500-unsharded"};
   state.ephemeral_checkpoints = {};
-  state.extra = {{"skipped_steps", 3}, {"ema \u00e9", -1e-300}, {"zero", -0.0}};
+  state.extra = {
+      .updates = 1197, .skipped_steps = 3, .bolt_on_start = 600, .evaluation_due = true, .run_in_save_folder = 2};
   state.files = {{.name = "model.safetensors", .size_bytes = std::uint64_t{1} << 40, .crc32 = 0x0000beef},
                  {.name = "config.yaml", .size_bytes = 0, .crc32 = 0xffffffff}};
   return state;
@@ -48,19 +50,19 @@ TEST(TrainerState, RoundTripsEveryBit) {
   const TrainerState state = Example();
   const TrainerState read = ParseTrainerState(FormatTrainerState(state), "train.json");
   EXPECT_EQ(read, state);
-  EXPECT_TRUE(std::signbit(read.extra.at("zero")));
+  TrainerState zero;
+  zero.current_train_loss = -0.0;
+  EXPECT_TRUE(std::signbit(ParseTrainerState(FormatTrainerState(zero), "train.json").current_train_loss));
   EXPECT_EQ(ParseTrainerState(FormatTrainerState({}), "train.json"), TrainerState{});
 }
 
 TEST(TrainerState, RoundTripsNumbersThatJsonDoesNotHave) {
   TrainerState state = Example();
   state.current_train_loss = std::numeric_limits<double>::quiet_NaN();
-  state.extra["down"] = -std::numeric_limits<double>::infinity();
-  state.min_train_loss = std::numeric_limits<double>::infinity();
+  state.min_train_loss = -std::numeric_limits<double>::infinity();
   const TrainerState read = ParseTrainerState(FormatTrainerState(state), "train.json");
   EXPECT_TRUE(std::isnan(read.current_train_loss));
-  EXPECT_EQ(read.extra.at("down"), -std::numeric_limits<double>::infinity());
-  EXPECT_EQ(read.min_train_loss, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(read.min_train_loss, -std::numeric_limits<double>::infinity());
 }
 
 TEST(TrainerState, KeepsOlmosNames) {
@@ -70,6 +72,24 @@ TEST(TrainerState, KeepsOlmosNames) {
         "\"global_train_tokens_seen\": 1258291200000", "\"world_size\": 4"}) {
     EXPECT_NE(text.find(key), std::string::npos) << key;
   }
+}
+
+// Runs write all three counts, and the others where they say something; coat convert wrote the updates alone.
+TEST(TrainerState, HasOfExtraWhatIsThere) {
+  const std::string text = FormatTrainerState(Example());
+  const std::string extra = text.substr(text.find("\"extra\""));
+  EXPECT_EQ(extra.substr(0, extra.find('}') + 1),
+            "\"extra\": {\n    \"bolt_on_start\": 600.0,\n    \"evaluation_due\": 1.0,\n"
+            "    \"run_in_save_folder\": 2.0,\n    \"skipped_in_a_row\": 0.0,\n    \"skipped_steps\": 3.0,\n    "
+            "\"updates\": 1197.0\n  }");
+  const TrainerState old = ParseTrainerState(
+      R"({"global_step":7,"epoch":0,"global_train_examples_seen_this_epoch":0,"global_train_examples_seen":0,)"
+      R"("global_train_tokens_seen":0,"world_size":1,"cur_train_loss":"inf","min_train_loss":"inf","checkpoints":[],)"
+      R"("unsharded_checkpoints":[],"ephemeral_checkpoints":[],"extra":{"updates":7.0},"files":[],"crc32":"71e6c234"})",
+      "train.json");
+  EXPECT_EQ(old.extra.updates, 7);
+  EXPECT_EQ(old.extra.skipped_steps, 0);
+  EXPECT_FALSE(old.extra.bolt_on_start);
 }
 
 TEST(TrainerState, NamesTheKeyThatIsMissingUnknownOrOfTheWrongType) {
@@ -87,7 +107,13 @@ TEST(TrainerState, NamesTheKeyThatIsMissingUnknownOrOfTheWrongType) {
   ExpectParts(Refusal(With("\"step1000\"", "\"../../home\"")), {"checkpoints[0] is", "../../home", "step100"});
   ExpectParts(Refusal(With("\"step1200\"", "7")), {"checkpoints[1] is \"7\""});
   ExpectParts(Refusal(With("\"step500-unsharded\"", "\"step500-tmp\"")), {"unsharded_checkpoints[0]"});
-  ExpectParts(Refusal(With("\"skipped_steps\": 3.0", "\"skipped_steps\": []")), {"extra.skipped_steps is \"[]\""});
+  for (const char* const value : {"[]", "-1.0", "2.5", "\"nan\"", "1e16"}) {
+    ExpectParts(Refusal(With("\"skipped_steps\": 3.0", fmt::format("\"skipped_steps\": {}", value))),
+                {"extra.skipped_steps is ", "a whole number from 0 to 9007199254740992"});
+  }
+  ExpectParts(Refusal(With("\"evaluation_due\": 1.0", "\"evaluation_due\": 2.0")),
+              {"extra.evaluation_due is \"2.0\"", "a whole number from 0 to 1"});
+  ExpectParts(Refusal(With("\"updates\"", "\"updated\"")), {"unknown key \"extra.updated\""});
   ExpectParts(Refusal(With("\"model.safetensors\"", "\"../model.safetensors\"")), {"files[0].name is"});
   ExpectParts(Refusal(With("\"0000beef\"", "\"0000bee\"")), {"files[0].crc32 is", "8 hexadecimal digits"});
   ExpectParts(Refusal(With("\"0000beef\"", "\"0x00beef\"")), {"files[0].crc32 is"});
@@ -127,7 +153,7 @@ TEST(TrainerState, RefusesToWriteWhatItCouldNotRead) {
   path.checkpoints[0] = "runs/step10";
   ExpectParts(ErrorOf<ArgumentError>([&] { FormatTrainerState(path); }), {"checkpoints[0]"});
   TrainerState text = Example();
-  text.extra["\xff"] = 1;
+  text.files[0].name = "\xff";
   ExpectParts(ErrorOf<ArgumentError>([&] { FormatTrainerState(text); }), {"UTF-8"});
 }
 

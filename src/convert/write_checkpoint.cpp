@@ -5,7 +5,6 @@
 #include "checkpoint/safetensors.h"
 #include "checkpoint/trainer_state.h"
 #include "config/dump.h"
-#include "convert/checkpoint_files.h"
 #include "convert/output_folder.h"
 #include "convert/progress.h"
 #include "convert/write_model.h"
@@ -58,7 +57,7 @@ ConversionResult WriteCheckpoint(const Model& model, const std::string& to, cons
   state.files.push_back(WriteTensors(model, folder.FilePath(kModelFile), progress));
   if (model.optimizer) {
     state.files.push_back(WriteOptimizer(*model.optimizer, folder.FilePath(kOptimizerFile), progress));
-    state.extra[kUpdatesKey] = static_cast<double>(model.optimizer->updates);
+    state.extra.updates = model.optimizer->updates;
   }
   state.files.push_back(folder.WriteText(kConfigFile, Dump(model.config)));
   folder.WriteText(kTrainerStateFile, FormatTrainerState(state));

@@ -1,9 +1,9 @@
 #include "train/run_schedule.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "train/run_length.h"
-#include "train/state_keys.h"
 
 namespace coat {
 
@@ -25,8 +25,9 @@ RunSchedule::RunSchedule(const TrainConfig& config, std::int64_t steps_per_epoch
       last_step_(LastStep(config, StartOf(config, steps_per_epoch, state))),
       scheduler_(config.scheduler, config.optimizer.learning_rate,
                  LengthForScheduler(config, StartOf(config, steps_per_epoch, state))) {
-  if (warm_up_again) state.extra[kBoltOnStart] = Position(state);
-  if (const auto found = state.extra.find(kBoltOnStart); found != state.extra.end()) scheduler_.BoltOn(found->second);
+  std::optional<std::int64_t>& start = state.extra.bolt_on_start;
+  if (warm_up_again) start = static_cast<std::int64_t>(Position(state));
+  if (start) scheduler_.BoltOn(static_cast<double>(*start));
 }
 
 void RunSchedule::StopAfter(std::int64_t step) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <span>
 #include <sstream>
 #include <string>
@@ -15,7 +14,6 @@
 #include "comm/agreement.h"
 #include "comm/same_values.h"
 #include "engine/run_checkpoint.h"
-#include "train/state_keys.h"
 
 namespace coat {
 
@@ -51,13 +49,11 @@ void LoadTensors(const CheckpointReader& reader, const std::string& path, const 
 
 void TakeOverState(const TakeOver& take_over, const TrainerState& loaded, TrainerState& state) {
   if (take_over.trainer_state) {
-    const std::map<std::string, double> fresh = state.extra;
     state = loaded;
-    state.extra.insert(fresh.begin(), fresh.end());
-    if (!take_over.optimizer_state) state.extra[kUpdates] = 0.0;
-    if (!take_over.data_position) state.extra.erase(kBoltOnStart);  // a step that does not come in this run
-  } else if (take_over.optimizer_state && loaded.extra.contains(kUpdates)) {
-    state.extra[kUpdates] = loaded.extra.at(kUpdates);  // belongs to the moments
+    if (!take_over.optimizer_state) state.extra.updates = 0;
+    if (!take_over.data_position) state.extra.bolt_on_start.reset();  // a step that does not come in this run
+  } else if (take_over.optimizer_state) {
+    state.extra.updates = loaded.extra.updates;  // belongs to the moments
   }
   if (!take_over.data_position) {
     state.step = state.epoch = state.examples_seen_this_epoch = state.examples_seen = state.tokens_seen = 0;
@@ -112,7 +108,6 @@ TakeOver TakeOverOf(const TrainConfig& config, const SaveFolder& folder) {
 TrainerState StartRun(const TrainConfig& config, const SaveFolder& folder, const TakeOver& take_over, Engine& engine,
                       Console& console) {
   TrainerState state;
-  state.extra = {{kUpdates, 0.0}, {kSkipped, 0.0}, {kSkippedInARow, 0.0}};
   if (folder.checkpoint_to_load()) {
     const std::string& path = *folder.checkpoint_to_load();
     const auto reader = MadeTogether(engine.ranks(), [&] { return CheckpointReader(path); });

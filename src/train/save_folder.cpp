@@ -278,8 +278,7 @@ void SaveFolder::Write(SaveKind kind, const Engine& engine, TrainerState& state)
   std::erase(list, name.text());
   list.push_back(name.text());
   state.world_size = ranks.size();
-  state.extra.erase(kRunInFolder);
-  if (run_ > 0) state.extra[kRunInFolder] = static_cast<double>(run_);
+  state.extra.run_in_save_folder = run_ > 0 ? std::optional(run_) : std::nullopt;
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
   Together(ranks, [&] {

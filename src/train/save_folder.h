@@ -85,7 +85,7 @@ class SaveFolder {
   bool continues_latest_save_ = false;
   bool resumes_here_ = false;
   bool may_overwrite_ = false;
-  std::int64_t run_ = 0;                  // kRunInFolder of what this run saves
+  std::int64_t run_ = 0;                  // of what this run saves: TrainerState::Extra
   std::vector<std::string> passed_over_;  // on rank 0: folders of checkpoints that are not whole
   bool extends_latest_run_ = false;       // on rank 0: nothing of an earlier run is written over
   std::string earlier_records_;           // on rank 0: where they are kept for the latest checkpoint's run

@@ -24,7 +24,7 @@ bool AreParameterMetricsDue(const TrainConfig& config, std::int64_t step) {
 }  // namespace
 
 Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const ClippingResult& gradients,
-                      double learning_rate, double skipped_steps) {
+                      double learning_rate, std::int64_t skipped_steps) {
   Metrics metrics;
   metrics.Set("optim/total_grad_norm", gradients.total_norm);
   metrics.Set("optim/learning_rate_group0", learning_rate);
@@ -32,7 +32,7 @@ Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const
   metrics.Set("train/CrossEntropyLoss", losses.cross_entropy);
   metrics.Set("train/Perplexity", std::exp(losses.cross_entropy));
   if (config.softmax_auxiliary_loss) metrics.Set("train/ZLoss", losses.z);
-  if (skipped_steps > 0.0) metrics.Set("train/skipped_steps", skipped_steps);
+  if (skipped_steps > 0) metrics.Set("train/skipped_steps", static_cast<double>(skipped_steps));
   return metrics;
 }
 

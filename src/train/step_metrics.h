@@ -18,7 +18,7 @@ struct StepLosses {
 
 /// Losses, gradient norm and learning rate; `skipped_steps` of the run so far, unless 0.
 Metrics StepMetricsOf(const TrainConfig& config, const StepLosses& losses, const ClippingResult& gradients,
-                      double learning_rate, double skipped_steps);
+                      double learning_rate, std::int64_t skipped_steps);
 
 /// At the steps of optimizer.metrics_log_interval, what OLMo logs of every parameter before the update; else nothing.
 Metrics ParameterMetricsOf(const TrainConfig& config, std::int64_t step, const ClippingResult& gradients,

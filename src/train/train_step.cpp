@@ -12,7 +12,6 @@
 #include "comm/agreement.h"
 #include "data/labels.h"
 #include "train/module_outputs.h"
-#include "train/state_keys.h"
 
 namespace coat {
 
@@ -64,9 +63,8 @@ StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, Train
   std::string failure;
   const std::string blame = BlameFor(gradients);
   if (std::isfinite(losses.cross_entropy) && blame.empty()) {
-    state.extra[kUpdates] += 1.0;
-    state.extra[kSkippedInARow] = 0.0;
-    const auto update = static_cast<std::int64_t>(state.extra[kUpdates]);
+    state.extra.skipped_in_a_row = 0;
+    const std::int64_t update = ++state.extra.updates;
     of_parameters.Merge(UpdateMetricsOf(config_, state.step, learning_rate, update, engine_));
     engine_.Update(learning_rate, update);
     state.current_train_loss = losses.cross_entropy;
@@ -92,7 +90,7 @@ TrainStep::BatchCounts TrainStep::CountsOfAllRanks(const Batch& batch, std::int6
 
 Metrics TrainStep::MetricsOf(const BatchCounts& counts, const StepLosses& losses, const ClippingResult& gradients,
                              double learning_rate, const TrainerState& state) const {
-  Metrics metrics = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.at(kSkipped));
+  Metrics metrics = StepMetricsOf(config_, losses, gradients, learning_rate, state.extra.skipped_steps);
   if (config_.data.instance_filter) metrics.Set("train/masked_instances_local_rank", counts.masked);
   return metrics;
 }
@@ -133,12 +131,11 @@ StepLosses TrainStep::ForwardBackward(const Batch& batch, double predicted, std:
 }
 
 std::string TrainStep::SkipUpdate(std::string_view cause, std::string_view advice, TrainerState& state) {
-  state.extra[kSkipped] += 1.0;
-  const double in_a_row = state.extra[kSkippedInARow] += 1.0;
-  const std::string message =
-      fmt::format("step {} is skipped, {} in a row: {}", state.step, static_cast<std::int64_t>(in_a_row), cause);
+  ++state.extra.skipped_steps;
+  const std::int64_t in_a_row = ++state.extra.skipped_in_a_row;
+  const std::string message = fmt::format("step {} is skipped, {} in a row: {}", state.step, in_a_row, cause);
   console_.Warn(kLogger, message);
-  if (in_a_row < static_cast<double>(config_.max_skipped_steps)) return "";
+  if (in_a_row < config_.max_skipped_steps) return "";
   return fmt::format("{}; max_skipped_steps is reached. {}", message, advice);
 }
 

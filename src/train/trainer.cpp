@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -35,7 +36,6 @@
 #include "train/same_run.h"
 #include "train/save_folder.h"
 #include "train/save_schedule.h"
-#include "train/state_keys.h"
 #include "train/step_metrics.h"
 #include "train/train_step.h"
 
@@ -319,7 +319,7 @@ class Trainer {
   /// What a stop has left to do, unless the run has been here before and was stopped again, and what eval_on_load asks
   /// for.
   void EvaluateAtStart() {
-    bool is_due = state_.extra.erase(kEvaluationDue) > 0 && folder_.resumes_here();
+    bool is_due = std::exchange(state_.extra.evaluation_due, false) && folder_.resumes_here();
     if (is_due) {
       std::array<double, 1> is_recorded = {records_->HasEvaluationAtStart() ? 1.0 : 0.0};
       ranks_.AllReduce(is_recorded, Reduction::kMax);
@@ -332,7 +332,7 @@ class Trainer {
   /// Who is to stop saves first: the run evaluates when it goes on, if it does.
   void EvaluateUnlessStopped(Metrics& logged) {
     if (StopRequested() || cancellation_) {
-      if (!cancellation_ || !cancellation_->is_final) state_.extra[kEvaluationDue] = 1.0;
+      if (!cancellation_ || !cancellation_->is_final) state_.extra.evaluation_due = true;
     } else {
       logged.Merge(Evaluate());
     }

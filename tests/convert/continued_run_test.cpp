@@ -79,7 +79,7 @@ TEST_F(ContinuedRun, GoesOnFromOlmosFilesAsFromItsOwn) {
     EXPECT_EQ(after.examples_seen_this_epoch, before.examples_seen_this_epoch);
     EXPECT_EQ(after.examples_seen, before.examples_seen);
     EXPECT_EQ(after.tokens_seen, before.tokens_seen);
-    EXPECT_EQ(after.extra.at("updates"), 4.0);
+    EXPECT_EQ(after.extra.updates, 4);
 
     std::filesystem::remove_all(folder_.File("more"));
     const Outcome outcome = Run("more", {"--load_path=" + folder_.File("model")});

@@ -1,5 +1,6 @@
 #pragma once
-// A small checkpoint whose every byte follows from its step and a variant, for the tests that save and load.
+// A small checkpoint whose every byte follows from its step and a variant, which its state has as the number of
+// updates, for the tests that save and load.
 
 #include <gtest/gtest.h>
 
@@ -45,7 +46,7 @@ inline void SaveExample(const std::string& folder, std::int64_t step, int varian
   });
   TrainerState state;
   state.step = step;
-  state.extra["variant"] = variant;
+  state.extra.updates = variant;
   writer.Commit(state, "run_name: step " + std::to_string(step) + "\n");
 }
 
@@ -53,7 +54,7 @@ inline void SaveExample(const std::string& folder, std::int64_t step, int varian
 inline TrainerState LoadExample(const std::string& path) {
   const CheckpointReader reader(path);
   TrainerState state = reader.state();
-  const auto variant = static_cast<int>(state.extra.at("variant"));
+  const auto variant = static_cast<int>(state.extra.updates);
   const SafetensorsReader model = reader.OpenSafetensors("model.safetensors");
   int index = 0;
   for (const StatePart& tensor : WeightsOfExample()) {

@@ -90,7 +90,7 @@ inline void SaveParts(const std::string& folder, CheckpointName name, Communicat
   TrainerState state;
   state.step = name.step;
   state.world_size = ranks.size();
-  state.extra["variant"] = variant;
+  state.extra.updates = variant;
   writer.Commit(state, "run_name: parts\n");
 }
 
@@ -111,7 +111,7 @@ inline TrainerState LoadParts(const std::string& path, int readers = 1) {
   const CheckpointTensors tensors(reader, kExampleFile);
   EXPECT_EQ(tensors.tensors().size(), ExampleTensors().size());
   for (const ExampleTensor& tensor : ExampleTensors()) {
-    const auto variant = static_cast<int>(reader.state().extra.at("variant"));
+    const auto variant = static_cast<int>(reader.state().extra.updates);
     EXPECT_EQ(found[tensor.whole.name], ExampleTensorBytes(tensor.whole, variant)) << tensor.whole.name;
     EXPECT_EQ(tensors.Tensor(tensor.whole.name).whole.shape, tensor.whole.shape);
     EXPECT_EQ(tensors.Tensor(tensor.whole.name).whole.dtype, tensor.whole.dtype);

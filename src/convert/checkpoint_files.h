@@ -1,8 +1,0 @@
-#pragma once
-// The key of the state of our checkpoints that belongs to the optimizer.
-
-namespace coat {
-
-inline constexpr const char* kUpdatesKey = "updates";
-
-}  // namespace coat
