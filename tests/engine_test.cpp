@@ -239,8 +239,6 @@ TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
   EXPECT_LT(coat.Bytes("saved"), 2 * bf16.Bytes("saved") / 3);
   EXPECT_NEAR(static_cast<double>(coat.Bytes("moments") + coat.Bytes("metadata")), 2.125 * kParameters, 1e6);
   EXPECT_NEAR(static_cast<double>(bf16.Bytes("moments")), 8.0 * kParameters, 1e6);
-  const MemoryPlan published = PublishedCoatPlan(config);
-  EXPECT_LT(coat.Bytes("saved"), published.Bytes("saved"));
   config.gradient_precision = GradientPrecision::kBf16;
   config.quantize_model.weight_cache = WeightCache::kCodes;
   EXPECT_LT(Engine::Measure(config).Total(), std::int64_t{20} << 30);
@@ -256,8 +254,6 @@ TEST(MemoryPlan, OfOlmo2KeepsTheStreamAndTheBranchesInFp8) {
   const double d = 2048.0;
   const double of_layer = 10.0 * d + 2.25 * (d + 8192.0) + 4.0 * 2.0 + 4.0 * 16.0;
   EXPECT_NEAR(static_cast<double>(coat.Bytes("saved")), 16384.0 * 16.0 * of_layer, 1e6);
-  EXPECT_EQ(PlanTable(config).find("COAT as published"), std::string::npos) << "COAT refuses this architecture";
-  EXPECT_NE(PlanTable(OneBillion()).find("COAT as published"), std::string::npos);
 }
 
 void ExpectStepsToRepeat(TrainConfig config) {

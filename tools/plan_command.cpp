@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "config/load.h"
 #include "config/validate.h"
-#include "engine/memory_plan.h"
+#include "plan/memory_table.h"
 #include "plan/prediction.h"
 #include "tools/commands.h"
 #include "tools/output.h"

@@ -52,7 +52,7 @@ Prediction Predict(const TrainConfig& config, const Cluster& cluster);
 
 /// The prediction as a table to print, with what bounds the speed.
 std::string PredictionTable(const TrainConfig& config, const Cluster& cluster);
-/// PlanJson (engine/memory_plan.h) with the prediction as one more member, "prediction".
+/// PlanJson (plan/memory_table.h) with the prediction as one more member, "prediction".
 std::string PredictionJson(const TrainConfig& config, const Cluster& cluster);
 
 }  // namespace coat

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "engine/memory_plan.h"
+#include "plan/memory_table.h"
 #include "plan/prediction.h"
 
 namespace coat {

@@ -1,9 +1,8 @@
-// What COAT's own code keeps in memory, from its sources; see MemoryPlan.
+#include "plan/published_coat.h"
 
 #include <algorithm>
 
 #include "base/divide.h"
-#include "engine/memory_plan.h"
 #include "models/olmo.h"
 #include "recipes/recipe.h"
 
