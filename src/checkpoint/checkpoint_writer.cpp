@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <span>
 #include <system_error>
@@ -15,6 +14,7 @@
 #include "checkpoint/checksum.h"
 #include "checkpoint/file_names.h"
 #include "checkpoint/quoted.h"
+#include "comm/packed.h"
 #include "comm/solo.h"
 
 namespace coat {
@@ -117,13 +117,9 @@ std::vector<FileRecord> CheckpointWriter::WriteParts(const std::string& file, co
     if (ranks_.rank() != 0) SyncFolder(temporary_path_);
   });
   std::vector<FileRecord> records;
-  for (const std::string& text : agreement_.Meet(fmt::format("{} {} {}", own.size_bytes, own.crc32, own.name))) {
-    FileRecord& record = records.emplace_back();
-    const char* const end = text.data() + text.size();
-    const char* const behind_size = std::from_chars(text.data(), end, record.size_bytes).ptr;
-    const char* const behind_crc32 = std::from_chars(behind_size + 1, end, record.crc32).ptr;
-    record.name.assign(behind_crc32 + 1, end);
-    if (record.name.empty()) records.pop_back();
+  for (const std::string& text : agreement_.Meet(Pack(own.name, own.size_bytes, own.crc32))) {
+    const auto [name, size, crc32] = Unpack<std::string, std::uint64_t, std::uint32_t>(text);
+    if (!name.empty()) records.push_back({.name = name, .size_bytes = size, .crc32 = crc32});
   }
   return records;
 }

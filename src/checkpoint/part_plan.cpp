@@ -3,43 +3,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/quoted.h"
+#include "comm/packed.h"
 
 namespace coat {
 
 namespace {
 
-constexpr std::size_t kChecksumDigits = 8;
+using Parts = std::vector<std::pair<std::int64_t, std::int64_t>>;  // first element and count
 
 /// Of names, types and shapes: equal on all ranks.
-std::string ChecksumOf(std::span<const StatePart> tensors) {
+std::uint32_t ChecksumOf(std::span<const StatePart> tensors) {
   std::string text;
   for (const StatePart& tensor : tensors) {
     text += fmt::format("{} {} {}\n", tensor.whole.name, tensor.whole.dtype, ShapeText(tensor.whole.shape));
   }
-  return fmt::format("{:08x}", Crc32(std::as_bytes(std::span(text))));
+  return Crc32(std::as_bytes(std::span(text)));
 }
-
-/// Integers that a space follows.
-class Numbers {
- public:
-  explicit Numbers(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
-
-  std::int64_t Next() {
-    std::int64_t number = 0;
-    at_ = std::from_chars(at_, end_, number).ptr + 1;
-    return number;
-  }
-
- private:
-  const char* at_;
-  const char* end_;
-};
 
 struct RankPart {
   Part part;
@@ -79,26 +64,27 @@ std::vector<TensorPart> Divide(const TensorInfo& tensor, std::span<const RankPar
 }  // namespace
 
 std::string DescribeParts(std::span<const StatePart> tensors) {
-  std::string text = ChecksumOf(tensors);
-  for (const StatePart& tensor : tensors) text += fmt::format("{} {} ", tensor.part.first, tensor.part.count);
-  return text;
+  Parts parts;
+  for (const StatePart& tensor : tensors) parts.emplace_back(tensor.part.first, tensor.part.count);
+  return Pack(ChecksumOf(tensors), parts);
 }
 
 PartPlan PlanParts(const std::vector<std::string>& descriptions, std::span<const StatePart> tensors, int rank) {
-  std::vector<Numbers> of_ranks;
-  for (std::size_t other = 0; other < descriptions.size(); ++other) {
-    const std::string_view description = descriptions[other];
-    COAT_REQUIRE(description.substr(0, kChecksumDigits) == descriptions[0].substr(0, kChecksumDigits),
-                 "rank {} has other tensors than rank 0", other);
-    of_ranks.emplace_back(description.substr(kChecksumDigits));
+  std::vector<Parts> of_ranks;
+  std::uint32_t of_first = 0;
+  for (const std::string& description : descriptions) {
+    auto [checksum, parts] = Unpack<std::uint32_t, Parts>(description);
+    if (of_ranks.empty()) of_first = checksum;
+    COAT_REQUIRE(checksum == of_first, "rank {} has other tensors than rank 0", of_ranks.size());
+    of_ranks.push_back(std::move(parts));
   }
   PartPlan plan;
-  for (const StatePart& tensor : tensors) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const StatePart& tensor = tensors[i];
     std::vector<RankPart> held;
     for (std::size_t other = 0; other < of_ranks.size(); ++other) {
-      const std::int64_t first = of_ranks[other].Next();
-      const Part part = {.first = first, .count = of_ranks[other].Next()};
-      if (part.count > 0) held.push_back({part, static_cast<int>(other)});
+      const auto [first, count] = of_ranks[other][i];
+      if (count > 0) held.push_back({{.first = first, .count = count}, static_cast<int>(other)});
     }
     std::sort(held.begin(), held.end(), [](const RankPart& a, const RankPart& b) {
       return std::tie(a.part.first, a.part.count, a.rank) < std::tie(b.part.first, b.part.count, b.rank);

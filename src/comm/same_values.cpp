@@ -1,39 +1,15 @@
 #include "comm/same_values.h"
 
 #include <algorithm>
-#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "comm/agreement.h"
+#include "comm/packed.h"
 
 namespace coat {
 
 namespace {
-
-/// Ends names and values, which have no such character.
-constexpr char kEnd = '\0';
-
-std::string TextOf(std::span<const NamedValue> values) {
-  std::string text;
-  for (const auto& [name, value] : values) text += name + kEnd + value + kEnd;
-  return text;
-}
-
-std::vector<NamedValue> ValuesOf(std::string_view text) {
-  const auto take = [&] {
-    const std::size_t end = text.find(kEnd);
-    std::string word(text.substr(0, end));
-    text.remove_prefix(end + 1);
-    return word;
-  };
-  std::vector<NamedValue> values;
-  while (!text.empty()) {
-    std::string name = take();
-    values.emplace_back(std::move(name), take());
-  }
-  return values;
-}
 
 /// What the values have of a name, in words.
 std::string Found(const std::vector<NamedValue>& values, const std::string& name) {
@@ -48,11 +24,12 @@ std::string Found(const std::vector<NamedValue>& values, const std::string& name
 }  // namespace
 
 void RequireSame(Communicator& ranks, std::span<const NamedValue> values, const std::string& accepted) {
-  const std::vector<std::string> texts = ranks.AllGatherText(TextOf(values));
-  const std::vector<NamedValue> first = ValuesOf(texts.front());
+  const std::vector<std::string> texts =
+      ranks.AllGatherText(Pack(std::vector<NamedValue>(values.begin(), values.end())));
+  const auto [first] = Unpack<std::vector<NamedValue>>(texts.front());
   for (std::size_t rank = 1; rank < texts.size(); ++rank) {
     if (texts[rank] == texts.front()) continue;
-    const std::vector<NamedValue> other = ValuesOf(texts[rank]);
+    const auto [other] = Unpack<std::vector<NamedValue>>(texts[rank]);
     for (const std::vector<NamedValue>* names : {&first, &other}) {
       for (const auto& [name, unused] : *names) {
         const std::string here = Found(other, name);

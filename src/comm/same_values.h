@@ -8,7 +8,7 @@
 
 namespace coat {
 
-/// A thing that all ranks must have alike, and what a rank has: {"optimizer.learning_rate", "4e-4"}. Neither has a NUL.
+/// A thing that all ranks must have alike, and what a rank has: {"optimizer.learning_rate", "4e-4"}.
 using NamedValue = std::pair<std::string, std::string>;
 
 /// Compares the values of all ranks with those of rank 0, by name. Throws ConfigError on every rank, with the first

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "comm/agreement.h"
+#include "comm/packed.h"
 
 namespace coat {
 
@@ -43,12 +44,13 @@ int CoreShare(Communicator& ranks) {
 }
 
 MachineSum SumOnMachine(Communicator& ranks, std::int64_t own) {
-  const std::string host = HostName() + " ";
+  const std::string own_host = HostName();
   MachineSum sum = {.ranks = 0};
-  for (const std::string& text : ranks.AllGatherText(host + std::to_string(own))) {
-    if (!text.starts_with(host)) continue;
+  for (const std::string& text : ranks.AllGatherText(Pack(own_host, own))) {
+    const auto [host, value] = Unpack<std::string, std::int64_t>(text);
+    if (host != own_host) continue;
     sum.ranks += 1;
-    sum.total += std::stoll(text.substr(host.size()));
+    sum.total += value;
   }
   return sum;
 }

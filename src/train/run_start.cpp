@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <span>
-#include <sstream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
@@ -12,6 +12,7 @@
 #include "checkpoint/checksum.h"
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
+#include "comm/packed.h"
 #include "comm/same_values.h"
 #include "engine/run_checkpoint.h"
 
@@ -64,16 +65,6 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// What rank 0 has found, for all.
-std::vector<std::string> OfRankZero(Communicator& ranks, const std::vector<std::string>& names) {
-  std::string lines;
-  for (const std::string& name : names) lines += name + '\n';
-  std::istringstream found(ranks.AllGatherText(lines).front());
-  std::vector<std::string> all;
-  while (std::getline(found, lines)) all.push_back(lines);
-  return all;
-}
-
 /// The lists of a run that goes on from the checkpoint at `path`, of `step`: what they name and is there, and what the
 /// run saved at the same step after that checkpoint, which cannot know it.
 void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder, const std::string& path,
@@ -91,7 +82,7 @@ void KeepExistingCheckpoints(const TrainConfig& config, const SaveFolder& folder
   };
   add(CheckpointKind::kSharded, state.checkpoints);
   add(CheckpointKind::kUnsharded, state.unsharded_checkpoints);
-  for (std::vector<std::string>* names : lists) *names = OfRankZero(ranks, *names);
+  for (std::vector<std::string>* names : lists) std::tie(*names) = OfRankZero(ranks, *names);
 }
 
 }  // namespace

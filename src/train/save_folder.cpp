@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <tuple>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "checkpoint/directory.h"
 #include "checkpoint/file_names.h"
 #include "comm/agreement.h"
+#include "comm/packed.h"
 #include "config/dump.h"
 #include "engine/run_checkpoint.h"
 #include "output/metrics_file.h"
@@ -144,17 +146,8 @@ void SaveFolder::Prepare() {
 }
 
 void SaveFolder::ShareDecisions() {
-  const auto flag = [](bool value) { return value ? '1' : '0'; };
-  std::string own = {flag(continues_latest_save_), flag(resumes_here_), flag(may_overwrite_),
-                     flag(checkpoint_to_load_.has_value())};
-  own += fmt::format("{}:{}", run_, checkpoint_to_load_.value_or(""));
-  const std::string decided = ranks_.AllGatherText(own).front();
-  continues_latest_save_ = decided[0] == '1';
-  resumes_here_ = decided[1] == '1';
-  may_overwrite_ = decided[2] == '1';
-  const std::size_t colon = decided.find(':');
-  run_ = std::stoll(decided.substr(4, colon - 4));
-  checkpoint_to_load_ = decided[3] == '1' ? std::optional(decided.substr(colon + 1)) : std::nullopt;
+  std::tie(continues_latest_save_, resumes_here_, may_overwrite_, run_, checkpoint_to_load_) =
+      OfRankZero(ranks_, continues_latest_save_, resumes_here_, may_overwrite_, run_, checkpoint_to_load_);
 }
 
 void SaveFolder::RequireShared() const {
