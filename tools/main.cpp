@@ -133,8 +133,7 @@ struct DeviceArguments {
               {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
               "auto (default: the GPU if there is one), cpu or cuda");
     AddThreads(app, device.threads);
-    AddChoice(app, "--gemm", device.cuda.gemm,
-              {{"auto", cuda::GemmMode::kAuto}, {"fp8", cuda::GemmMode::kFp8}, {"bf16", cuda::GemmMode::kBf16}},
+    AddChoice(app, "--gemm", device.cuda.gemm, {cuda::kGemmModes.begin(), cuda::kGemmModes.end()},
               "on cuda, FP8 products: auto (default: as the GPU can), fp8 (on FP8 tensor cores) or bf16 (decoded)");
     app.add_flag("--no_cuda_graphs", no_graphs, "on cuda: start every kernel by itself; the results are the same");
     if (!trains) return;

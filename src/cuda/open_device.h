@@ -1,10 +1,12 @@
 #pragma once
 // The way in for the layers above the ops. Includes no CUDA header.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/device.h"
 #include "base/tensor.h"
@@ -17,6 +19,10 @@ enum class GemmMode : std::uint8_t {
   kFp8,   // FP8; an error where the device has none
   kBf16,  // bf16 on operands that are decoded in the workspace, which grows to hold the two of a product; any shape
 };
+
+/// What users call them.
+inline constexpr std::array<std::pair<const char*, GemmMode>, 3> kGemmModes = {
+    {{"auto", GemmMode::kAuto}, {"fp8", GemmMode::kFp8}, {"bf16", GemmMode::kBf16}}};
 
 struct CudaOptions {
   int ordinal = 0;     // which device, in the driver's order
@@ -57,8 +63,8 @@ struct WorkspaceNeeds {
 /// from above from what cuDNN 9 was seen to ask for, and not less than the workspace has now.
 std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs);
 
-/// Whether a device of OpenCudaDevice multiplies FP8 operands that are scaled so on FP8 tensor cores. Those take extents
-/// that are multiples of 16; with scales of groups and blocks, of the first operand rows by the 4.
+/// Whether a device of OpenCudaDevice multiplies FP8 operands that are scaled so on FP8 tensor cores. Those take
+/// extents that are multiples of 16; with scales of groups and blocks, of the first operand rows by the 4.
 bool MultipliesFp8(const Device& device, Scaling scaling);
 
 /// Page-locked host memory that devices reach too, at the speed of the bus. For tests that look at tensors between ops.

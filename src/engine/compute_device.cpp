@@ -1,5 +1,6 @@
 #include "engine/compute_device.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <span>
 #include <vector>
@@ -75,15 +76,8 @@ DeviceOptions ForRank(DeviceOptions options) {
 }
 
 const char* NameOf(cuda::GemmMode mode) {
-  switch (mode) {
-    case cuda::GemmMode::kAuto:
-      return "auto";
-    case cuda::GemmMode::kFp8:
-      return "fp8";
-    case cuda::GemmMode::kBf16:
-      return "bf16";
-  }
-  return "";
+  const auto is_mode = [&](const auto& named) { return named.second == mode; };
+  return std::find_if(cuda::kGemmModes.begin(), cuda::kGemmModes.end(), is_mode)->first;
 }
 
 /// Ranks that record steps and ranks that do not would wait for one another (cuda/open_nccl.h), and with other products
