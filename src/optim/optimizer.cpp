@@ -12,21 +12,6 @@ namespace coat {
 
 namespace {
 
-/// A parameter with its weight decay.
-struct Decayed {
-  const Parameter* parameter;
-  double weight_decay;
-};
-
-std::vector<Decayed> WithDecay(const OptimizerConfig& config, std::span<const Parameter> parameters) {
-  const std::vector<int> groups = ParameterGroups(config, parameters);
-  std::vector<Decayed> decayed;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    decayed.push_back({&parameters[i], groups[i] == 0 ? config.weight_decay : 0.0});
-  }
-  return decayed;
-}
-
 AdamWSettings SettingsOf(const OptimizerConfig& config, const UpdateScalars& scalars) {
   return {.learning_rate = scalars.learning_rate,
           .beta1 = config.betas[0],
@@ -51,32 +36,51 @@ StateTensor GroupStateOf(const Parameter& parameter, const std::string& suffix, 
           .part = {.first = parameter.part.first / group, .count = tensor.elements()}};
 }
 
-/// AdamW with float32 moments.
-class PlainAdamW : public Optimizer {
+/// What the optimizers share. `Tensor` is what the op of an update takes of each parameter.
+template <class Tensor>
+class OptimizerOf : public Optimizer {
  public:
-  PlainAdamW(const OptimizerConfig& config, std::span<const Parameter> parameters)
-      : config_(config), parameters_(WithDecay(config, parameters)) {}
+  OptimizerOf(const OptimizerConfig& config, std::span<const Parameter> parameters)
+      : config_(config), parameters_(parameters), tensors_(parameters.size()) {
+    const std::vector<int> groups = ParameterGroups(config, parameters);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      tensors_[i].weight_decay = groups[i] == 0 ? config.weight_decay : 0.0;
+    }
+  }
+
+ protected:
+  std::span<const Tensor> TensorsOf(const UpdateScalars& scalars) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      tensors_[i].param = parameters_[i].value;
+      tensors_[i].grad = parameters_[i].grad;
+      tensors_[i].grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1);
+    }
+    return tensors_;
+  }
+
+  OptimizerConfig config_;
+  std::span<const Parameter> parameters_;
+  std::vector<Tensor> tensors_;  // of the parameters; LayOut adds the moments
+};
+
+TensorView LayOutPlain(const Parameter& parameter, const char* suffix, Arena& moments) {
+  return moments.Tensor(parameter.name + suffix, parameter.value.shape(), DType::kF32);
+}
+
+/// AdamW with float32 moments.
+class PlainAdamW : public OptimizerOf<AdamWTensor> {
+ public:
+  using OptimizerOf::OptimizerOf;
 
   void LayOut(Arena& moments, Arena& /*metadata*/) override {
-    for (const Decayed& decayed : parameters_) {
-      const Parameter& parameter = *decayed.parameter;
-      states_.push_back({moments.Tensor(parameter.name + ".exp_avg", parameter.value.shape(), DType::kF32),
-                         moments.Tensor(parameter.name + ".exp_avg_sq", parameter.value.shape(), DType::kF32)});
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      tensors_[i].exp_avg = LayOutPlain(parameters_[i], ".exp_avg", moments);
+      tensors_[i].exp_avg_sq = LayOutPlain(parameters_[i], ".exp_avg_sq", moments);
     }
   }
 
   void Update(Context& ctx, const UpdateScalars& scalars) override {
-    std::vector<AdamWTensor> tensors;
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const Parameter& parameter = *parameters_[i].parameter;
-      tensors.push_back({.param = parameter.value,
-                         .grad = parameter.grad,
-                         .exp_avg = states_[i].exp_avg,
-                         .exp_avg_sq = states_[i].exp_avg_sq,
-                         .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
-                         .weight_decay = parameters_[i].weight_decay});
-    }
-    AdamW(ctx, {.tensors = tensors,
+    AdamW(ctx, {.tensors = TensorsOf(scalars),
                 .settings = SettingsOf(config_, scalars),
                 .selective = config_.selective_updates,
                 .absmax = scalars.absmax});
@@ -84,47 +88,26 @@ class PlainAdamW : public Optimizer {
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const Parameter& parameter = *parameters_[i].parameter;
-      visit(StateOf(parameter, ".exp_avg", states_[i].exp_avg));
-      visit(StateOf(parameter, ".exp_avg_sq", states_[i].exp_avg_sq));
+      visit(StateOf(parameters_[i], ".exp_avg", tensors_[i].exp_avg));
+      visit(StateOf(parameters_[i], ".exp_avg_sq", tensors_[i].exp_avg_sq));
     }
   }
-
- private:
-  struct State {
-    TensorView exp_avg, exp_avg_sq;
-  };
-
-  OptimizerConfig config_;
-  std::vector<Decayed> parameters_;
-  std::vector<State> states_;
 };
 
 /// Lion with a float32 moment.
-class PlainLionW : public Optimizer {
+class PlainLionW : public OptimizerOf<LionWTensor> {
  public:
-  PlainLionW(const OptimizerConfig& config, std::span<const Parameter> parameters)
-      : config_(config), parameters_(WithDecay(config, parameters)) {}
+  using OptimizerOf::OptimizerOf;
 
   void LayOut(Arena& moments, Arena& /*metadata*/) override {
-    for (const Decayed& decayed : parameters_) {
-      const Parameter& parameter = *decayed.parameter;
-      moments_.push_back(moments.Tensor(parameter.name + ".exp_avg", parameter.value.shape(), DType::kF32));
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      tensors_[i].exp_avg = LayOutPlain(parameters_[i], ".exp_avg", moments);
     }
   }
 
   void Update(Context& ctx, const UpdateScalars& scalars) override {
-    std::vector<LionWTensor> tensors;
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const Parameter& parameter = *parameters_[i].parameter;
-      tensors.push_back({.param = parameter.value,
-                         .grad = parameter.grad,
-                         .exp_avg = moments_[i],
-                         .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
-                         .weight_decay = parameters_[i].weight_decay});
-    }
     LionW(ctx,
-          {.tensors = tensors,
+          {.tensors = TensorsOf(scalars),
            .settings = {.learning_rate = scalars.learning_rate, .beta1 = config_.betas[0], .beta2 = config_.betas[1]},
            .selective = config_.selective_updates,
            .absmax = scalars.absmax});
@@ -132,45 +115,29 @@ class PlainLionW : public Optimizer {
 
   void ForEachState(const std::function<void(const StateTensor&)>& visit) const override {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      visit(StateOf(*parameters_[i].parameter, ".exp_avg", moments_[i]));
+      visit(StateOf(parameters_[i], ".exp_avg", tensors_[i].exp_avg));
     }
   }
-
- private:
-  OptimizerConfig config_;
-  std::vector<Decayed> parameters_;
-  std::vector<TensorView> moments_;
 };
 
 /// COAT's AdamW: both moments in FP8, with dynamic range expansion where it is on (CoatAdamW, CoatOLMoAdamW).
-class Fp8AdamW : public Optimizer {
+class Fp8AdamW : public OptimizerOf<CoatAdamWTensor> {
  public:
   Fp8AdamW(const OptimizerConfig& config, const QuantizeOptimizerConfig& quantize,
            std::span<const Parameter> parameters)
-      : config_(config), quantize_(quantize), parameters_(WithDecay(config, parameters)) {}
+      : OptimizerOf(config, parameters), quantize_(quantize) {}
 
   void LayOut(Arena& moments, Arena& metadata) override {
-    for (const Decayed& decayed : parameters_) {
-      const Parameter& parameter = *decayed.parameter;
-      states_.push_back({LayOutMoment(parameter, ".exp_avg", quantize_.first_order_bit, quantize_.first_order_expansion,
-                                      moments, metadata),
-                         LayOutMoment(parameter, ".exp_avg_sq", quantize_.second_order_bit,
-                                      quantize_.second_order_expansion, moments, metadata)});
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      tensors_[i].exp_avg = LayOutMoment(parameters_[i], ".exp_avg", quantize_.first_order_bit,
+                                         quantize_.first_order_expansion, moments, metadata);
+      tensors_[i].exp_avg_sq = LayOutMoment(parameters_[i], ".exp_avg_sq", quantize_.second_order_bit,
+                                            quantize_.second_order_expansion, moments, metadata);
     }
   }
 
   void Update(Context& ctx, const UpdateScalars& scalars) override {
-    std::vector<CoatAdamWTensor> tensors;
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const Parameter& parameter = *parameters_[i].parameter;
-      tensors.push_back({.param = parameter.value,
-                         .grad = parameter.grad,
-                         .exp_avg = states_[i].exp_avg,
-                         .exp_avg_sq = states_[i].exp_avg_sq,
-                         .grad_scale = scalars.grad_scale.Rows(static_cast<std::int64_t>(i), 1),
-                         .weight_decay = parameters_[i].weight_decay});
-    }
-    CoatAdamW(ctx, {.tensors = tensors,
+    CoatAdamW(ctx, {.tensors = TensorsOf(scalars),
                     .group = quantize_.qgroup_size,
                     .expand_min = quantize_.expand_min,
                     .settings = SettingsOf(config_, scalars),
@@ -185,16 +152,12 @@ class Fp8AdamW : public Optimizer {
       if (moment.exponent) visit(GroupStateOf(parameter, suffix + ".exponent", moment.exponent, group));
     };
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      visit_moment(*parameters_[i].parameter, ".exp_avg", states_[i].exp_avg);
-      visit_moment(*parameters_[i].parameter, ".exp_avg_sq", states_[i].exp_avg_sq);
+      visit_moment(parameters_[i], ".exp_avg", tensors_[i].exp_avg);
+      visit_moment(parameters_[i], ".exp_avg_sq", tensors_[i].exp_avg_sq);
     }
   }
 
  private:
-  struct State {
-    ExpandedMoment exp_avg, exp_avg_sq;
-  };
-
   ExpandedMoment LayOutMoment(const Parameter& parameter, const char* suffix, Fp8Format format, Expansion expansion,
                               Arena& moments, Arena& metadata) const {
     const std::string name = parameter.name + suffix;
@@ -207,10 +170,7 @@ class Fp8AdamW : public Optimizer {
     return moment;
   }
 
-  OptimizerConfig config_;
   QuantizeOptimizerConfig quantize_;
-  std::vector<Decayed> parameters_;
-  std::vector<State> states_;
 };
 
 }  // namespace
