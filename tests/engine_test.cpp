@@ -185,21 +185,6 @@ TEST(Engine, EvaluatesInTheTrainingsRecipeAsItTrains) {
   }
 }
 
-/// OLMo-1B, the micro-batch of COAT's configuration.
-TrainConfig OneBillion() {
-  TrainConfig config = TinyConfig();
-  config.model.d_model = 2048;
-  config.model.n_heads = 16;
-  config.model.n_layers = 16;
-  config.model.mlp_ratio = 8;
-  config.model.max_sequence_length = 2048;
-  config.model.vocab_size = 50280;
-  config.model.embedding_size = 50304;
-  config.device_train_microbatch_size = 8;
-  config.global_train_batch_size = 8;
-  return config;
-}
-
 TEST(MemoryPlan, HasRoomForTheLastMicroBatchOfAStep) {
   // 4096 tokens of this vocabulary are one part of the head, 6144 two of 3072.
   TrainConfig config = TinyConfig();
@@ -224,7 +209,7 @@ TEST(MemoryPlan, HasNoRoomForMoreThanTheBatch) {
 }
 
 TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
-  TrainConfig config = OneBillion();
+  TrainConfig config = OneBillionConfig();
   const MemoryPlan bf16 = Engine::Measure(config);
   UseCoatActivations(config);
   UseCoatOptimizer(config);
@@ -245,7 +230,7 @@ TEST(MemoryPlan, OfOlmo1BKeepsAboutAsMuchAsTheDesignSays) {
 }
 
 TEST(MemoryPlan, OfOlmo2KeepsTheStreamAndTheBranchesInFp8) {
-  TrainConfig config = OneBillion();
+  TrainConfig config = OneBillionConfig();
   UseOlmo2Norms(config.model);
   UseCoatActivations(config);
   const MemoryPlan coat = Engine::Measure(config);

@@ -93,16 +93,8 @@ TEST(Sharding, SumsWhatEveryMicroBatchLeaves) {
 
 /// OLMo-1B with COAT in both places, as configs/coat has it.
 TrainConfig OneBillion() {
-  TrainConfig config = TinyConfig();
-  config.model.d_model = 2048;
-  config.model.n_heads = 16;
-  config.model.n_layers = 16;
-  config.model.mlp_ratio = 8;
+  TrainConfig config = OneBillionConfig();
   config.model.weight_tying = false;
-  config.model.max_sequence_length = 2048;
-  config.model.vocab_size = 50280;
-  config.model.embedding_size = 50304;
-  config.device_train_microbatch_size = 8;
   UseCoatActivations(config);
   UseCoatOptimizer(config);
   return config;

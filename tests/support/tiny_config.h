@@ -40,6 +40,20 @@ inline TrainConfig TinyOlmo2Config() {
   return config;
 }
 
+/// The shape of OLMo-1B, with the micro-batch of COAT's configuration: for what is measured and not run.
+inline TrainConfig OneBillionConfig() {
+  TrainConfig config = TinyConfig();
+  config.model.d_model = 2048;
+  config.model.n_heads = 16;
+  config.model.n_layers = 16;
+  config.model.mlp_ratio = 8;
+  config.model.max_sequence_length = 2048;
+  config.model.vocab_size = 50280;
+  config.model.embedding_size = 50304;
+  config.device_train_microbatch_size = 8;
+  return config;
+}
+
 inline void UseCoatActivations(TrainConfig& config) {
   config.quantize_model.use_quantize_model = QuantizeModel::kCoatReal;
 }
