@@ -54,6 +54,7 @@ CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
   COAT_CUDA(cudaStreamCreateWithPriority(&beside_, cudaStreamNonBlocking, greatest));
   COAT_CUDA(cudaEventCreateWithFlags(&called_, cudaEventDisableTiming));
   for (cudaEvent_t& end : ends_) COAT_CUDA(cudaEventCreateWithFlags(&end, cudaEventDisableTiming));
+  Get<HostWaits>();  // DropRecordings, which may not throw, finds it
   GrowWorkspace(kWorkspaceBytes);
 }
 
@@ -241,6 +242,7 @@ std::string CudaDevice::DescribeTuning() const {
 }
 
 void CudaDevice::DropRecordings() noexcept {
+  const HostWaits::Wait wait(Get<HostWaits>());
   cudaStreamSynchronize(stream_);
   cudaStreamSynchronize(beside_);
   for (auto& [name, recording] : recordings_) {
