@@ -103,6 +103,10 @@ TEST_F(Saves, AreNotMadeAgainWhereNothingIsLeftToTrain) {
   EXPECT_EQ(Checkpoints("run"), saved);
   Run("run", Joined(options, {"--load_path=" + Save("run/step12-unsharded")}));
   EXPECT_EQ(Checkpoints("run"), saved);
+  Run("both", {"--save_interval_unsharded=5"});
+  fs::remove_all(Save("both/step12-unsharded"));  // as one killed between the two
+  Run("both", {"--save_interval_unsharded=5", "--try_load_latest_save"});
+  EXPECT_EQ(Checkpoints("both").count("step12-unsharded"), 1u);
   Run("other", Joined(options, {"--load_path=" + Save("run/step12-unsharded")}));
   EXPECT_EQ(Checkpoints("other").count("step12-unsharded"), 1u) << "in a folder that does not have it";
 }
@@ -182,7 +186,11 @@ TEST_F(Saves, OfAnEarlierRunHaveItsRecordsUntilANewOneIsMade) {
   Run("run", {"--save_overwrite", "--save_num_checkpoints_to_keep=0", "--stop_at=1"});  // as one killed behind step 0
   EXPECT_TRUE(fs::exists(Save("run/step0-unsharded")));
   EXPECT_TRUE(is_kept());
+  fs::copy(Save("run"), Save("chosen"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  Run("chosen", {"--load_path=" + Save("chosen/step8"), "--save_overwrite", "--stop_at=10"});
+  EXPECT_EQ(MetricsOf("chosen"), MetricsOf("whole")) << "of the run that goes on, whichever is the latest";
   fs::remove_all(Save("run/step0-unsharded"));
+  fs::create_directory(Save("run/records-before-run1-tmp"));  // of a kill while a copy was removed
   EXPECT_EQ(go_on("run"), go_on("whole"));
   EXPECT_EQ(MetricsOf("run"), MetricsOf("whole"));
 

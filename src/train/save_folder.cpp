@@ -28,9 +28,19 @@ constexpr std::string_view kLogger = "coat.train";
 /// The begin of the name of a copy of records; then comes which run here, counted as kRunInFolder, writes over them.
 constexpr std::string_view kEarlierRecords = "records-before-run";
 
+/// A kill leaves it whole, or under a name from which nothing is put back.
+void RemoveRecords(const std::string& path) {
+  const std::string removed = path + std::string(kTemporarySuffix);
+  RemoveTree(removed);
+  if (KindOf(path) == PathKind::kMissing) return;
+  Rename(path, removed);
+  RemoveTree(removed);
+}
+
 void RemoveEarlierRecords(const std::string& folder) {
   for (const std::string& name : ListFolder(folder)) {
-    if (name.starts_with(kEarlierRecords)) RemoveTree(folder + "/" + name);
+    if (!name.starts_with(kEarlierRecords)) continue;
+    RemoveRecords(folder + "/" + name.substr(0, name.find(kTemporarySuffix)));
   }
 }
 
@@ -123,7 +133,8 @@ void SaveFolder::Prepare() {
   const bool is_newest = resumes_here_ && latest.path && !IsOlder(*checkpoint_to_load_, *latest.path);
   run_ = latest.path && !is_newest && !config.dry_run ? latest.run + 1 : latest.run;
   extends_latest_run_ = is_newest;
-  earlier_records_ = fmt::format("{}/{}{}", folder, kEarlierRecords, latest.path ? latest.run + 1 : 0);
+  const std::int64_t continued = resumes_here_ ? RunOf(*checkpoint_to_load_).value_or(latest.run) : latest.run;
+  earlier_records_ = fmt::format("{}/{}{}", folder, kEarlierRecords, latest.path ? continued + 1 : 0);
   if (resumes_here_ && !config.save_overwrite && latest.path && !is_newest) {
     throw ConfigError(fmt::format(
         "load_path: {} is not the newest checkpoint of {}, and going on from it would write over later ones; "
@@ -199,14 +210,20 @@ void SaveFolder::KeepEarlierRecords() const {
   Together(ranks_, [&] {
     if (ranks_.rank() != 0) return;
     const std::string& folder = config_.save_folder;
+    const auto has_records = [&] { return KindOf(folder + "/" + std::string(kMetricsFileName)) != PathKind::kMissing; };
     bool are_kept = KindOf(earlier_records_) != PathKind::kMissing;
+    if (are_kept && has_records()) {
+      console_.Info(kLogger,
+                    fmt::format("The metrics in {} are removed: the run that wrote them has saved no checkpoint "
+                                "after step 0",
+                                folder));
+    }
     if (are_kept && resumes_here_) {
       CopyRecords(earlier_records_, folder);
-      RemoveTree(earlier_records_);
+      RemoveRecords(earlier_records_);
       are_kept = false;
     }
-    const bool has_records = KindOf(folder + "/" + std::string(kMetricsFileName)) != PathKind::kMissing;
-    if (extends_latest_run_ || !has_records) return;
+    if (extends_latest_run_ || !has_records()) return;
     // Kept already: by a start that has saved no checkpoint either.
     if (!are_kept) {
       const std::string copy = earlier_records_ + std::string(kTemporarySuffix);
@@ -214,9 +231,10 @@ void SaveFolder::KeepEarlierRecords() const {
       Rename(copy, earlier_records_);
       SyncFolder(folder);
     }
-    console_.Info(kLogger,
-                  fmt::format("The metrics of an earlier run are kept in {} until this run has trained and saved",
-                              earlier_records_));
+    console_.Info(
+        kLogger, fmt::format("The metrics of an earlier run are kept in {} until this run has saved a checkpoint after "
+                             "step 0",
+                             earlier_records_));
   });
 }
 
@@ -275,8 +293,8 @@ void SaveFolder::Write(SaveKind kind, const Engine& engine, TrainerState& state)
   writer.Commit(state, Dump(config_));
   console_.Info(kLogger, fmt::format("Saved {}", writer.path()));
   Together(ranks, [&] {
-    const bool has_trained = state.step > 0 && !config_.dry_run;
-    if (ranks.rank() == 0 && has_trained) RemoveEarlierRecords(config_.save_folder);
+    const bool replaces_earlier = state.step > 0 && !config_.dry_run;
+    if (ranks.rank() == 0 && replaces_earlier) RemoveEarlierRecords(config_.save_folder);
     Retain(kind, ranks.rank() == 0, state);
   });
 }

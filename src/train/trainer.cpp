@@ -181,8 +181,9 @@ class Trainer {
       profiler_->StepEnded(state_.step);
     }
     profiler_->RunEnded(state_.step);
-    // A finished run that was started again has what it saved at its end, of one kind or the other.
-    const bool is_saved = state_.step == first_step && LastSave() == first_step;
+    // A finished run that was started again has what it saved at its end, the unsharded one last.
+    const std::int64_t saved = config_.save_interval_unsharded ? last_saves_.unsharded : LastSave();
+    const bool is_saved = state_.step == first_step && saved == first_step;
     if (!cancellation_ && !benchmark_is_over_ && !is_saved) {
       Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
     }
