@@ -25,7 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kLogger = "coat.train";
 
-/// The begin of the name of a copy of records; then comes which run here, counted as kRunInFolder, writes over them.
+/// The begin of the name of a copy of records; then comes the number of the run (TrainerState::Extra) that writes over
+/// them.
 constexpr std::string_view kEarlierRecords = "records-before-run";
 
 /// A kill leaves it whole, or under a name from which nothing is put back.

@@ -88,7 +88,7 @@ class SaveFolder {
   std::int64_t run_ = 0;                  // of what this run saves: TrainerState::Extra
   std::vector<std::string> passed_over_;  // on rank 0: folders of checkpoints that are not whole
   bool extends_latest_run_ = false;       // on rank 0: nothing of an earlier run is written over
-  std::string earlier_records_;           // on rank 0: where they are kept for the latest checkpoint's run
+  std::string earlier_records_;           // on rank 0: where those of the run that goes on, or of the latest, are kept
 };
 
 }  // namespace coat
