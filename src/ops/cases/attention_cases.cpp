@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <complex>
 #include <cstdint>
@@ -212,187 +213,83 @@ OpCase DerivativeCase(const AttentionShape& shape) {
   return op;
 }
 
+/// Sizes as B, T, H, Hk and K; `rest` is all else.
+AttentionShape Of(const std::array<std::int64_t, 5>& sizes, AttentionShape rest) {
+  rest.sequences = sizes[0];
+  rest.positions = sizes[1];
+  rest.heads = sizes[2];
+  rest.kv_heads = sizes[3];
+  rest.head_size = sizes[4];
+  return rest;
+}
+
 }  // namespace
 
 std::vector<OpCase> AttentionCases() {
   constexpr DType kF32 = DType::kF32;
   constexpr DType kBF16 = DType::kBF16;
   const AttentionShape shapes[] = {
-      {.dtype = kF32, .sequences = 1, .positions = 1, .heads = 1, .kv_heads = 1, .head_size = 1},
-      {.dtype = kBF16, .sequences = 3, .positions = 1, .heads = 2, .kv_heads = 1, .head_size = 2},
-      {.dtype = kF32, .sequences = 2, .positions = 2, .heads = 3, .kv_heads = 3, .head_size = 5},
+      Of({1, 1, 1, 1, 1}, {.dtype = kF32}),
+      Of({3, 1, 2, 1, 2}, {.dtype = kBF16}),
+      Of({2, 2, 3, 3, 5}, {.dtype = kF32}),
       // Around the tiles' edges: 64 queries, 256 keys.
-      {.dtype = kF32, .sequences = 1, .positions = 63, .heads = 2, .kv_heads = 2, .head_size = 8},
-      {.dtype = kF32, .sequences = 1, .positions = 64, .heads = 1, .kv_heads = 1, .head_size = 16},
-      {.dtype = kF32, .sequences = 2, .positions = 65, .heads = 2, .kv_heads = 1, .head_size = 7},
-      {.dtype = kBF16, .sequences = 1, .positions = 256, .heads = 2, .kv_heads = 2, .head_size = 32},
-      {.dtype = kF32, .sequences = 1, .positions = 257, .heads = 1, .kv_heads = 1, .head_size = 24},
-      {.dtype = kF32, .sequences = 1, .positions = 331, .heads = 4, .kv_heads = 2, .head_size = 20},
-      {.dtype = kBF16, .sequences = 1, .positions = 600, .heads = 2, .kv_heads = 1, .head_size = 12},
+      Of({1, 63, 2, 2, 8}, {.dtype = kF32}),
+      Of({1, 64, 1, 1, 16}, {.dtype = kF32}),
+      Of({2, 65, 2, 1, 7}, {.dtype = kF32}),
+      Of({1, 256, 2, 2, 32}, {.dtype = kBF16}),
+      Of({1, 257, 1, 1, 24}, {.dtype = kF32}),
+      Of({1, 331, 4, 2, 20}, {.dtype = kF32}),
+      Of({1, 600, 2, 1, 12}, {.dtype = kBF16}),
       // Several query heads a key head.
-      {.dtype = kF32, .sequences = 2, .positions = 37, .heads = 6, .kv_heads = 2, .head_size = 10},
-      {.dtype = kBF16, .sequences = 2, .positions = 101, .heads = 5, .kv_heads = 1, .head_size = 32},
+      Of({2, 37, 6, 2, 10}, {.dtype = kF32}),
+      Of({2, 101, 5, 1, 32}, {.dtype = kBF16}),
       // Gradients of keys in several spans.
-      {.dtype = kF32, .sequences = 1, .positions = 150, .heads = 2, .kv_heads = 1, .head_size = kMaxHeadSize},
-      {.dtype = kBF16, .sequences = 1, .positions = 300, .heads = 1, .kv_heads = 1, .head_size = 2048},
+      Of({1, 150, 2, 1, kMaxHeadSize}, {.dtype = kF32}),
+      Of({1, 300, 1, 1, 2048}, {.dtype = kBF16}),
       // Flat, saturated and wild softmax.
-      {.dtype = kF32, .sequences = 1, .positions = 90, .heads = 2, .kv_heads = 2, .head_size = 16, .data = Data::kTiny},
-      {.dtype = kF32,
-       .sequences = 1,
-       .positions = 90,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 16,
-       .data = Data::kIntegers},
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 90,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 64,
-       .data = Data::kIntegers},
-      {.dtype = kF32,
-       .sequences = 1,
-       .positions = 130,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 16,
-       .data = Data::kOutliers},
-      {.dtype = kF32,
-       .sequences = 1,
-       .positions = 300,
-       .heads = 2,
-       .kv_heads = 2,
-       .head_size = 16,
-       .data = Data::kHeavyTails},
+      Of({1, 90, 2, 2, 16}, {.dtype = kF32, .data = Data::kTiny}),
+      Of({1, 90, 2, 1, 16}, {.dtype = kF32, .data = Data::kIntegers}),
+      Of({1, 90, 2, 1, 64}, {.dtype = kBF16, .data = Data::kIntegers}),
+      Of({1, 130, 2, 1, 16}, {.dtype = kF32, .data = Data::kOutliers}),
+      Of({1, 300, 2, 2, 16}, {.dtype = kF32, .data = Data::kHeavyTails}),
       // Scores of 10^9: only where recomputed probabilities are kept from exceeding 1, so not a multiple of 8.
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 70,
-       .heads = 2,
-       .kv_heads = 2,
-       .head_size = 12,
-       .data = Data::kHeavyTails},
+      Of({1, 70, 2, 2, 12}, {.dtype = kBF16, .data = Data::kHeavyTails}),
       // Fused kernels on tensor cores, around their tiles of 64 and 128 positions.
-      {.dtype = kBF16, .sequences = 2, .positions = 1, .heads = 4, .kv_heads = 2, .head_size = 64},
-      {.dtype = kBF16, .sequences = 3, .positions = 2, .heads = 2, .kv_heads = 1, .head_size = 8},
-      {.dtype = kBF16, .sequences = 2, .positions = 63, .heads = 4, .kv_heads = 2, .head_size = 128},
-      {.dtype = kBF16, .sequences = 2, .positions = 128, .heads = 2, .kv_heads = 2, .head_size = 64},
-      {.dtype = kBF16, .sequences = 2, .positions = 257, .heads = 4, .kv_heads = 1, .head_size = 64},
-      {.dtype = kBF16, .sequences = 1, .positions = 257, .heads = 2, .kv_heads = 2, .head_size = 128},
-      {.dtype = kBF16, .sequences = 1, .positions = 129, .heads = 2, .kv_heads = 1, .head_size = 72},
-      {.dtype = kBF16, .sequences = 1, .positions = 130, .heads = 2, .kv_heads = 1, .head_size = 256},
-      {.dtype = kBF16, .sequences = 8, .positions = 256, .heads = 4, .kv_heads = 4, .head_size = 64},
+      Of({2, 1, 4, 2, 64}, {.dtype = kBF16}),
+      Of({3, 2, 2, 1, 8}, {.dtype = kBF16}),
+      Of({2, 63, 4, 2, 128}, {.dtype = kBF16}),
+      Of({2, 128, 2, 2, 64}, {.dtype = kBF16}),
+      Of({2, 257, 4, 1, 64}, {.dtype = kBF16}),
+      Of({1, 257, 2, 2, 128}, {.dtype = kBF16}),
+      Of({1, 129, 2, 1, 72}, {.dtype = kBF16}),
+      Of({1, 130, 2, 1, 256}, {.dtype = kBF16}),
+      Of({8, 256, 4, 4, 64}, {.dtype = kBF16}),
       // Documents: of one token, ending with the sequence and not, ends around the tiles' edges, tiles that no query of
       // a document sees, and gradients of keys in several spans.
-      {.dtype = kF32, .sequences = 1, .positions = 1, .heads = 1, .kv_heads = 1, .head_size = 4, .documents = {1}},
-      {.dtype = kF32,
-       .sequences = 3,
-       .positions = 7,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 4,
-       .documents = {3, 1, 9}},
-      {.dtype = kBF16, .sequences = 2, .positions = 37, .heads = 2, .kv_heads = 2, .head_size = 16, .documents = {1}},
-      {.dtype = kF32,
-       .sequences = 1,
-       .positions = 700,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 12,
-       .documents = {63, 1, 192, 1, 255, 90, 300}},
-      {.dtype = kBF16,
-       .sequences = 2,
-       .positions = 257,
-       .heads = 4,
-       .kv_heads = 1,
-       .head_size = 64,
-       .documents = {64, 65, 127, 200, 3}},
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 300,
-       .heads = 2,
-       .kv_heads = 2,
-       .head_size = 128,
-       .documents = {17, 130, 300}},
-      {.dtype = kBF16,
-       .sequences = 3,
-       .positions = 70,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 8,
-       .documents = {40, 1, 90}},
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 200,
-       .heads = 6,
-       .kv_heads = 2,
-       .head_size = 72,
-       .documents = {100, 64, 9}},
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 150,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 64,
-       .data = Data::kIntegers,
-       .documents = {70, 50}},
-      {.dtype = kBF16,
-       .sequences = 8,
-       .positions = 256,
-       .heads = 4,
-       .kv_heads = 4,
-       .head_size = 64,
-       .documents = {90, 300}},
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 80,
-       .heads = 2,
-       .kv_heads = 2,
-       .head_size = 20,
-       .documents = {30, 70}},
-      {.dtype = kF32,
-       .sequences = 1,
-       .positions = 150,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = kMaxHeadSize,
-       .documents = {70, 5, 100}},
-      {.dtype = kF32,
-       .sequences = 1,
-       .positions = 130,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 16,
-       .data = Data::kOutliers,
-       .documents = {50, 40, 7}},
+      Of({1, 1, 1, 1, 4}, {.dtype = kF32, .documents = {1}}),
+      Of({3, 7, 2, 1, 4}, {.dtype = kF32, .documents = {3, 1, 9}}),
+      Of({2, 37, 2, 2, 16}, {.dtype = kBF16, .documents = {1}}),
+      Of({1, 700, 2, 1, 12}, {.dtype = kF32, .documents = {63, 1, 192, 1, 255, 90, 300}}),
+      Of({2, 257, 4, 1, 64}, {.dtype = kBF16, .documents = {64, 65, 127, 200, 3}}),
+      Of({1, 300, 2, 2, 128}, {.dtype = kBF16, .documents = {17, 130, 300}}),
+      Of({3, 70, 2, 1, 8}, {.dtype = kBF16, .documents = {40, 1, 90}}),
+      Of({1, 200, 6, 2, 72}, {.dtype = kBF16, .documents = {100, 64, 9}}),
+      Of({1, 150, 2, 1, 64}, {.dtype = kBF16, .data = Data::kIntegers, .documents = {70, 50}}),
+      Of({8, 256, 4, 4, 64}, {.dtype = kBF16, .documents = {90, 300}}),
+      Of({1, 80, 2, 2, 20}, {.dtype = kBF16, .documents = {30, 70}}),
+      Of({1, 150, 2, 1, kMaxHeadSize}, {.dtype = kF32, .documents = {70, 5, 100}}),
+      Of({1, 130, 2, 1, 16}, {.dtype = kF32, .data = Data::kOutliers, .documents = {50, 40, 7}}),
   };
   std::vector<OpCase> cases;
   for (const AttentionShape& shape : shapes) {
     cases.push_back(ForwardCase(shape));
     cases.push_back(BackwardCase(shape));
   }
-  cases.push_back(ForwardCase(
-      {.dtype = kF32, .sequences = 1, .positions = 70, .heads = 2, .kv_heads = 2, .head_size = 8, .nan_query = 66}));
-  cases.push_back(ForwardCase(
-      {.dtype = kBF16, .sequences = 2, .positions = 70, .heads = 2, .kv_heads = 1, .head_size = 64, .nan_query = 66}));
-  cases.push_back(ForwardCase({.dtype = kBF16,
-                               .sequences = 2,
-                               .positions = 70,
-                               .heads = 2,
-                               .kv_heads = 1,
-                               .head_size = 64,
-                               .nan_query = 66,
-                               .documents = {50, 300}}));
-  cases.push_back(
-      DerivativeCase({.dtype = kF32, .sequences = 2, .positions = 5, .heads = 4, .kv_heads = 2, .head_size = 3}));
-  cases.push_back(DerivativeCase({.dtype = kF32,
-                                  .sequences = 2,
-                                  .positions = 6,
-                                  .heads = 4,
-                                  .kv_heads = 2,
-                                  .head_size = 3,
-                                  .documents = {2, 3, 1, 4}}));
+  cases.push_back(ForwardCase(Of({1, 70, 2, 2, 8}, {.dtype = kF32, .nan_query = 66})));
+  cases.push_back(ForwardCase(Of({2, 70, 2, 1, 64}, {.dtype = kBF16, .nan_query = 66})));
+  cases.push_back(ForwardCase(Of({2, 70, 2, 1, 64}, {.dtype = kBF16, .nan_query = 66, .documents = {50, 300}})));
+  cases.push_back(DerivativeCase(Of({2, 5, 4, 2, 3}, {.dtype = kF32})));
+  cases.push_back(DerivativeCase(Of({2, 6, 4, 2, 3}, {.dtype = kF32, .documents = {2, 3, 1, 4}})));
   return cases;
 }
 

@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "ops/cases/format_reference.h"
 #include "ops/cases/layer_norm_rows.h"
 #include "ops/cases/op_case.h"
+#include "ops/cases/rotary_table.h"
 
 namespace coat {
 
@@ -50,16 +50,7 @@ inline std::vector<QkPart> PartsOf(const QkSetup& setup) {
 }
 
 inline void AddTableAndWeights(const QkSetup& setup, Operands& o, std::uint64_t seed) {
-  const TensorView table = o.Input("table", {setup.positions, setup.head_size}, DType::kF32, seed);
-  const std::int64_t half = setup.head_size / 2;
-  for (std::int64_t p = 0; p < setup.positions; ++p) {
-    for (std::int64_t j = 0; j < half; ++j) {
-      const double angle =
-          static_cast<double>(p) * std::pow(500000.0, -static_cast<double>(j) / static_cast<double>(half));
-      SetValue(table, p * setup.head_size + j, std::cos(angle));
-      SetValue(table, p * setup.head_size + half + j, std::sin(angle));
-    }
-  }
+  AddRotaryTable(o, setup.positions, setup.head_size, /*theta=*/500000.0, seed);
   for (const QkPart& part : PartsOf(setup)) o.Input(part.weight, {part.width}, DType::kF32, seed);
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <complex>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "numerics/bfloat16.h"
 #include "ops/cases/complex_step.h"
 #include "ops/cases/op_case.h"
+#include "ops/cases/rotary_table.h"
 
 namespace coat {
 
@@ -39,19 +41,6 @@ struct RopeShape {
 void Set(TensorView x, std::int64_t index, float value) {
   if (x.dtype() == DType::kF32) x.As<float>()[index] = value;
   if (x.dtype() == DType::kBF16) x.As<BFloat16>()[index] = ToBFloat16(value);
-}
-
-void AddTable(Operands& operands, const RopeShape& shape, std::uint64_t seed) {
-  const TensorView table = operands.Input("table", {shape.positions, shape.head_size}, DType::kF32, seed);
-  const std::int64_t half = shape.head_size / 2;
-  for (std::int64_t p = 0; p < shape.positions; ++p) {
-    for (std::int64_t j = 0; j < half; ++j) {
-      const double angle =
-          static_cast<double>(p) * std::pow(kTheta, -static_cast<double>(j) / static_cast<double>(half));
-      table.As<float>()[p * shape.head_size + j] = static_cast<float>(std::cos(angle));
-      table.As<float>()[p * shape.head_size + half + j] = static_cast<float>(std::sin(angle));
-    }
-  }
 }
 
 /// The turn of one element: partner's index in the row, and the factors of both. direction -1 turns back.
@@ -111,7 +100,7 @@ OpCase ForwardCase(const RopeShape& shape) {
   op.make = [shape](std::uint64_t seed) {
     Operands operands;
     const TensorView qkv = operands.InOut("qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
-    AddTable(operands, shape, seed);
+    AddRotaryTable(operands, shape.positions, shape.head_size, kTheta, seed);
     if (shape.clip == 0.0f) return operands;
     operands.Output("clip_mask", {shape.tokens(), shape.width() / 8}, DType::kU8);
     const float beyond = shape.dtype == DType::kF32 ? std::nextafter(shape.clip, 1e9f) : shape.clip * 1.0078125f;
@@ -174,7 +163,7 @@ OpCase BackwardCase(const RopeShape& shape) {
   op.make = [shape](std::uint64_t seed) {
     Operands operands;
     const TensorView d_qkv = operands.InOut("d_qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
-    AddTable(operands, shape, seed);
+    AddRotaryTable(operands, shape.positions, shape.head_size, kTheta, seed);
     if (shape.mask) operands.Input("clip_mask", {shape.tokens(), shape.width() / 8}, DType::kU8, seed);
     if (!shape.absmax) return operands;
     // The largest gradient at an end: the first, or with a mask the last, which must not be clipped.
@@ -207,7 +196,7 @@ OpCase DerivativeCase(const RopeShape& shape) {
   op.make = [shape](std::uint64_t seed) {
     Operands operands;
     operands.InOut("d_qkv", {shape.tokens(), shape.width()}, shape.dtype, seed);
-    AddTable(operands, shape, seed);
+    AddRotaryTable(operands, shape.positions, shape.head_size, kTheta, seed);
     const ConstTensorView qkv = operands.Input("qkv", {shape.tokens(), shape.width()}, shape.dtype, seed, shape.data);
     const TensorView mask = operands.Input("clip_mask", {shape.tokens(), shape.width() / 8}, DType::kU8, seed);
     std::fill_n(mask.As<std::uint8_t>(), mask.elements(), std::uint8_t{0});
@@ -272,80 +261,49 @@ OpCase TableCase(std::int64_t positions, std::int64_t head_size, double theta) {
   return op;
 }
 
+/// Sizes as B, T, H, Hk and K; `rest` is all else.
+RopeShape Of(const std::array<std::int64_t, 5>& sizes, RopeShape rest) {
+  rest.sequences = sizes[0];
+  rest.positions = sizes[1];
+  rest.heads = sizes[2];
+  rest.kv_heads = sizes[3];
+  rest.head_size = sizes[4];
+  return rest;
+}
+
 }  // namespace
 
 std::vector<OpCase> RopeCases() {
   constexpr DType kF32 = DType::kF32;
   constexpr DType kBF16 = DType::kBF16;
-  const RopeShape tiny_run = {
-      .dtype = kBF16, .sequences = 8, .positions = 256, .heads = 4, .kv_heads = 4, .head_size = 64};
+  const RopeShape tiny_run = Of({8, 256, 4, 4, 64}, {.dtype = kBF16});
   RopeShape clipped_run = tiny_run;
   clipped_run.clip = 2.0f;
   RopeShape masked_run = tiny_run;
   masked_run.mask = masked_run.absmax = true;
   const RopeShape shapes[] = {
-      {.dtype = kF32, .sequences = 1, .positions = 1, .heads = 1, .kv_heads = 1, .head_size = 2},
-      {.dtype = kF32, .sequences = 3, .positions = 7, .heads = 3, .kv_heads = 1, .head_size = 6},
-      {.dtype = kBF16,
-       .sequences = 2,
-       .positions = 37,
-       .heads = 4,
-       .kv_heads = 2,
-       .head_size = 34,
-       .data = Data::kHeavyTails},
-      {.dtype = kF32, .sequences = 1, .positions = 19, .heads = 2, .kv_heads = 2, .head_size = 16, .data = Data::kTiny},
-      {.dtype = kBF16,
-       .sequences = 1,
-       .positions = 19,
-       .heads = 2,
-       .kv_heads = 2,
-       .head_size = 16,
-       .data = Data::kHuge},
-      {.dtype = kBF16, .sequences = 2, .positions = 9, .heads = 3, .kv_heads = 1, .head_size = 128},
-      {.dtype = kF32, .sequences = 2, .positions = 11, .heads = 5, .kv_heads = 2, .head_size = 80},
+      Of({1, 1, 1, 1, 2}, {.dtype = kF32}),
+      Of({3, 7, 3, 1, 6}, {.dtype = kF32}),
+      Of({2, 37, 4, 2, 34}, {.dtype = kBF16, .data = Data::kHeavyTails}),
+      Of({1, 19, 2, 2, 16}, {.dtype = kF32, .data = Data::kTiny}),
+      Of({1, 19, 2, 2, 16}, {.dtype = kBF16, .data = Data::kHuge}),
+      Of({2, 9, 3, 1, 128}, {.dtype = kBF16}),
+      Of({2, 11, 5, 2, 80}, {.dtype = kF32}),
       // More tokens than a device has threads for.
-      {.dtype = kBF16, .sequences = 200'000, .positions = 3, .heads = 1, .kv_heads = 1, .head_size = 2},
+      Of({200'000, 3, 1, 1, 2}, {.dtype = kBF16}),
       tiny_run,
   };
   const RopeShape clipped[] = {
-      {.dtype = kF32, .sequences = 2, .positions = 5, .heads = 2, .kv_heads = 1, .head_size = 6, .clip = 0.5f},
-      {.dtype = kF32, .sequences = 1, .positions = 1, .heads = 1, .kv_heads = 1, .head_size = 8, .clip = 0.3f},
-      {.dtype = kBF16,
-       .sequences = 2,
-       .positions = 33,
-       .heads = 6,
-       .kv_heads = 2,
-       .head_size = 20,
-       .clip = 8.0f,
-       .data = Data::kOutliers},
-      {.dtype = kBF16, .sequences = 1, .positions = 17, .heads = 2, .kv_heads = 2, .head_size = 8, .clip = 0.1f},
+      Of({2, 5, 2, 1, 6}, {.dtype = kF32, .clip = 0.5f}),
+      Of({1, 1, 1, 1, 8}, {.dtype = kF32, .clip = 0.3f}),
+      Of({2, 33, 6, 2, 20}, {.dtype = kBF16, .clip = 8.0f, .data = Data::kOutliers}),
+      Of({1, 17, 2, 2, 8}, {.dtype = kBF16, .clip = 0.1f}),
       clipped_run,
   };
   const RopeShape masked[] = {
-      {.dtype = kF32,
-       .sequences = 2,
-       .positions = 5,
-       .heads = 2,
-       .kv_heads = 1,
-       .head_size = 6,
-       .mask = true,
-       .absmax = true},
-      {.dtype = kBF16,
-       .sequences = 2,
-       .positions = 33,
-       .heads = 6,
-       .kv_heads = 2,
-       .head_size = 20,
-       .data = Data::kOutliers,
-       .mask = true},
-      {.dtype = kF32,
-       .sequences = 3,
-       .positions = 13,
-       .heads = 2,
-       .kv_heads = 2,
-       .head_size = 10,
-       .data = Data::kHeavyTails,
-       .absmax = true},
+      Of({2, 5, 2, 1, 6}, {.dtype = kF32, .mask = true, .absmax = true}),
+      Of({2, 33, 6, 2, 20}, {.dtype = kBF16, .data = Data::kOutliers, .mask = true}),
+      Of({3, 13, 2, 2, 10}, {.dtype = kF32, .data = Data::kHeavyTails, .absmax = true}),
       masked_run,
   };
   std::vector<OpCase> cases;
@@ -355,14 +313,7 @@ std::vector<OpCase> RopeCases() {
   }
   for (const RopeShape& shape : clipped) cases.push_back(ForwardCase(shape));
   for (const RopeShape& shape : masked) cases.push_back(BackwardCase(shape));
-  cases.push_back(DerivativeCase({.dtype = kF32,
-                                  .sequences = 2,
-                                  .positions = 3,
-                                  .heads = 2,
-                                  .kv_heads = 1,
-                                  .head_size = 4,
-                                  .clip = 0.7f,
-                                  .mask = true}));
+  cases.push_back(DerivativeCase(Of({2, 3, 2, 1, 4}, {.dtype = kF32, .clip = 0.7f, .mask = true})));
   cases.push_back(TableCase(1, 2, 10000.0));
   cases.push_back(TableCase(300, 6, 500000.0));
   cases.push_back(TableCase(2048, 128, 10000.0));
