@@ -96,8 +96,8 @@ class EveryStrategy : public Distributed, public testing::WithParamInterface<Pre
     for (const std::string& word :
          {"--data.paths=[" + folder_.Write("text.npy", tokens) + "]",
           "--global_train_batch_size=" + std::to_string(precision.sequences),
-          "--max_duration=" + std::to_string(kSteps), std::string("--fsdp.hybrid_sharding_num_model_replicas=2"),
-          std::string("--save_interval=null")}) {
+          std::string("--device_train_microbatch_size=2"), "--max_duration=" + std::to_string(kSteps),
+          std::string("--fsdp.hybrid_sharding_num_model_replicas=2"), std::string("--save_interval=null")}) {
       overrides.push_back(word);
     }
     return overrides;
@@ -126,7 +126,7 @@ TEST_P(EveryStrategy, HasTheLossesOfOneRank) {
       ExpectNear(save, "one", "optim/total_grad_norm", 4 * tolerance);
       ExpectNear(save, "one", "eval/held-out/CrossEntropyLoss", tolerance);
       ExpectNear(save, "one", "throughput/total_tokens", 0.0);
-      // The same weights and the same tokens: only the sum of losses is in another order.
+      // The same weights and the same micro-batches: only the sum of losses is in another order.
       EXPECT_NEAR(Numbers(save, "train/CrossEntropyLoss").at(0), Numbers("one", "train/CrossEntropyLoss").at(0), 1e-8);
     }
   }

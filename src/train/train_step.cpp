@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "comm/agreement.h"
 #include "data/labels.h"
+#include "data/micro_batches.h"
 #include "train/module_outputs.h"
 
 namespace coat {
@@ -42,7 +43,8 @@ std::string BlameFor(const ClippingResult& gradients) {
 TrainStep::TrainStep(const TrainConfig& config, bool overwrite, Engine& engine, Console& console)
     : config_(config), overwrite_(overwrite), engine_(engine), console_(console) {}
 
-StepReport TrainStep::Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state) {
+StepReport TrainStep::Run(const Batch& in_order, const RunSchedule& schedule, TrainerState& state) {
+  const Batch batch = InMicroBatchOrder(in_order, config_.MicroBatch());
   labels_.resize(batch.input_ids.size());
   const std::int64_t predicted = MakeLabels(batch, 0, batch.sequence_count(), labels_);
   const BatchCounts counts = CountsOfAllRanks(batch, predicted);

@@ -33,12 +33,13 @@ class TrainStep {
   /// References must stay valid. `overwrite`: the traces of module_outputs_save_steps that an earlier run left.
   TrainStep(const TrainConfig& config, bool overwrite, Engine& engine, Console& console);
 
-  /// Trains on this rank's part of a batch that `state` counts already; keeps its losses and counts of updates. Losses
-  /// are means over the positions of all ranks, and what the step does is the same on all of them.
+  /// Trains on this rank's part of a batch that `state` counts already, in the micro-batches of MicroBatchOrder; keeps
+  /// its losses and counts of updates. Losses are means over the positions of all ranks, and what the step does is the
+  /// same on all of them.
   ///
   /// A step whose loss or gradients are not finite, or whose batch has no label at all, changes nothing and is counted;
   /// max_skipped_steps of them in a row are a failure.
-  StepReport Run(const Batch& batch, const RunSchedule& schedule, TrainerState& state);
+  StepReport Run(const Batch& in_order, const RunSchedule& schedule, TrainerState& state);
 
  private:
   /// Of the batches of all ranks: positions with a label, and sequences that the instance filter masks.
