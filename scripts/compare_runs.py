@@ -68,11 +68,12 @@ def print_table(runs, entropy):
 
 
 def smoothed_gaps(run, first):
-    """Per cent from the first run's training loss, means over LAST logged steps."""
+    """Per cent from the first run's training loss, means over LAST logged steps, or all where there are fewer."""
     gaps = [(step, 100.0 * (loss / reference - 1.0))
             for (step, loss), (_, reference) in zip(run.series(TRAIN), first.series(TRAIN))]
-    means = [(gaps[i][0], statistics.mean(gap for _, gap in gaps[i - LAST + 1:i + 1])) for i in range(LAST - 1, len(gaps))]
-    return means
+    window = min(LAST, len(gaps))
+    return [(gaps[end - 1][0], statistics.mean(gap for _, gap in gaps[end - window:end]))
+            for end in range(max(window, 1), len(gaps) + 1)]
 
 
 def plot(runs, path):

@@ -232,7 +232,8 @@ Command AddConfig(CLI::App& coat) {
   };
   const auto state = std::make_shared<State>();
   CLI::App* const app =
-      AddConfigApp(coat, "config", "Check a configuration and print all its keys", kConfigFooter, state->file);
+      AddConfigApp(coat, "config", "Check the keys of a configuration and print them all; opens no data", kConfigFooter,
+                   state->file);
   app->add_flag("--reference", state->reference, "print the documentation of every key instead");
   return {app, true, [state](std::vector<std::string> overrides) {
             if (!state->reference) return RunConfigCommand(RequireConfig("config", state->file, std::move(overrides)));

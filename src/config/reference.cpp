@@ -89,6 +89,8 @@ constexpr std::string_view kChecks = R"(
   feed-forward width) are multiples of 16; with `coat_real` the inner width is also a multiple of `group_size`.
   On a GPU the tokens of every micro-batch are a multiple of 16 too, unless `--gemm=bf16` is given.
 - `fp8deepseek`: these widths, and the tokens of every micro-batch, are multiples of 128; `fast_accumulation` is none or null.
+- `group_size` and `fobit` are read with `coat_real`, the other bit keys with any FP8 recipe, the keys of `quantize_optimizer` with
+  `use_quantize_optimizer`; where one has another value than by default and is not read, a note says so.
 - The bit keys are E4M3 or E5M2. Where one is absent, it is E4M3 for `fabit`, `fwbit`, `fobit`, and for `babit`, `bwbit`,
   `bobit` E5M2 with `coat_real` and `fp8linear`, E4M3 with `fp8deepseek`. No product has two E5M2 operands: output = fabit x
   fwbit; input gradient = babit x fwbit inside a block, bobit x fwbit for its last layer; weight gradient = bwbit x fabit.

@@ -2,7 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <initializer_list>
+#include <string>
+
 #include "config/checker.h"
+#include "config/tree.h"
+#include "config/yaml_text.h"
 
 namespace coat {
 
@@ -68,6 +73,41 @@ void CheckGroups(const ModelConfig& model, std::int64_t group_size, ConfigChecke
   if (model.norm_after) require("model.d_model", "a width", model.d_model);
 }
 
+/// Notes which of `keys` of a section are not as by default, "quantize_model.fobit, bobit: why".
+template <ConfigSection Section>
+void NoteUnread(const Section& section, std::string_view path, std::initializer_list<std::string_view> keys,
+                std::string_view why, ConfigChecker& checker) {
+  const Node values = ToNode(section);
+  const Node defaults = ToNode(Section());
+  std::string changed;
+  for (const std::string_view key : keys) {
+    if (YamlText(*values.Find(key)) == YamlText(*defaults.Find(key))) continue;
+    changed += fmt::format("{}{}", changed.empty() ? "" : ", ", key);
+  }
+  if (!changed.empty()) checker.NoteWithoutEffect(fmt::format("{}.{}", path, changed), why);
+}
+
+/// Keys that what is chosen does not read.
+void CheckUnread(const TrainConfig& config, ConfigChecker& checker) {
+  const QuantizeModelConfig& fp8 = config.quantize_model;
+  if (!fp8.use_quantize_model) {
+    NoteUnread(fp8, "quantize_model",
+               {"group_size", "fabit", "fwbit", "fobit", "babit", "bwbit", "bobit", "fast_accumulation"},
+               "without use_quantize_model", checker);
+  } else if (*fp8.use_quantize_model != QuantizeModel::kCoatReal) {
+    NoteUnread(fp8, "quantize_model", {"group_size", "fobit"}, "only coat_real keeps activations in groups", checker);
+  }
+  if (!config.quantize_optimizer.use_quantize_optimizer) {
+    NoteUnread(config.quantize_optimizer, "quantize_optimizer",
+               {"qgroup_size", "expand_min", "first_order_bit", "second_order_bit", "first_order_expansion",
+                "second_order_expansion"},
+               "without use_quantize_optimizer", checker);
+  }
+  if (config.precision == Precision::kFp32 && config.gradient_precision == GradientPrecision::kBf16) {
+    checker.NoteWithoutEffect("gradient_precision", "with precision: fp32 gradients are float32");
+  }
+}
+
 }  // namespace
 
 void CheckRecipe(const TrainConfig& config, ConfigChecker& checker) {
@@ -75,9 +115,7 @@ void CheckRecipe(const TrainConfig& config, ConfigChecker& checker) {
   if (fp8.group_size != 16 && fp8.group_size != 32 && fp8.group_size != 64 && fp8.group_size != 128) {
     checker.Fail("quantize_model.group_size", fmt::format("found {}; accepted: 16, 32, 64, 128", fp8.group_size));
   }
-  if (config.precision == Precision::kFp32 && config.gradient_precision == GradientPrecision::kBf16) {
-    checker.NoteWithoutEffect("gradient_precision", "with precision: fp32 gradients are float32");
-  }
+  CheckUnread(config, checker);
   if (!fp8.use_quantize_model) return;
   const std::string_view recipe = NameOf(*fp8.use_quantize_model);
   if (config.precision != Precision::kAmpBf16) {

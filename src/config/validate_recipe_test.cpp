@@ -51,6 +51,37 @@ TEST(CheckRecipe, EveryRecipeTakesAFittingModel) {
   }
 }
 
+/// The notes on keys without effect that these keys bring.
+std::vector<std::string> NotesWith(std::vector<std::string> overrides) {
+  overrides.push_back("--model.d_model=128");
+  return Validate(Parse(kSmallConfig, overrides)).without_effect;
+}
+
+TEST(CheckRecipe, NamesKeysThatTheRecipeDoesNotRead) {
+  using Notes = std::vector<std::string>;
+  const Notes keys = {"--quantize_model.bobit=E4M3", "--quantize_model.group_size=32", "--quantize_model.fobit=E5M2"};
+  const auto with = [&](const char* recipe) {
+    Notes overrides = keys;
+    overrides.push_back(std::string("--quantize_model.use_quantize_model=") + recipe);
+    return NotesWith(overrides);
+  };
+  EXPECT_EQ(with("coat_real"), Notes());
+  EXPECT_EQ(with("fp8linear"), Notes{"quantize_model.group_size, fobit: only coat_real keeps activations in groups"});
+  EXPECT_EQ(with("fp8deepseek"), Notes{"quantize_model.group_size, fobit: only coat_real keeps activations in groups"});
+  EXPECT_EQ(with("null"), Notes{"quantize_model.group_size, fobit, bobit: without use_quantize_model"});
+  EXPECT_EQ(NotesWith({"--quantize_model.weight_memory_efficient=true"}), Notes()) << "of bf16 weights too";
+}
+
+TEST(CheckRecipe, NamesKeysOfTheFp8OptimizerWithoutIt) {
+  using Notes = std::vector<std::string>;
+  const Notes keys = {"--quantize_optimizer.qgroup_size=64", "--quantize_optimizer.second_order_expansion=true"};
+  EXPECT_EQ(NotesWith(keys),
+            Notes{"quantize_optimizer.qgroup_size, second_order_expansion: without use_quantize_optimizer"});
+  Notes used = keys;
+  used.push_back("--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw");
+  EXPECT_EQ(NotesWith(used), Notes());
+}
+
 TEST(CheckRecipe, GroupSizesAreFour) {
   for (const char* size : {"16", "32", "64", "128"}) {
     EXPECT_EQ(ErrorWith("coat_real", {std::string("--quantize_model.group_size=") + size}), "no error") << size;

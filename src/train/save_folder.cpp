@@ -281,7 +281,7 @@ void SaveFolder::Write(SaveKind kind, const Engine& engine, TrainerState& state)
                                                                   : state.ephemeral_checkpoints;
   Communicator& ranks = engine.ranks();
   // An earlier run's checkpoint of this step, or one that was passed over, is replaced also without save_overwrite.
-  const std::string path = config_.save_folder + "/" + name.text();
+  const std::string path = (fs::path(config_.save_folder) / name.text()).string();
   const std::optional<std::int64_t> old_run = RunOf(path);
   const bool is_passed_over = std::find(passed_over_.begin(), passed_over_.end(), path) != passed_over_.end();
   const bool replaces = config_.save_overwrite || is_passed_over || (old_run && *old_run < run_);
