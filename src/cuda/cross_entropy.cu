@@ -1,12 +1,11 @@
 #include "ops/cross_entropy.h"
 
-#include <cuda_pipeline_primitives.h>
-
 #include <cmath>
 #include <cstdint>
 #include <limits>
 
 #include "cuda/device/device.h"
+#include "cuda/kernel/async_copy.cuh"
 #include "cuda/kernel/block_reduce.cuh"
 #include "cuda/kernel/packed.cuh"
 #include "numerics/elementary.h"
@@ -93,7 +92,7 @@ __global__ void __launch_bounds__(kThreads, 2) CrossEntropyKernel(T* logits, con
       }
     }
     __pipeline_commit();
-    __pipeline_wait_prior(0);
+    WaitForCopies<0>();
     own = copy;
   }
 

@@ -17,24 +17,6 @@ namespace coat::cuda {
 
 namespace {
 
-bool UsesFp8(const CudaDevice& device, const Format& format) {
-  switch (device.options().gemm) {
-    case GemmMode::kBf16:
-      return false;
-    case GemmMode::kAuto:
-      return HasFp8TensorCores(device.compute_capability(), format.scaling);
-    case GemmMode::kFp8:
-      break;
-  }
-  if (!HasFp8TensorCores(device.compute_capability(), format.scaling)) {
-    throw Error(fmt::format(
-        "--gemm=fp8: {} (compute capability {}.{}) has no FP8 tensor cores for {}; accepted there: "
-        "--gemm=auto, --gemm=bf16",
-        device.Name(), device.compute_capability() / 10, device.compute_capability() % 10, format.ToString()));
-  }
-  return true;
-}
-
 /// What FP8 tensor cores do not take is the caller's error: rows and addresses are multiples of 16 bytes, and scales of
 /// groups are read four rows at a time.
 void RequireFp8Takes(const GemmArgs& args) {
@@ -82,7 +64,7 @@ void Gemm(Context& ctx, const GemmArgs& args) {
   if (args.d.elements() == 0) return;
   CudaDevice& device = DeviceOf(ctx);
   if (args.a.format.scaling != Scaling::kNone) {
-    if (!UsesFp8(device, args.a.format)) return MultiplyDecoded(device, args);
+    if (!MultipliesFp8(device, args.a.format.scaling)) return MultiplyDecoded(device, args);
     RequireFp8Takes(args);
   }
   if (TakesRowProduct(args)) return RowProduct(device, args);
@@ -91,7 +73,16 @@ void Gemm(Context& ctx, const GemmArgs& args) {
 
 bool MultipliesFp8(const Device& device, Scaling scaling) {
   const auto& cuda_device = static_cast<const CudaDevice&>(device);
-  return cuda_device.options().gemm != GemmMode::kBf16 && HasFp8TensorCores(cuda_device.compute_capability(), scaling);
+  const GemmMode gemm = cuda_device.options().gemm;
+  const int capability = cuda_device.compute_capability();
+  if (gemm == GemmMode::kBf16) return false;
+  if (HasFp8TensorCores(capability, scaling)) return true;
+  if (gemm == GemmMode::kAuto) return false;
+  throw Error(fmt::format(
+      "--gemm=fp8: {} (compute capability {}.{}) has no FP8 tensor cores for {}; accepted there: "
+      "--gemm=auto, --gemm=bf16",
+      device.Name(), capability / 10, capability % 10,
+      scaling == Scaling::kTensor ? "operands with one scale" : "scales of groups and blocks (fp8deepseek)"));
 }
 
 }  // namespace coat::cuda

@@ -28,7 +28,9 @@ struct CudaOptions {
   int ordinal = 0;     // which device, in the driver's order
   bool graphs = true;  // record and replay; off: start every kernel by itself. Same results
   GemmMode gemm = GemmMode::kAuto;
-  bool other_bits = true;  // off: products stay with the bits of the library's first choice, however slow it is
+  /// Off: products whose algorithms are timed stay with the bits of the library's first choice, however slow it is.
+  /// Imported choices are taken as they are.
+  bool other_bits = true;
   bool deterministic_attention = true;  // off: cuDNN's faster backward, whose sums change order from run to run
 };
 
@@ -64,7 +66,8 @@ struct WorkspaceNeeds {
 std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs);
 
 /// Whether a device of OpenCudaDevice multiplies FP8 operands that are scaled so on FP8 tensor cores. Those take
-/// extents that are multiples of 16; with scales of groups and blocks, of the first operand rows by the 4.
+/// extents that are multiples of 16; with scales of groups and blocks, of the first operand rows by the 4. Throws Error
+/// where GemmMode::kFp8 asks for what the device does not have.
 bool MultipliesFp8(const Device& device, Scaling scaling);
 
 /// Page-locked host memory that devices reach too, at the speed of the bus. For tests that look at tensors between ops.

@@ -2,8 +2,6 @@
 // computed twice rather than stored. The second pass goes from the end to the beginning: what the first read last is
 // still in the L2 cache.
 
-#include <cuda_pipeline_primitives.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -13,6 +11,7 @@
 #include "base/divide.h"
 #include "base/error.h"
 #include "cuda/device/device.h"
+#include "cuda/kernel/async_copy.cuh"
 #include "cuda/kernel/block_reduce.cuh"
 #include "cuda/kernel/larger_magnitude.cuh"
 #include "cuda/kernel/packed.cuh"
@@ -291,7 +290,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksEach<T>)
     Codes<kPatch> d_up[kPatchRows], d_gate[kPatchRows], product[kPatchRows];
 #pragma unroll
     for (int r = 0; r < kPatchRows; ++r) {
-      __pipeline_wait_prior(kPatchRows - 1);  // what was asked for first is there
+      WaitForCopies<kPatchRows - 1>();  // what was asked for first is there
       PatchRow<T> inputs = {.up = memory.up[r][threadIdx.x],
                             .gate = memory.gate[r][threadIdx.x],
                             .d_product = {},

@@ -16,24 +16,39 @@ namespace coat {
 
 namespace {
 
-[[noreturn]] void ThrowOutOfMemory(const MemoryPlan& plan, std::int64_t workspace_growth, const std::string& found,
-                                   std::string_view advice) {
-  std::string table;
-  for (const MemoryPlan::Line& line : plan.categories) {
-    if (line.bytes > 0) table += fmt::format("\n  {:10} {:>12}", line.name, InBinaryUnits(line.bytes));
+/// What kernels, when they are first started, and recorded steps take of a GPU's memory: 150 MiB were seen.
+constexpr std::int64_t kKernelBytes = 256 << 20;
+
+/// What a run needs: the plan's arenas and what grows beside them.
+class Needs {
+ public:
+  Needs(const MemoryPlan& plan, std::int64_t workspace_growth, std::int64_t kernels) {
+    for (const MemoryPlan::Line& line : plan.categories) Add(line.name, line.bytes);
+    Add("workspace", workspace_growth);
+    Add("kernels", kernels);
   }
-  if (workspace_growth > 0) table += fmt::format("\n  {:10} {:>12}", "workspace", InBinaryUnits(workspace_growth));
-  throw Error(fmt::format("this run needs {} of memory and {}:{}\n{}", InBinaryUnits(plan.Total() + workspace_growth),
-                          found, table, advice));
-}
+
+  std::int64_t total() const { return total_; }
+  [[noreturn]] void ThrowOutOfMemory(const std::string& found, std::string_view advice) const {
+    throw Error(fmt::format("this run needs {} of memory and {}:{}\n{}", InBinaryUnits(total_), found, table_, advice));
+  }
+
+ private:
+  void Add(std::string_view name, std::int64_t bytes) {
+    if (bytes <= 0) return;
+    total_ += bytes;
+    table_ += fmt::format("\n  {:10} {:>12}", name, InBinaryUnits(bytes));
+  }
+
+  std::int64_t total_ = 0;
+  std::string table_;
+};
 
 /// The kernel gives memory that it has not, and ends the process that uses it.
-void RequireSystemMemory(const MemoryPlan& plan, std::int64_t workspace_growth, std::string_view advice,
-                         Communicator& ranks) {
-  const std::int64_t own = plan.Total() + workspace_growth;
+void RequireSystemMemory(const Needs& needs, std::string_view advice, Communicator& ranks) {
   // Before any rank takes what it needs, which would be missing here.
   const std::optional<std::int64_t> available = AvailableMemory();
-  const MachineSum machine = SumOnMachine(ranks, own);
+  const MachineSum machine = SumOnMachine(ranks, needs.total());
   Together(ranks, [&] {
     if (!available || machine.total <= *available) return;
     std::string found = fmt::format("the system has {} available", InBinaryUnits(*available));
@@ -41,7 +56,7 @@ void RequireSystemMemory(const MemoryPlan& plan, std::int64_t workspace_growth, 
       found = fmt::format("its machine's {} ranks need {} together, and {}", machine.ranks,
                           InBinaryUnits(machine.total), found);
     }
-    ThrowOutOfMemory(plan, workspace_growth, found, advice);
+    needs.ThrowOutOfMemory(found, advice);
   });
 }
 
@@ -55,25 +70,24 @@ RunArenas MeasuringArenas() {
 
 RunArenas BoundArenas(const MemoryPlan& plan, const Context& ctx, std::int64_t workspace_growth,
                       std::string_view advice, Communicator* ranks) {
+  const Needs needs(plan, workspace_growth, ctx.backend() ? kKernelBytes : 0);
   if (ctx.backend()) {
     const Device::Memory memory = ctx.backend()->ReadMemory();
-    if (plan.Total() + workspace_growth > memory.free_bytes) {
-      ThrowOutOfMemory(plan, workspace_growth,
-                       fmt::format("{} has {} free of {}", ctx.backend()->Name(), InBinaryUnits(memory.free_bytes),
-                                   InBinaryUnits(memory.total_bytes)),
-                       advice);
+    if (needs.total() > memory.free_bytes) {
+      needs.ThrowOutOfMemory(fmt::format("{} has {} free of {}", ctx.backend()->Name(),
+                                         InBinaryUnits(memory.free_bytes), InBinaryUnits(memory.total_bytes)),
+                             advice);
     }
   } else {
     const std::unique_ptr<Communicator> alone = ranks == nullptr ? MakeSolo() : nullptr;
-    RequireSystemMemory(plan, workspace_growth, advice, ranks == nullptr ? *alone : *ranks);
+    RequireSystemMemory(needs, advice, ranks == nullptr ? *alone : *ranks);
   }
   try {
     const auto bound = [&](const char* name) { return Arena::Bound(name, ctx, plan.Bytes(name)); };
     return {bound("masters"), bound("gradients"), bound("weights"), bound("moments"), bound("metadata"),
             bound("saved"),   bound("batch"),     bound("scratch"), bound("exchange")};
   } catch (const std::bad_alloc&) {
-    ThrowOutOfMemory(plan, workspace_growth,
-                     ctx.backend() ? "the driver does not give it" : "the system does not give it", advice);
+    needs.ThrowOutOfMemory(ctx.backend() ? "the driver does not give it" : "the system does not give it", advice);
   }
 }
 

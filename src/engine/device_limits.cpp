@@ -34,6 +34,15 @@ std::int64_t Fp8EvaluationSequences(const TrainConfig& config) {
   return needs.training ? needs.sequences : 0;
 }
 
+/// Whether the configuration has FP8 products that the context's device has tensor cores for.
+bool MultipliesFp8(const TrainConfig& config, const Context& ctx) {
+  if constexpr (kWithCuda) {
+    if (!config.quantize_model.use_quantize_model || !ctx.backend()) return false;
+    return cuda::MultipliesFp8(*ctx.backend(), HasFp8Groups(config) ? Scaling::kGroup : Scaling::kTensor);
+  }
+  return false;
+}
+
 std::int64_t GrowthTo(const cuda::WorkspaceNeeds& needs, const Context& ctx) {
   if constexpr (kWithCuda) {
     if (ctx.backend()) return cuda::WorkspaceBound(*ctx.backend(), needs) - ctx.workspace_bytes();
@@ -92,18 +101,13 @@ std::string Fp8EvaluationProblem(const TrainConfig& config) {
 }
 
 void RequireFp8EvaluationTokens(const TrainConfig& config, const Context& ctx) {
-  if constexpr (kWithCuda) {
-    if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend(), Scaling::kGroup)) return;
-    if (const std::string problem = Fp8EvaluationProblem(config); !problem.empty()) throw ConfigError(problem);
-  }
+  if (Fp8EvaluationSequences(config) == 0 || !MultipliesFp8(config, ctx)) return;
+  if (const std::string problem = Fp8EvaluationProblem(config); !problem.empty()) throw ConfigError(problem);
 }
 
 void RequireFp8Tokens(const TrainConfig& config, const Context& ctx) {
-  if constexpr (kWithCuda) {
-    const Scaling scaling = HasFp8Groups(config) ? Scaling::kGroup : Scaling::kTensor;
-    if (!ctx.backend() || !cuda::MultipliesFp8(*ctx.backend(), scaling)) return;
-    if (const std::string problem = Fp8TokenProblem(config); !problem.empty()) throw ConfigError(problem);
-  }
+  if (!MultipliesFp8(config, ctx)) return;
+  if (const std::string problem = Fp8TokenProblem(config); !problem.empty()) throw ConfigError(problem);
   RequireFp8EvaluationTokens(config, ctx);
 }
 

@@ -44,7 +44,7 @@ struct CoatAdamWArgs {
 /// and smallest magnitudes (exact), ExpansionExponent, and EncodeExpanded or EncodeUnexpanded, to the bit.
 /// absmax is exact: AbsMax of the parameter as updated.
 /// Exactness: bound. Another backend may compute powers, roots and quotients approximately:
-///   a decoded moment within 2^-15 of itself, and with these moments
+///   a decoded moment within 2^-15 of itself, or of 2^-126 of its group's largest, and with these moments
 ///   the update of the parameter, lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps), within 1e-6 of itself;
 ///   an exponent that is right for a range log2(absmax / absmin) no more than 2e-5 off: one step off where that
 ///   decides; the code of a number within (2 k + 32) 2^-22 of kMax * (|x| / absmax)^k, with the absmax and exponent k

@@ -16,6 +16,7 @@
 #include "cuda/open_device.h"
 #include "cuda/open_nccl.h"
 #include "numerics/bfloat16.h"
+#include "ops/fill.h"
 #include "tests/gpu/rank_gpus.h"
 #include "tests/support/error_of.h"
 #include "tests/support/process_ranks.h"
@@ -246,10 +247,13 @@ TEST_F(GpuRanks, GiveUpARankThatNeitherComesNorEnds) {
       Context ctx(cuda::OpenCudaDevice({.ordinal = GpuOfRank(host.rank(), host.size())}));
       Arena arena = Arena::Bound("operands", ctx, kArenaBytes);
       const TensorView x = arena.Tensor("x", {1 << 20}, DType::kF32);
+      const TensorView y = arena.Tensor("y", {1}, DType::kF32);
       const std::string error = ErrorOf<CommError>([&] {
         const std::unique_ptr<Communicator> ranks = cuda::OpenNccl(host, ctx.backend(), {.warning = 1.0, .end = 2.0});
         for (int time = 0; time < times - host.rank(); ++time) {
           ctx.Recorded("sum", 0, [&] { ranks->AllReduce(ctx, std::vector<TensorView>{x}, Reduction::kSum); });
+          // More than a driver queues: the host is to wait where that is seen.
+          for (int i = 0; i < 5000; ++i) Fill(ctx, {.x = y, .value = 1.0f});
           GpuRank{*ranks, ctx, arena}.Values<float>(x);
         }
         if (host.rank() == 0) ranks->AllGatherText("");

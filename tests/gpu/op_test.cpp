@@ -30,24 +30,27 @@ Context& TheGpu() {
   return gpu;
 }
 
-/// The operands after the op has run on the GPU.
-Operands RunOnGpu(const OpCase& op, const Operands& before) {
-  const Operands on_device = before.CopyTo(TheGpu());
-  op.call(TheGpu(), on_device);
-  return on_device.CopyFrom(TheGpu());
+/// One without FP8 tensor cores.
+Context& TheDecodingGpu() {
+  static Context gpu = OpenGpu({.gemm = cuda::GemmMode::kBf16});
+  return gpu;
 }
 
-class GpuOpTest : public testing::TestWithParam<OpCase> {};
+/// The operands after the op has run on a GPU.
+Operands RunOn(Context& gpu, const OpCase& op, const Operands& before) {
+  const Operands on_device = before.CopyTo(gpu);
+  op.call(gpu, on_device);
+  return on_device.CopyFrom(gpu);
+}
 
-TEST_P(GpuOpTest, AgreesWithTheContract) {
-  const OpCase& op = GetParam();
+void ExpectContract(Context& gpu, const OpCase& op, bool decodes_fp8 = false) {
   const Operands before = op.make(kSeed);
-  if (op.beyond_tensor_cores && cuda::MultipliesFp8(*TheGpu().backend(), *op.beyond_tensor_cores)) {
-    ExpectParts(ErrorOf<ArgumentError>([&] { RunOnGpu(op, before); }), {"FP8 tensor cores take", "multiple"});
+  if (op.beyond_tensor_cores && cuda::MultipliesFp8(*gpu.backend(), *op.beyond_tensor_cores)) {
+    ExpectParts(ErrorOf<ArgumentError>([&] { RunOn(gpu, op, before); }), {"FP8 tensor cores take", "multiple"});
     return;
   }
-  const Operands after = RunOnGpu(op, before);
-  Checker checker(DeviceKind::kCuda);
+  const Operands after = RunOn(gpu, op, before);
+  Checker checker(DeviceKind::kCuda, decodes_fp8);
   op.check(before, after, checker);
   if (op.bitwise) {
     const Operands on_cpu = before.Clone();
@@ -55,12 +58,24 @@ TEST_P(GpuOpTest, AgreesWithTheContract) {
     op.call(cpu, on_cpu);
     for (const Operands::Item& item : on_cpu.items()) checker.Same(item.name, after[item.name], item.tensor);
   }
-  const Operands again = RunOnGpu(op, before.CloneWithOtherPoison());
+  const Operands again = RunOn(gpu, op, before.CloneWithOtherPoison());
   for (const Operands::Item& item : again.items()) {
     checker.Same(item.name + " again", item.tensor, after[item.name]);
   }
   EXPECT_EQ(checker.failed(), 0) << checker.failed() << " of " << checker.checked() << " checks fail:\n"
                                  << checker.report();
+}
+
+class GpuOpTest : public testing::TestWithParam<OpCase> {};
+
+TEST_P(GpuOpTest, AgreesWithTheContract) {
+  ExpectContract(TheGpu(), GetParam());
+}
+
+class DecodedProductTest : public testing::TestWithParam<OpCase> {};
+
+TEST_P(DecodedProductTest, AgreesWithTheContract) {
+  ExpectContract(TheDecodingGpu(), GetParam(), /*decodes_fp8=*/true);
 }
 
 std::string TestName(const testing::TestParamInfo<OpCase>& info) {
@@ -78,7 +93,18 @@ std::vector<OpCase> GpuCases() {
   return cases;
 }
 
+/// Products of FP8 operands.
+std::vector<OpCase> Fp8Products() {
+  std::vector<OpCase> cases = AllOpCases();
+  std::erase_if(cases, [](const OpCase& op) {
+    return !op.name.starts_with("Gemm") ||
+           (op.name.find("e4m3") == op.name.npos && op.name.find("e5m2") == op.name.npos);
+  });
+  return cases;
+}
+
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuOpTest, testing::ValuesIn(GpuCases()), TestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, DecodedProductTest, testing::ValuesIn(Fp8Products()), TestName);
 
 }  // namespace
 }  // namespace coat

@@ -53,6 +53,7 @@ CudaDevice::CudaDevice(const CudaOptions& options) : options_(options) {
   COAT_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
   COAT_CUDA(cudaStreamCreateWithPriority(&beside_, cudaStreamNonBlocking, greatest));
   COAT_CUDA(cudaEventCreateWithFlags(&called_, cudaEventDisableTiming));
+  COAT_CUDA(cudaEventCreateWithFlags(&behind_, cudaEventDisableTiming));
   for (cudaEvent_t& end : ends_) COAT_CUDA(cudaEventCreateWithFlags(&end, cudaEventDisableTiming));
   Get<HostWaits>();  // DropRecordings, which may not throw, finds it
   GrowWorkspace(kWorkspaceBytes);
@@ -63,6 +64,7 @@ CudaDevice::~CudaDevice() {
   parts_.clear();
   cudaFree(workspace_);
   for (cudaEvent_t end : ends_) cudaEventDestroy(end);
+  cudaEventDestroy(behind_);
   cudaEventDestroy(called_);
   cudaStreamDestroy(beside_);
   cudaStreamDestroy(stream_);
@@ -239,6 +241,17 @@ std::string CudaDevice::DescribeTuning() const {
     text += (text.empty() ? "" : "; ") + static_cast<const AttentionChoice*>(choice->second.get())->Describe();
   }
   return text;
+}
+
+void CudaDevice::LimitBacklog() {
+  // Twice as many ops may be in the queue, of one to four kernels each; drivers take about a thousand.
+  constexpr std::int64_t kOps = 128;
+  if (recording_ || is_beside_ || ++ops_ % kOps != 0) return;
+  {
+    const HostWaits::Wait wait(Get<HostWaits>());
+    COAT_CUDA(cudaEventSynchronize(behind_));
+  }
+  COAT_CUDA(cudaEventRecord(behind_, stream_));
 }
 
 void CudaDevice::DropRecordings() noexcept {

@@ -65,6 +65,9 @@ class CudaDevice final : public Device {
   /// it. If it grows, it moves: work that was recorded is recorded anew when it is next asked for. Throws Error while
   /// recording, and when there is not enough memory.
   std::byte* GrowWorkspace(std::int64_t bytes);
+  /// Waits if the device is many ops behind, so that no launch of a kernel waits for room in the driver's queue, where
+  /// HostWaits would not see it. DeviceOf calls it for every op.
+  void LimitBacklog();
   /// Waits for all work and forgets what was recorded: it is recorded anew when it is next asked for.
   void DropRecordings() noexcept;
   int multiprocessors() const { return multiprocessors_; }
@@ -109,13 +112,17 @@ class CudaDevice final : public Device {
   std::byte* workspace_ = nullptr;
   std::int64_t workspace_bytes_ = 0;
   bool recording_ = false;
+  std::int64_t ops_ = 0;           // that were not recorded
+  cudaEvent_t behind_ = nullptr;  // the end of one that was started long before the last
   std::map<std::string, Recording, std::less<>> recordings_;
   std::map<std::type_index, std::shared_ptr<void>> parts_;
 };
 
-/// The device of a context on kCuda.
+/// The device of a context on kCuda, for an op.
 inline CudaDevice& DeviceOf(Context& ctx) {
-  return static_cast<CudaDevice&>(*ctx.backend());
+  auto& device = static_cast<CudaDevice&>(*ctx.backend());
+  device.LimitBacklog();
+  return device;
 }
 
 }  // namespace coat::cuda

@@ -24,8 +24,8 @@ std::int64_t WorkspaceBound(const Device& device, const WorkspaceNeeds& needs) {
   bytes = std::max(bytes, std::min(needs.sequences * of_sequence, most));
   const std::int64_t tokens = needs.sequences * needs.positions;
   if (tokens > 0) bytes = std::max(bytes, SortBytes(tokens));
-  const bool multiplies = MultipliesFp8(device, needs.fp8_groups ? Scaling::kGroup : Scaling::kTensor);
-  if (!multiplies) {
+  if (needs.fp8_operands == 0) return bytes;
+  if (!MultipliesFp8(device, needs.fp8_groups ? Scaling::kGroup : Scaling::kTensor)) {
     bytes = std::max(bytes, CudaDevice::kWorkspaceBytes + needs.fp8_operands * SizeOf(DType::kBF16));
   } else if (needs.fp8_groups) {
     // The scales as cuBLASLt wants them, one of 128 elements.

@@ -1,7 +1,11 @@
 #include "cuda/gemm/gemm_runner.h"
 
+#include <fmt/core.h>
+
 #include <array>
 
+#include "base/error.h"
+#include "base/number_text.h"
 #include "cuda/device/device.h"
 #include "cuda/gemm/gemm_tuning.h"
 
@@ -11,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kAlgorithmBytes = 32 << 20;  // of the workspace, for cuBLASLt
 constexpr std::int64_t kTrialBytes = 256;           // behind them
+constexpr std::int64_t kKernelBytes = 64 << 20;     // free memory with which its kernels can be loaded
 constexpr int kMostAlgorithms = 24;                 // of a scale mode
 
 }  // namespace
@@ -81,6 +86,19 @@ cublasStatus_t GemmRunner::Run(const GemmArgs& args, const float* factors, const
   }
   const float own[] = {1.0f, args.accumulate ? 1.0f : 0.0f};
   return Launch(args, factors != nullptr ? factors : own, plan);
+}
+
+cublasStatus_t GemmRunner::Try(const GemmArgs& args, const float* factors, const GemmPlan& plan) {
+  const cublasStatus_t status = Run(args, factors, plan);
+  if (status == CUBLAS_STATUS_SUCCESS) return status;
+  cudaGetLastError();  // the error is handled
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return status;
+  const Device::Memory memory = device_.ReadMemory();
+  if (status != CUBLAS_STATUS_ALLOC_FAILED && memory.free_bytes >= kKernelBytes) return status;
+  throw Error(fmt::format(
+      "CUDA: out of memory: {} of {} are free, too little for cuBLASLt's kernels ({}); a smaller "
+      "device_train_microbatch_size or activation_checkpointing: whole_layer makes room for them",
+      InBinaryUnits(memory.free_bytes), InBinaryUnits(memory.total_bytes), LoadCublasLt().GetStatusString(status)));
 }
 
 cublasStatus_t GemmRunner::Subtract(const GemmArgs& args, const float* factors, const GemmPlan& plan) {

@@ -37,6 +37,9 @@ class GemmRunner {
 
   /// d = a b, or d += a b.
   cublasStatus_t Run(const GemmArgs& args, const float* factors, const GemmPlan& plan);
+  /// Run, with an algorithm that the library may refuse: then nothing has run. Throws Error where it fails for want of
+  /// memory, which says nothing of the algorithm.
+  cublasStatus_t Try(const GemmArgs& args, const float* factors, const GemmPlan& plan);
   /// d -= a b, after Run.
   cublasStatus_t Subtract(const GemmArgs& args, const float* factors, const GemmPlan& plan);
 

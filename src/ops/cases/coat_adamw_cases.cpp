@@ -317,6 +317,9 @@ std::vector<OpCase> CoatAdamWCases() {
       {.elements = {2048}, .start = Start::kZeros, .step = 1, .constant = true},
       {.elements = {2048, 0, 777, 128, 512, 1}, .grad = kBF16, .data = Data::kHeavyTails},
       {.elements = ManyTensors(400, 1500), .start = Start::kZeros, .step = 1},
+      // More runs of groups than warps of a GPU, which take several in turn, of one tensor and the next.
+      {.elements = {600'000, 700'000}, .grad = kBF16, .data = Data::kHeavyTails},
+      {.elements = {32 * 4001}, .group = 32, .data = Data::kHeavyTails},
       {.elements = {1 << 20}, .data = Data::kNormal, .step = 100, .perf = true},
   };
   std::vector<OpCase> cases;

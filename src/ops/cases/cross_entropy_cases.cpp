@@ -224,6 +224,9 @@ std::vector<OpCase> CrossEntropyCases() {
       {.dtype = kF32, .rows = 3, .columns = 17, .special = Special::kNonFiniteLogits},
       {.dtype = kBF16, .rows = 11, .columns = 97, .z_weight = 1e-4f, .gradient = false},
       {.dtype = kF32, .rows = 3, .columns = 50304, .loss_weight = 1.0f / 3, .z_weight = 1e-4f},
+      // Rows beyond what a multiprocessor's shared memory holds.
+      {.dtype = kF32, .rows = 3, .columns = 100352, .loss_weight = 1.0f / 3, .z_weight = 1e-4f},
+      {.dtype = kF32, .rows = 3, .columns = 100352, .gradient = false},
       {.dtype = kBF16, .rows = 2048, .columns = 384, .loss_weight = 1.0f / 2048, .z_weight = 1e-4f / 2048},
   };
   std::vector<OpCase> cases;

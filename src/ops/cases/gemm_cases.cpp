@@ -191,24 +191,49 @@ double TensorCoreBound(const GemmSetup& setup, double magnitude) {
 /// the sum so far or one of the 32 next products. The mean square of the sum so far is the sum of its products'
 /// squares, so with those of the next 32 the largest's is at most the sum of all R squares. The losses of K / R such
 /// sums add up to (33/32 R + 1) / 3 2^-26 times the sum of all squares.
-///
-/// Where codes are decoded for bf16 tensor cores instead, a code times the scale of its group loses up to 2^-8 in
-/// either direction, on both sides of each product: 2/3 2^-16 of its square.
 double TensorCoreVariance(const GemmSetup& setup, double squares) {
-  const double cut = (33.0 / 32.0 * AddedTogether(setup) + 1.0) / 3.0 * 0x1p-26;
-  const double decoded = setup.a.scaling == Scaling::kTensor ? 0.0 : 2.0 / 3.0 * 0x1p-16;
-  return std::max(cut, decoded) * squares;
+  return (33.0 / 32.0 * AddedTogether(setup) + 1.0) / 3.0 * 0x1p-26 * squares;
 }
+
+/// What products lose where codes are multiplied by the scales of groups and rounded to bf16 before: each factor up to
+/// 2^-8 of itself, two thirds of that square on average over both, or half of bf16's smallest subnormal. Codes with one
+/// scale a tensor are exact in bf16.
+class DecodedLoss {
+ public:
+  DecodedLoss(const GemmSetup& setup, const std::vector<double>& a, const std::vector<double>& b)
+      : rounds_(setup.a.scaling != Scaling::kTensor), of_a_(Magnitudes(a, setup.k)), of_b_(Magnitudes(b, setup.k)) {}
+
+  double Bound(std::int64_t row, std::int64_t column, double magnitude) const {
+    if (!rounds_) return 0.0;
+    constexpr double kHalfOfSmallest = 0x1p-134;
+    return 0x1p-7 * (1.0 + 0x1p-9) * magnitude +
+           kHalfOfSmallest * (of_a_[static_cast<std::size_t>(row)] + of_b_[static_cast<std::size_t>(column)]);
+  }
+  double Variance(double squares) const { return rounds_ ? 2.0 / 3.0 * 0x1p-16 * squares : 0.0; }
+
+ private:
+  /// Of each row of k, added up.
+  static std::vector<double> Magnitudes(const std::vector<double>& x, std::int64_t k) {
+    std::vector<double> sums(x.size() / static_cast<std::size_t>(k), 0.0);
+    for (std::size_t i = 0; i < x.size(); ++i) sums[i / static_cast<std::size_t>(k)] += std::abs(x[i]);
+    return sums;
+  }
+
+  bool rounds_;
+  std::vector<double> of_a_, of_b_;
+};
 
 void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& after, Checker& checker) {
   const std::vector<double> a = RowsOfK(OperandOf(after, "a", setup.a), setup.layout == GemmLayout::kTN, setup.k);
   const std::vector<double> b = RowsOfK(OperandOf(after, "b", setup.b), setup.layout != GemmLayout::kNT, setup.k);
   const TensorView d = after["d"];
-  const bool cut = checker.device() == DeviceKind::kCuda && IsFp8(setup.a.dtype);
+  const bool is_fp8_on_gpu = checker.device() == DeviceKind::kCuda && IsFp8(setup.a.dtype);
+  const bool cut = is_fp8_on_gpu && !checker.decodes_fp8();
   const bool may_round_product = checker.device() == DeviceKind::kCuda && setup.accumulate && setup.d == DType::kBF16;
   const auto roundings = static_cast<double>(setup.k + 2);
   const Underflow underflow(setup, after, checker.device());
-  RandomErrors cut_sums;
+  const DecodedLoss decoded(setup, a, b);
+  RandomErrors errors;
   // An odd step, so that rows of every place in a tile come up.
   const std::int64_t step = setup.perf ? 97 : 1;
   for (std::int64_t row = 0; row < setup.m; row += step) {
@@ -226,22 +251,26 @@ void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& a
       } else {
         const double lost = underflow.Bound(product.magnitude);
         double error = roundings * kFloatRoundoff * (product.magnitude + std::abs(added)) + lost;
-        if (cut) error += TensorCoreBound(setup, product.magnitude);
+        if (is_fp8_on_gpu) {
+          error += cut ? TensorCoreBound(setup, product.magnitude) : decoded.Bound(row, column, product.magnitude);
+        }
         // An error of half an ulp may carry the sum to where ulps are twice as large.
         const double of_product = may_round_product ? HalfUlp(setup.d, std::abs(product.sum) + error) : 0.0;
         error += of_product;
         const double of_sum = HalfUlp(setup.d, may_round_product ? std::abs(sum) + error : sum);
         checker.Near("d", index, got, sum, error + of_sum);
-        if (!cut) continue;
+        if (!is_fp8_on_gpu) continue;
         // In float32 a sum so far is rounded by up to 2^-24, a third of the square on average.
         const double in_float = roundings / 3.0 * kFloatRoundoff * kFloatRoundoff * (product.squares + added * added);
-        cut_sums.Add(got, sum,
-                     TensorCoreVariance(setup, product.squares) + in_float + lost * lost +
-                         (of_product * of_product + of_sum * of_sum) / 3.0);
+        const double rounded = cut ? TensorCoreVariance(setup, product.squares) : decoded.Variance(product.squares);
+        const double subnormal = cut ? 0.0 : decoded.Bound(row, column, 0.0);
+        errors.Add(got, sum,
+                   rounded + in_float + lost * lost + subnormal * subnormal +
+                       (of_product * of_product + of_sum * of_sum) / 3.0);
       }
     }
   }
-  cut_sums.Check("d", checker);
+  errors.Check("d", checker);
 }
 
 OpCase GemmCase(const GemmSetup& setup) {

@@ -99,9 +99,12 @@ double HalfUlp(DType dtype, double value);
 /// Collects what differs; a test prints it. `device` is where the op has run, for contracts whose bounds depend on it.
 class Checker {
  public:
-  explicit Checker(DeviceKind device = DeviceKind::kCpu) : device_(device) {}
+  /// `decodes_fp8`: a GPU that multiplies FP8 operands in bf16.
+  explicit Checker(DeviceKind device = DeviceKind::kCpu, bool decodes_fp8 = false)
+      : device_(device), decodes_fp8_(decodes_fp8) {}
 
   DeviceKind device() const { return device_; }
+  bool decodes_fp8() const { return decodes_fp8_; }
   /// |got - exact| <= bound; two NaNs agree, as do two infinities of one sign.
   void Near(std::string_view what, std::int64_t index, double got, double exact, double bound);
   /// The same bytes; any two NaNs of a plain type, whose bits processors choose, are the same.
@@ -120,6 +123,7 @@ class Checker {
   void Report(const std::string& line) { report_ += line + "\n"; }
 
   DeviceKind device_;
+  bool decodes_fp8_;
   std::int64_t checked_ = 0;
   std::int64_t failed_ = 0;
   std::string report_;

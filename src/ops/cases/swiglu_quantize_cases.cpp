@@ -260,6 +260,11 @@ std::vector<OpCase> SwigluQuantizeCases() {
       cases.push_back(BackwardCase({.rows = 67, .width = 112, .gradient = gradient, .gradient_t = gradient_t}));
     }
   }
+  // More tiles than blocks of a GPU, which take several in turn.
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    cases.push_back(ForwardCase({.rows = 6401, .width = 1040, .dtype = dtype}));
+    cases.push_back(BackwardCase({.rows = 4112, .width = 1040, .dtype = dtype}));
+  }
   constexpr double kElements = 2048.0 * 1024.0;
   const Setup large = {.rows = 2048, .width = 1024};
   cases.push_back(ForwardCase(large));
