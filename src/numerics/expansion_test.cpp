@@ -13,6 +13,14 @@ namespace {
 
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
+constexpr double kRoundoff = 0x1p-24;
+constexpr double kLn2 = 0.69314718055994530942;
+
+/// How far Log2OfRatio may be from a ratio's logarithm: two fractions up to 1/2 within four ulp, 2^-23 each, their
+/// difference up to 1 rounded, and the sum.
+double Log2OfRatioError(double log2) {
+  return 2.0 * 0x1p-23 + 0x1p-25 + kRoundoff * std::abs(log2);
+}
 
 template <class F>
 class ExpansionTest : public testing::Test {};
@@ -52,7 +60,7 @@ TEST(ExpansionExponent, HasCoatsValues) {
 TYPED_TEST(ExpansionTest, ExponentIsTheFlooredQuotientOfTheRanges) {
   using F = TypeParam;
   const double wanted = std::log2(static_cast<double>(F::kMax) * F::kMax / 2.0);
-  EXPECT_NEAR(kExpandedRangeLog2<F>, wanted, 1e-6);
+  EXPECT_EQ(kExpandedRangeLog2<F>, static_cast<float>(wanted));
   std::mt19937_64 generator(3);
   std::uniform_real_distribution<double> log_ratio(1e-3, 63.9);
   std::uniform_real_distribution<double> log_absmax(-60.0, 120.0);
@@ -61,13 +69,16 @@ TYPED_TEST(ExpansionTest, ExponentIsTheFlooredQuotientOfTheRanges) {
       const double log_a = log_absmax(generator);
       const float absmax = static_cast<float>(std::exp2(log_a));
       const float absmin = static_cast<float>(std::exp2(log_a - log_ratio(generator)));
-      const double steps = wanted / std::log2(static_cast<double>(absmax) / absmin) * expand_min;
+      const double range = std::log2(static_cast<double>(absmax) / absmin);
+      const double steps = wanted / range * expand_min;
       const float exponent = ExpansionExponent<F>(absmax, absmin, expand_min);
       const double got = std::round(static_cast<double>(exponent) * expand_min);
-      ASSERT_NEAR(exponent * expand_min, got, 1e-5 * got);
-      // The floor may fall on the other side where the quotient is a whole number but for its rounding.
-      ASSERT_LE(got, std::max(std::floor(steps * (1.0 + 2e-4)), 1.0)) << absmax << " " << absmin;
-      ASSERT_GE(got, std::max(std::floor(steps * (1.0 - 2e-4)), 1.0)) << absmax << " " << absmin;
+      ASSERT_EQ(exponent, static_cast<float>(got) / expand_min);
+      // The floor may fall on the other side where the quotient is a whole number but for its rounding: of the range,
+      // of the constant, the quotient and the product.
+      const double error = Log2OfRatioError(range) / range + 3.0 * kRoundoff;
+      ASSERT_LE(got, std::max(std::floor(steps * (1.0 + error)), 1.0)) << absmax << " " << absmin;
+      ASSERT_GE(got, std::max(std::floor(steps * (1.0 - error)), 1.0)) << absmax << " " << absmin;
     }
   }
 }
@@ -108,10 +119,18 @@ TYPED_TEST(ExpansionTest, RoundsToTheNearestCodeOfTheExpandedValue) {
         const double expanded = F::kMax * std::pow(ratio, static_cast<double>(stored.exponent));
         const double code = DecodeFp8<F>(stored.codes[i] & 0x7f);
         const double step = std::ldexp(1.0, std::max(std::ilogb(expanded), 1 - F::kBias) - F::kMantissaBits);
+        // The logarithm times k, rounded, as a power of two, within an ulp; then the product with kMax.
+        const double log2 = std::log2(ratio);
+        const double power_error = stored.exponent * (Log2OfRatioError(log2) + kRoundoff * std::abs(log2));
         ASSERT_NEAR(code, std::max(expanded, std::ldexp(1.0, 1 - F::kBias - F::kMantissaBits)),
-                    step * 0.5 + expanded * 1e-4);
+                    step * 0.5 + expanded * (kLn2 * power_error + 3.0 * kRoundoff));
+        // The quotient by kMax, rounded, its logarithm within four ulp, 1 / k and the product with it, the power of two
+        // within an ulp, the product with the largest.
         const double decoded = stored.absmax * std::pow(code / F::kMax, 1.0 / stored.exponent);
-        ASSERT_NEAR(stored.Decode(i), std::copysign(decoded, values[i]), decoded * 5e-6);
+        const double root_log2 = std::abs(std::log2(decoded / stored.absmax));
+        ASSERT_NEAR(
+            stored.Decode(i), std::copysign(decoded, values[i]),
+            decoded * (kRoundoff / stored.exponent + kLn2 * (8.0 + 2.0) * kRoundoff * root_log2 + 3.0 * kRoundoff));
       }
     }
   }
@@ -202,8 +221,10 @@ TYPED_TEST(ExpansionTest, IsALinearScaleWithoutExpansion) {
       const double y = static_cast<double>(x) / absmax * F::kMax;
       const std::uint8_t code = EncodeUnexpanded<F>(x, absmax);
       const double step = std::ldexp(1.0, std::max(std::ilogb(y), 1 - F::kBias) - F::kMantissaBits);
-      ASSERT_NEAR(DecodeFp8<F>(code), y, 0.5 * step + 1e-6 * y);
-      ASSERT_NEAR(DecodeUnexpanded<F>(code, absmax), DecodeFp8<F>(code) / F::kMax * absmax, 1e-6 * x);
+      // Either way a quotient and a product are rounded.
+      ASSERT_NEAR(DecodeFp8<F>(code), y, 0.5 * step + 2.0 * kRoundoff * y);
+      const double decoded = static_cast<double>(DecodeFp8<F>(code)) / F::kMax * absmax;
+      ASSERT_NEAR(DecodeUnexpanded<F>(code, absmax), decoded, 2.0 * kRoundoff * decoded);
     }
   }
   EXPECT_EQ(EncodeUnexpanded<F>(0.0f, 0.0f), 0);

@@ -65,16 +65,16 @@ TYPED_TEST(ScaleTest, GivesTheLargestMagnitudeTheLargestCode) {
 
 TYPED_TEST(ScaleTest, DecodesToWithinHalfAStep) {
   using F = TypeParam;
-  // A step of a normal number is 2^-kMantissaBits of its power of two; the product with the rounded reciprocal adds at
-  // most 2^-22.
+  // A step of a normal number is 2^-kMantissaBits of its power of two; the reciprocal and the product with it round
+  // before, by 2^-24 each, and the quotient here once.
   for (const float absmax : {1.0f, 447.9f, 3.0e-30f, 2.9e38f, 1.7f}) {
     const float scale = ToFloat(GroupScaleFromAbsMax<F>(absmax));
     for (int i = 1; i <= 1000; ++i) {
       const float x = absmax * static_cast<float>(i) / 1000.0f;
       const double decoded = static_cast<double>(DecodeFp8<F>(EncodeScaled<F>(x, 1.0f / scale))) * scale;
-      const double smallest_normal = std::ldexp(static_cast<double>(scale), 1 - F::kBias);
-      const double step = std::ldexp(std::max(static_cast<double>(x), smallest_normal), -F::kMantissaBits);
-      EXPECT_NEAR(decoded, x, step * (0.5 + 1e-5)) << "absmax " << absmax;
+      const int exponent = std::max(std::ilogb(static_cast<double>(x) / scale), 1 - F::kBias);
+      const double step = std::ldexp(static_cast<double>(scale), exponent - F::kMantissaBits);
+      EXPECT_NEAR(decoded, x, 0.5 * step + 0x1p-23 * x) << "absmax " << absmax;
     }
   }
 }
