@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "tests/support/noisy_parameters.h"
 #include "tests/support/rounding.h"
 #include "tests/support/small_model.h"
+#include "tests/support/whole_text.h"
 
 namespace coat {
 namespace {
@@ -50,12 +52,14 @@ std::vector<std::int32_t> Text(std::int64_t length, std::int64_t vocabulary) {
 
 class GeneratorTest : public testing::TestWithParam<Case> {};
 
-/// All logits of a text at once, by the forward pass that training has.
-std::vector<float> LogitsOfForward(const Generator& of, const ModelConfig& config, DType compute,
-                                   const std::vector<std::int32_t>& text) {
+/// The logits behind all tokens of a text, each by the whole text at once.
+std::vector<float> LogitsOfWhole(const ModelConfig& config, DType compute, const std::vector<std::int32_t>& text) {
+  const Generator of(config, {.compute = compute, .positions = config.max_sequence_length},
+                     Context(DeviceKind::kCpu, 2));
+  Fill(of);
   Context ctx(DeviceKind::kCpu, 2);
   std::vector<Arena> arenas;
-  for (const char* name : {"masters", "weights", "saved", "scratch"}) {
+  for (const char* name : {"masters", "weights"}) {
     arenas.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20));
   }
   Olmo model(config, PlainRecipe(compute, compute, WeightCache::kNone));
@@ -64,13 +68,9 @@ std::vector<float> LogitsOfForward(const Generator& of, const ModelConfig& confi
     ctx.Copy(of.model().parameters()[p].value, model.parameters()[p].value);
   }
   model.RefreshWeights(ctx);
-  const auto length = static_cast<std::int64_t>(text.size());
-  const TensorView ids = arenas[2].Tensor("ids", {length}, DType::kI32);
-  ctx.Upload(text.data(), ids);
-  const TensorView logits = arenas[2].Tensor("logits", {length, config.EmbeddingRows()}, DType::kF32);
-  model.Logits(ctx, ids, 1, logits, arenas[2], arenas[3]);
-  std::vector<float> values(static_cast<std::size_t>(logits.elements()));
-  ctx.Download(logits, values.data());
+  std::vector<std::int64_t> tokens(text.size());
+  std::iota(tokens.begin(), tokens.end(), 0);
+  std::vector<float> values = LogitsBehind(tokens, text, model, ctx);
   const float scale = config.scale_logits ? 1.0f / std::sqrt(static_cast<float>(config.d_model)) : 1.0f;
   for (float& value : values) value *= scale;
   return values;
@@ -107,11 +107,11 @@ TEST_P(GeneratorTest, TokenByTokenGivesTheLogitsOfTheWholeText) {
   const std::vector<std::int32_t> text = Text(config.max_sequence_length, config.vocab_size);
   for (const DType compute : {DType::kF32, DType::kBF16}) {
     const double tolerance = Tolerance(config, compute);
+    const std::vector<float> whole = LogitsOfWhole(config, compute, text);
     for (const bool cache : {true, false}) {
       Generator generator(config, {.compute = compute, .positions = config.max_sequence_length, .cache = cache},
                           Context(DeviceKind::kCpu, 2));
       Fill(generator);
-      const std::vector<float> whole = LogitsOfForward(generator, config, compute, text);
       for (const std::int64_t first : {1, 64, 65, 150}) {
         std::span<const float> logits = generator.Start(std::span(text).first(static_cast<std::size_t>(first)));
         for (std::int64_t n = first;; ++n) {

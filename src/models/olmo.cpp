@@ -322,14 +322,6 @@ void Olmo::Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& s
   head_.Forward(ctx, normed, batch.terms, scratch);
 }
 
-void Olmo::Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& saved,
-                  Arena& scratch) {
-  const Arena::Scope scope(scratch);
-  const TensorView normed = scratch.Tensor("ln_f", StreamShape(ids), recipe_.compute);
-  ForwardToHead(ctx, ids, sequences, PositionsOf(ids.shape()[0] / sequences, {}), nullptr, normed, saved, scratch);
-  head_.Logits(ctx, normed, logits, scratch);
-}
-
 KeyValueCaches Olmo::LayOutCaches(std::int64_t positions, Arena& cache) const {
   KeyValueCaches caches;
   const std::int64_t width = 2 * config_.KvHeads() * config_.HeadSize();

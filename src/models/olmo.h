@@ -101,9 +101,6 @@ class Olmo {
   void ForwardBackward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
   /// Losses of a micro-batch. Nothing is kept for backward: a block's activations are in `saved` only while it runs.
   void Forward(Context& ctx, const MicroBatch& batch, Arena& saved, Arena& scratch);
-  /// Logits [N, E] of the compute type for ids [N] of `sequences` sequences.
-  void Logits(Context& ctx, ConstTensorView ids, std::int64_t sequences, TensorView logits, Arena& saved,
-              Arena& scratch);
 
   /// Lays out what generation keeps of a sequence of up to `positions` tokens.
   KeyValueCaches LayOutCaches(std::int64_t positions, Arena& cache) const;

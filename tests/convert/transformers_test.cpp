@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
+
 #include "checkpoint/checkpoint_reader.h"
 #include "tests/convert/model_folders.h"
 #include "tests/support/python.h"
+#include "tests/support/rounding.h"
 #include "tests/support/tiny_olmo2.h"
+#include "tests/support/whole_text.h"
 
 namespace coat {
 namespace {
@@ -14,14 +18,13 @@ class Transformers : public ModelFolders {
  protected:
   /// Our logits of one sequence of random tokens, in float32, as a file for hf_logits.py.
   void WriteLogits(const std::string& checkpoint, const ModelConfig& config, const std::string& path) const {
-    constexpr std::int64_t kLength = 24;
     Context ctx(DeviceKind::kCpu, 2);
     std::vector<Arena> arenas;
-    for (const char* name : {"masters", "gradients", "weights", "saved", "scratch"}) {
+    for (const char* name : {"masters", "weights"}) {
       arenas.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20));
     }
     Olmo model(config, PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone));
-    model.LayOut(ctx, arenas[0], arenas[1], arenas[2]);
+    model.LayOutForInference(ctx, arenas[0], arenas[1]);
     const SafetensorsReader weights = CheckpointReader(checkpoint).OpenSafetensors("model.safetensors");
     for (const Parameter& parameter : model.parameters()) {
       ctx.Upload(weights.Bytes(parameter.name).data(), parameter.value);
@@ -30,24 +33,24 @@ class Transformers : public ModelFolders {
     std::vector<std::int32_t> tokens(kLength);
     std::mt19937 generator(7);
     for (std::int32_t& token : tokens) token = static_cast<std::int32_t>(generator() % 60);
-    const TensorView ids = arenas[3].Tensor("ids", {kLength}, DType::kI32);
-    ctx.Upload(tokens.data(), ids);
-    const std::int64_t rows = config.EmbeddingRows();
-    const TensorView logits = arenas[3].Tensor("logits", {kLength, rows}, DType::kF32);
-    model.Logits(ctx, ids, 1, logits, arenas[3], arenas[4]);
+    std::vector<std::int64_t> all(kLength);
+    std::iota(all.begin(), all.end(), 0);
+    const std::vector<float> logits = LogitsBehind(all, tokens, model, ctx);
     NamedTensors file;
     file.Add({.name = "tokens", .dtype = "I32", .shape = {1, kLength}}, TextOf(std::as_bytes(std::span(tokens))));
-    file.Add({.name = "logits", .dtype = "F32", .shape = {kLength, rows}},
-             {logits.As<char>(), static_cast<std::size_t>(logits.bytes())});
+    file.Add({.name = "logits", .dtype = "F32", .shape = {kLength, config.EmbeddingRows()}},
+             TextOf(std::as_bytes(std::span(logits))));
     Rewrite(path, file);
   }
 
-  /// Exports a checkpoint, to be compared with these logits by ExpectLogits.
-  void Add(const std::string& checkpoint, const char* architecture, const std::string& logits,
+  /// Exports a checkpoint, to be compared with these logits, of a sequence of `length` tokens, by ExpectLogits.
+  void Add(const std::string& checkpoint, const ModelConfig& config, std::int64_t length, const std::string& logits,
            std::int64_t shard_bytes = std::int64_t{1} << 30) {
     const std::string folder = File(fmt::format("hf{}", arguments_.size()));
     ExportToHf(checkpoint, folder, {.shard_bytes = shard_bytes});
-    arguments_.insert(arguments_.end(), {folder, architecture, logits});
+    const double rounding = kStandardDeviations * kOfTwo * ForwardRounding(config, static_cast<double>(length));
+    arguments_.insert(arguments_.end(), {folder, config.norm_after ? "Olmo2ForCausalLM" : "OlmoForCausalLM", logits,
+                                         fmt::format("{}", rounding)});
   }
 
   void ExpectLogits() const {
@@ -66,14 +69,15 @@ class Transformers : public ModelFolders {
   }
   static std::string Golden2() { return SourceDir() + "/tests/golden/olmo2_tiny.safetensors"; }
 
+  static constexpr std::int64_t kLength = 24;  // of a sequence of random tokens
   std::vector<std::string> arguments_;
 };
 
 TEST_F(Transformers, ComputesTheGoldenLogits) {
-  Add(Checkpoint(TinyOlmo(), GoldenWeights()), "OlmoForCausalLM", GoldenPath());
-  Add(Checkpoint(TinyOlmo(), GoldenWeights()), "OlmoForCausalLM", GoldenPath(), 600000);
-  Add(Checkpoint(TinyOlmo2(), GoldenWeights2()), "Olmo2ForCausalLM", Golden2());
-  Add(Checkpoint(TinyOlmo2(), GoldenWeights2()), "Olmo2ForCausalLM", Golden2(), 100000);
+  Add(Checkpoint(TinyOlmo(), GoldenWeights()), TinyOlmo(), 128, GoldenPath());
+  Add(Checkpoint(TinyOlmo(), GoldenWeights()), TinyOlmo(), 128, GoldenPath(), 600000);
+  Add(Checkpoint(TinyOlmo2(), GoldenWeights2()), TinyOlmo2(), 128, Golden2());
+  Add(Checkpoint(TinyOlmo2(), GoldenWeights2()), TinyOlmo2(), 128, Golden2(), 100000);
   ExpectLogits();
 }
 
@@ -86,7 +90,7 @@ TEST_F(Transformers, ItsOlmo2IsTheGoldenOne) {
 }
 
 TEST_F(Transformers, ComputesOurLogitsOfRandomModels) {
-  const auto expect = [&](const ModelConfig& config, const char* architecture) {
+  const auto expect = [&](const ModelConfig& config) {
     NamedTensors weights = RandomWeights(config);
     for (auto& [name, bytes] : weights.bytes) {  // of a size that trained models have
       if (name.find("norm") != std::string::npos || name.find("ln_f") != std::string::npos) continue;
@@ -98,19 +102,19 @@ TEST_F(Transformers, ComputesOurLogitsOfRandomModels) {
     const std::string checkpoint = Checkpoint(config, weights);
     const std::string logits = File(fmt::format("logits{}.safetensors", arguments_.size()));
     WriteLogits(checkpoint, config, logits);
-    Add(checkpoint, architecture, logits);
+    Add(checkpoint, config, kLength, logits);
   };
   ModelConfig config = OtherOlmo();
   config.clip_qkv = 0.5;  // which clips many
-  expect(config, "OlmoForCausalLM");
-  expect(OtherOlmo2(), "Olmo2ForCausalLM");
+  expect(config);
+  expect(OtherOlmo2());
   config = OtherOlmo2();  // one key and value head, tied, another base and another epsilon
   config.n_kv_heads = 1;
   config.n_layers = 2;
   config.weight_tying = true;
   config.rope_theta = 10000;
   config.layer_norm_eps = 1e-2;
-  expect(config, "Olmo2ForCausalLM");
+  expect(config);
   ExpectLogits();
 }
 
