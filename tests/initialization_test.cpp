@@ -73,8 +73,8 @@ void ExpectInitialization(const ModelConfig& config, const Expected& expected) {
   ASSERT_EQ(small.model.parameters().size(), 2u + 3u * 4u);
   for (const Parameter& parameter : small.model.parameters()) {
     const double std = StdOf(expected, parameter.name);
-    EXPECT_FLOAT_EQ(parameter.initialization.std, static_cast<float>(std)) << parameter.name;
-    EXPECT_FLOAT_EQ(parameter.initialization.cutoff, static_cast<float>(expected.cutoff)) << parameter.name;
+    EXPECT_EQ(parameter.initialization.std, static_cast<float>(std)) << parameter.name;
+    EXPECT_EQ(parameter.initialization.cutoff, static_cast<float>(expected.cutoff)) << parameter.name;
     ExpectNormal(parameter.value, std, expected.cutoff, parameter.name);
   }
 }

@@ -108,15 +108,18 @@ TEST_F(Trainer, StartsInTheEpochThatIsAskedFor) {
   EXPECT_NE(Numbers("epoch", "train/CrossEntropyLoss").front(), Numbers("first", "train/CrossEntropyLoss").front());
 }
 
+/// Ten roundings of double, 2^-53 of the peak of 1e-3 each.
+constexpr double kRounding = 10 * 0x1p-53 * 1e-3;
+
 TEST_F(Trainer, HasSchedulesInTokens) {
   Run("steps", {"--scheduler.t_warmup=4"});
   Run("tokens", {"--scheduler.units=tokens", "--scheduler.t_warmup=768"});
   const auto in_steps = LearningRates("steps");
   const auto in_tokens = LearningRates("tokens");
   ASSERT_EQ(in_steps.size(), in_tokens.size());
-  for (std::size_t i = 0; i < in_steps.size(); ++i) EXPECT_NEAR(in_steps[i], in_tokens[i], 1e-15) << i;
+  for (std::size_t i = 0; i < in_steps.size(); ++i) EXPECT_NEAR(in_steps[i], in_tokens[i], kRounding) << i;
   Run("end", {"--scheduler.units=tokens", "--scheduler.t_warmup=768", "--scheduler.t_max=1536"});
-  EXPECT_NEAR(LearningRates("end")[7], 1e-4, 1e-15) << "alpha_f of the peak from t_max on";
+  EXPECT_NEAR(LearningRates("end")[7], 1e-4, kRounding) << "alpha_f of the peak from t_max on";
   EXPECT_GT(in_steps[7], 2e-4);
 }
 
@@ -130,7 +133,7 @@ TEST_F(Trainer, HasEverySchedule) {
   };
   const auto expect = [](const std::vector<double>& found, const std::vector<double>& expected) {
     ASSERT_EQ(found.size(), expected.size());
-    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-12) << i;
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], kRounding) << i;
   };
   // From a tenth of 1e-3 to it in 2 steps, then 4 to alpha_f of it; (1 + cos(pi p)) / 2 = 0.853553, 0.5, 0.146447, 0.
   const double q = (1.0 + 0.70710678118654752) / 2.0;
@@ -228,7 +231,7 @@ TEST_F(Trainer, WeighsTheAuxiliaryLoss) {
   const auto more = Numbers("more", "train/ZLoss");
   ASSERT_EQ(less.size(), 1u);
   ASSERT_EQ(more.size(), 1u);
-  EXPECT_NEAR(more[0], 10.0 * less[0], 1e-5 * more[0]);
+  EXPECT_DOUBLE_EQ(more[0], 10.0 * less[0]);
   EXPECT_NE(Tensors("less", "step1"), Tensors("none", "step1"));
   EXPECT_TRUE(Numbers("none", "train/ZLoss").empty());
 }
@@ -347,11 +350,11 @@ TEST_F(Trainer, MeasuresSpeedAndMemoryAsCoatDoes) {
     EXPECT_NE(line, std::string::npos) << name;
     return std::strtod(memory.c_str() + line + name.size() + 2, nullptr);
   };
-  // 2 layers: 4 64^2 + 3 64 128 each; 128 rows of embedding. AdamW: two moments.
+  // 2 layers: 4 64^2 + 3 64 128 each; 128 rows of embedding. AdamW: two moments. Written with one digit.
   const double parameters = 4e-6 * (2 * (4 * 64 * 64 + 3 * 64 * 128) + 128 * 64);
-  EXPECT_NEAR(megabytes("Gradient Memory"), parameters, 0.06);
-  EXPECT_NEAR(megabytes("Optimizer Memory"), 2 * parameters, 0.06);
-  EXPECT_GT(megabytes("Model Memory"), parameters - 0.06);
+  EXPECT_NEAR(megabytes("Gradient Memory"), parameters, 0.05);
+  EXPECT_NEAR(megabytes("Optimizer Memory"), 2 * parameters, 0.05);
+  EXPECT_GT(megabytes("Model Memory"), parameters - 0.05);
   const double sum = megabytes("Model Memory") + megabytes("Activation Memory") + megabytes("Optimizer Memory") +
                      megabytes("Gradient Memory");
   EXPECT_GT(megabytes("Peak Memory Usage"), sum) << "workspaces come on top";

@@ -22,30 +22,30 @@ TEST(Network, OneRankTellsNobodyAnything) {
 
 TEST(Network, WithinANodeARingIsBoundByItsLinks) {
   // 3/4 of 4 GB at 100 GB/s, three steps.
-  EXPECT_NEAR(GatherSeconds(4e9, {4, 1}, Simple()), 0.030 + 3e-6 + kStart, 1e-9);
-  EXPECT_NEAR(AllReduceSeconds(4e9, {4, 1}, Simple()), 2 * (0.030 + 3e-6) + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(4e9, {4, 1}, Simple()), 0.030 + 3e-6 + kStart);
+  EXPECT_DOUBLE_EQ(AllReduceSeconds(4e9, {4, 1}, Simple()), 2 * (0.030 + 3e-6) + kStart);
 }
 
 TEST(Network, BetweenNodesEachGpuBringsItsCard) {
   // Two nodes of four: 40 GB/s of cards, 7/8 of the bytes, six steps within nodes and one between.
-  EXPECT_NEAR(GatherSeconds(8e9, {8, 1}, Simple()), 7e9 / 40e9 + 6e-6 + 5e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(8e9, {8, 1}, Simple()), 7e9 / 40e9 + 6e-6 + 5e-6 + kStart);
   // Ranks four apart: one of each node, one card.
-  EXPECT_NEAR(GatherSeconds(8e9, {8, 4}, Simple()), 7e9 / 10e9 + 7 * 5e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(8e9, {8, 4}, Simple()), 7e9 / 10e9 + 7 * 5e-6 + kStart);
   // Ranks two apart: two of each node.
-  EXPECT_NEAR(GatherSeconds(8e9, {8, 2}, Simple()), 7e9 / 20e9 + 4e-6 + 3 * 5e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(8e9, {8, 2}, Simple()), 7e9 / 20e9 + 4e-6 + 3 * 5e-6 + kStart);
   // A second node with two ranks only has two cards.
-  EXPECT_NEAR(GatherSeconds(6e9, {6, 1}, Simple()), 5e9 / 20e9 + 4e-6 + 5e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(6e9, {6, 1}, Simple()), 5e9 / 20e9 + 4e-6 + 5e-6 + kStart);
 }
 
 TEST(Network, AllWaitForTheGroupThatIsPlacedWorst) {
   // Three of four ranks of a node, then one there and two of the next: one card between them.
-  EXPECT_NEAR(GatherSeconds(3e9, {3, 1, 1}, Simple()), 2e9 / 100e9 + 2e-6 + kStart, 1e-9);
-  EXPECT_NEAR(GatherSeconds(3e9, {3, 1, 2}, Simple()), 2e9 / 10e9 + 1e-6 + 5e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(3e9, {3, 1, 1}, Simple()), 2e9 / 100e9 + 2e-6 + kStart);
+  EXPECT_DOUBLE_EQ(GatherSeconds(3e9, {3, 1, 2}, Simple()), 2e9 / 10e9 + 1e-6 + 5e-6 + kStart);
   // Pairs of ranks three apart: (0, 3) within a node, (1, 4) and (2, 5) not.
-  EXPECT_NEAR(GatherSeconds(2e9, {2, 3, 1}, Simple()), 1e9 / 100e9 + 1e-6 + kStart, 1e-9);
-  EXPECT_NEAR(GatherSeconds(2e9, {2, 3, 3}, Simple()), 1e9 / 10e9 + 5e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(2e9, {2, 3, 1}, Simple()), 1e9 / 100e9 + 1e-6 + kStart);
+  EXPECT_DOUBLE_EQ(GatherSeconds(2e9, {2, 3, 3}, Simple()), 1e9 / 10e9 + 5e-6 + kStart);
   // Of pairs that are each other's neighbours the second begins behind the first.
-  EXPECT_NEAR(GatherSeconds(2e9, {2, 1, 4}, Simple()), 1e9 / 100e9 + 1e-6 + kStart, 1e-9);
+  EXPECT_DOUBLE_EQ(GatherSeconds(2e9, {2, 1, 4}, Simple()), 1e9 / 100e9 + 1e-6 + kStart);
 }
 
 TEST(Network, AFasterCardHelpsUntilLinksBound) {

@@ -124,11 +124,11 @@ TEST(Prediction, OfOneRankHasNoCommunication) {
   const Prediction prediction = Predict(Shipped("coat/OLMo-1B-COAT-Both"), Of(1));
   EXPECT_EQ(prediction.time.gather, 0.0);
   EXPECT_EQ(prediction.time.reduce, 0.0);
-  EXPECT_NEAR(prediction.time.Exposed(), 0.0, 1e-12);
+  EXPECT_EQ(prediction.time.Exposed(), 0.0);
   EXPECT_EQ(prediction.gather, 0.0);
   EXPECT_EQ(prediction.reduce, 0.0);
-  EXPECT_NEAR(prediction.compute, prediction.Step(), 1e-9);
-  EXPECT_NEAR(prediction.work.Total(), prediction.time.total, 1e-9) << "the parts are the whole";
+  EXPECT_DOUBLE_EQ(prediction.compute, prediction.Step());
+  EXPECT_DOUBLE_EQ(prediction.work.Total(), prediction.time.total) << "the parts are the whole";
 }
 
 /// The configuration under each way to share a model, with 4 replicas where there are several.
@@ -192,7 +192,7 @@ TEST(Prediction, SharedWeightsTakeAStepsGatherOrAMicroBatchs) {
   EXPECT_GT(at_use.time.gather, 0.0);
   EXPECT_EQ(once.time.gather, 0.0);
   EXPECT_GT(once.gather, at_use.gather);
-  EXPECT_NEAR(once.time.reduce, at_use.time.reduce, 1e-12);
+  EXPECT_DOUBLE_EQ(once.time.reduce, at_use.time.reduce);
   config.distributed_strategy = DistributedStrategy::kDdp;
   const Prediction ddp = Predict(config, Of(16));
   EXPECT_EQ(ddp.time.reduce, 0.0);
