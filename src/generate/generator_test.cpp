@@ -88,25 +88,14 @@ double RootMeanSquare(std::span<const float> values) {
   return std::sqrt(squares / static_cast<double>(values.size()));
 }
 
-/// How far two computations of the same logits may be apart, over the logits' root mean square.
-///
-/// In bf16, products are exact beside the roundings of what they give: by 2^-9 / sqrt(3), root mean square from above,
-/// of norm, queries with keys and values, their rotation, scores' exponentials, attention, branch, sum, norm, up and
-/// gate, product, branch and sum in each of two layers, and of the last norm: 23 one after the other.
-double Tolerance(const ModelConfig& config, DType compute) {
-  const double rounding = compute == DType::kF32
-                              ? ForwardRounding(config, static_cast<double>(config.max_sequence_length))
-                              : 0x1p-9 / std::sqrt(3.0) * std::sqrt(23.0);
-  return kStandardDeviations * kOfTwo * rounding;
-}
-
 // Rounding apart, token by token is the whole text at once: with and without the cache, across the edges of the units
 // that the first tokens come in, up to the last position of the model.
 TEST_P(GeneratorTest, TokenByTokenGivesTheLogitsOfTheWholeText) {
   const ModelConfig& config = GetParam().config;
   const std::vector<std::int32_t> text = Text(config.max_sequence_length, config.vocab_size);
   for (const DType compute : {DType::kF32, DType::kBF16}) {
-    const double tolerance = Tolerance(config, compute);
+    const double tolerance =
+        kStandardDeviations * kOfTwo * LogitRounding(config, static_cast<double>(config.max_sequence_length), compute);
     const std::vector<float> whole = LogitsOfWhole(config, compute, text);
     for (const bool cache : {true, false}) {
       Generator generator(config, {.compute = compute, .positions = config.max_sequence_length, .cache = cache},

@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "base/dtype.h"
 #include "config/model_config.h"
 
 namespace coat {
@@ -18,6 +19,16 @@ inline double ForwardRounding(const ModelConfig& model, double length) {
   const double attention = static_cast<double>(model.HeadSize()) + length;
   const double of_layer = 3.0 * width + attention + static_cast<double>(model.HiddenWidth());
   return 0x1p-24 * std::sqrt((static_cast<double>(model.n_layers) * of_layer + width) / 6.0);
+}
+
+/// The same where weights and activations are of the type `compute`.
+///
+/// In bf16, products are exact beside the roundings of what they give: by 2^-9 / sqrt(3), root mean square from above,
+/// of norm, queries with keys and values, their rotation, scores' exponentials, attention, branch with sum, norm, up
+/// and gate, product, branch and sum in each layer, and of the last norm: one after the other.
+inline double LogitRounding(const ModelConfig& model, double length, DType compute) {
+  if (compute == DType::kF32) return ForwardRounding(model, length);
+  return 0x1p-9 / std::sqrt(3.0) * std::sqrt(11.0 * static_cast<double>(model.n_layers) + 1.0);
 }
 
 /// The same of a parameter's gradient, summed over this many tokens.
