@@ -7,6 +7,7 @@
 #include <string>
 
 #include "numerics/bfloat16.h"
+#include "tests/support/rounding.h"
 #include "tests/support/small_model.h"
 
 namespace coat {
@@ -35,7 +36,15 @@ double Dot(const SmallModel& a, const SmallModel& b) {
   return sum;
 }
 
-/// Compares the gradient along itself with the difference of the objective between two points on that line.
+/// The objective's error by float32, root mean square: of each token's loss the errors of two numbers, the label's
+/// logit and the logarithm of the others' sum, where logits have a root mean square of 1, and the rounding of a number
+/// below 8; with the square of that logarithm twice its weight and size more.
+double ObjectiveRounding(const ModelConfig& config, double tokens, double z_weight) {
+  const double of_logits = kOfTwo * ForwardRounding(config, static_cast<double>(config.max_sequence_length));
+  return std::sqrt(tokens) * std::hypot(of_logits, 0x1p-22) * (1.0 + 2.0 * 8.0 * z_weight);
+}
+
+/// Compares the gradient along itself with differences of the objective between points on that line.
 void ExpectGradientIsTheSlope(const ModelConfig& config, float z_weight) {
   SmallModel small(config, Float32());
   small.ForwardBackward(1.0f, z_weight);
@@ -46,7 +55,7 @@ void ExpectGradientIsTheSlope(const ModelConfig& config, float z_weight) {
     double squared_norm = 0.0;
     for (std::int64_t i = 0; i < grad.elements(); ++i) squared_norm += std::pow(grad.As<float>()[i], 2);
     ASSERT_GT(squared_norm, 0.0) << parameter.name << " gets no gradient";
-    // A step that changes the objective by about 0.1, far above its rounding error of about 1e-4.
+    // Steps that change the objective by about 0.1 and 0.2, far above its rounding error of 1e-5.
     const double step = 0.05 / squared_norm;
     const auto objective_at = [&](double distance) {
       for (std::int64_t i = 0; i < value.elements(); ++i) {
@@ -54,9 +63,15 @@ void ExpectGradientIsTheSlope(const ModelConfig& config, float z_weight) {
       }
       return small.Forward(1.0f, z_weight);
     };
-    const double slope = (objective_at(step) - objective_at(-step)) / (2.0 * step);
+    const auto slope_over = [&](double length) {
+      return (objective_at(length) - objective_at(-length)) / (2.0 * length);
+    };
+    // What both slopes are off by, as the square of the step, goes away; the roundings of four objectives stay.
+    const double slope = (4.0 * slope_over(step) - slope_over(2.0 * step)) / 3.0;
     std::copy(start.begin(), start.end(), value.As<float>());
-    EXPECT_NEAR(slope / squared_norm, 1.0, 0.01) << parameter.name;
+    const double rounding = ObjectiveRounding(config, static_cast<double>(small.ids.elements()), z_weight);
+    const double of_slope = kOfTwo * rounding / 0.1 * std::hypot(4.0 / 3.0, 1.0 / 3.0 / 2.0);
+    EXPECT_NEAR(slope / squared_norm, 1.0, kStandardDeviations * of_slope) << parameter.name;
   }
 }
 
