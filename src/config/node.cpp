@@ -42,14 +42,6 @@ Node* Node::Find(std::string_view key) {
   return const_cast<Node*>(std::as_const(*this).Find(key));
 }
 
-void Node::Put(std::string_view key, Node value) {
-  if (Node* const existing = Find(key)) {
-    *existing = std::move(value);
-  } else {
-    entries.push_back({std::string(key), std::move(value)});
-  }
-}
-
 void Merge(Node& base, Node over) {
   if (base.kind != Node::Kind::kMapping || over.kind != Node::Kind::kMapping) {
     base = std::move(over);

@@ -31,8 +31,6 @@ struct Node {
   /// The value of `key` in a mapping, or null.
   const Node* Find(std::string_view key) const;
   Node* Find(std::string_view key);
-  /// Adds or replaces `key` of a mapping.
-  void Put(std::string_view key, Node value);
 };
 
 struct NodeEntry {

@@ -136,17 +136,17 @@ TEST(YamlText, LoadsToTheSameTree) {
         "- a",  "a: b", "a #b", "'",        "\"", "\\",   "a\nb",   "tab\there", "[x]",   "{x}",
         "*x",   "&x",   "!x",   "%x",       "@x", "`x`",  "runs/x", "/abs/path", "../up", "2001-01-01",
         "0x1",  "1e5",  "\x01", "\xc3\xa9", "=",  "<<",   "a,b",    "?",         "k: [1"}) {
-    root.Put(fmt::format("k{}", n++), Node::Scalar(text, true));
-    root.Put(fmt::format("key {}", text), Node::Null());
+    root.entries.push_back({fmt::format("k{}", n++), Node::Scalar(text, true)});
+    root.entries.push_back({fmt::format("key {}", text), Node::Null()});
   }
   Node list = Node::Sequence();
   list.items = {Node::Null(), Node::Scalar("a long text that does not fit", true), Node::Sequence(), Node::Mapping()};
   Node inner = Node::Mapping();
-  inner.Put("a", list);
-  inner.Put("b", Node::Mapping());
+  inner.entries.push_back({"a", list});
+  inner.entries.push_back({"b", Node::Mapping()});
   list.items.push_back(inner);
   list.items.push_back(list);
-  root.Put("list", list);
+  root.entries.push_back({"list", list});
   EXPECT_TRUE(Same(ParseYamlFile(YamlText(root), "x.yaml"), root)) << YamlText(root);
 }
 
