@@ -31,7 +31,6 @@ class CheckpointTensors {
 
   /// Of the one file, or of the index.
   const std::string& path() const { return path_; }
-  bool in_parts() const { return in_parts_; }
   /// In the order of the one file, or of the index. Parts are in the order of their elements; `file` counts files().
   const std::vector<PartedTensor>& tensors() const { return index_.tensors; }
   /// The names of the files that hold the tensors.
