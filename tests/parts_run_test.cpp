@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint_tensors.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/support/error_of.h"
+#include "tests/support/part_bytes.h"
 #include "tests/support/python.h"
 #include "tests/support/thread_ranks.h"
 #include "tests/support/tiny_run.h"
@@ -42,12 +43,10 @@ class PartsRun : public TinyRun {
       for (const PartedTensor& tensor : tensors.tensors()) {
         parts.push_back({tensor.whole, PartOf(ElementsOf(tensor.whole), 8, ranks.rank(), ranks.size())});
       }
-      std::vector<std::byte> bytes;
+      std::string bytes;
       writer.AddTensors(file, parts, [&](std::size_t index, Part part) -> std::span<const std::byte> {
-        const TensorInfo& tensor = tensors.tensors()[index].whole;
-        bytes.resize(static_cast<std::size_t>(part.count) * *ElementBytes(tensor.dtype));
-        tensors.Read(tensor.name, part, bytes);
-        return bytes;
+        bytes = BytesOfPart(tensors, tensors.tensors()[index].whole.name, part);
+        return std::as_bytes(std::span(bytes));
       });
     }
     writer.Commit(reader.state(), reader.ReadFile("config.yaml"));

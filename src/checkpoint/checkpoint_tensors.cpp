@@ -72,15 +72,6 @@ void CheckpointTensors::ForEachRun(std::string_view name, Part part,
   }
 }
 
-void CheckpointTensors::Read(std::string_view name, Part part, std::span<std::byte> out) const {
-  const auto size = static_cast<std::int64_t>(*ElementBytes(Tensor(name).whole.dtype));
-  COAT_REQUIRE(static_cast<std::int64_t>(out.size()) == part.count * size, "{}: tensor {}: room for {} bytes of {}",
-               path_, Quoted(name), out.size(), part.count * size);
-  ForEachRun(name, part, [&](Part run, std::span<const std::byte> bytes) {
-    std::copy(bytes.begin(), bytes.end(), out.begin() + (run.first - part.first) * size);
-  });
-}
-
 void CheckpointTensors::IndexNames() {
   for (std::size_t i = 0; i < index_.tensors.size(); ++i) places_.emplace(index_.tensors[i].whole.name, i);
 }

@@ -45,8 +45,6 @@ class CheckpointTensors {
   /// Visits the elements of `part`, a run of the tensor's, in order: some of them and their bytes.
   void ForEachRun(std::string_view name, Part part,
                   const std::function<void(Part run, std::span<const std::byte> bytes)>& visit) const;
-  /// Copies the elements of `part`, a run of the tensor's; `out` has exactly their bytes.
-  void Read(std::string_view name, Part part, std::span<std::byte> out) const;
 
  private:
   void IndexNames();

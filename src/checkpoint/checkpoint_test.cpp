@@ -10,6 +10,7 @@
 #include "tests/support/error_of.h"
 #include "tests/support/example_checkpoint.h"
 #include "tests/support/file_size_limit.h"
+#include "tests/support/one_rank.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {
@@ -32,8 +33,9 @@ TEST(Checkpoint, IsFoundAndReadAsItWasSaved) {
 
 TEST(Checkpoint, KeepsALinkForEachKind) {
   const TempDir folder;
-  CheckpointWriter(folder.path(), {.step = 1, .kind = CheckpointKind::kUnsharded}, IfExists::kRefuse).Commit({}, "");
-  CheckpointWriter(folder.path(), {.step = 2}, IfExists::kRefuse).Commit({}, "");
+  CheckpointWriter(folder.path(), {.step = 1, .kind = CheckpointKind::kUnsharded}, IfExists::kRefuse, OneRank())
+      .Commit({}, "");
+  CheckpointWriter(folder.path(), {.step = 2}, IfExists::kRefuse, OneRank()).Commit({}, "");
   EXPECT_EQ(fs::read_symlink(folder.File("latest-unsharded")), "step1-unsharded");
   EXPECT_EQ(fs::read_symlink(folder.File("latest")), "step2");
 }
@@ -58,7 +60,7 @@ TEST(Checkpoint, TakesTheNameOfAnEmptyFolder) {
 
 TEST(Checkpoint, DoesNotReplaceAFolderThatCameWhileItWasWritten) {
   const TempDir folder;
-  CheckpointWriter writer(folder.path(), {.step = 5}, IfExists::kRefuse);
+  CheckpointWriter writer(folder.path(), {.step = 5}, IfExists::kRefuse, OneRank());
   SaveExample(folder.File("elsewhere"), 5, 3, IfExists::kRefuse);
   fs::rename(folder.File("elsewhere/step5"), folder.File("step5"));
   ExpectParts(ErrorOf([&] { writer.Commit({}, ""); }), {folder.File("step5"), "not empty"});
@@ -86,7 +88,7 @@ TEST(Checkpoint, ThatIsAbandonedLeavesNothing) {
   const TempDir folder;
   SaveExample(folder.path(), 1, 1, IfExists::kRefuse);
   const auto save = [&] {
-    CheckpointWriter writer(folder.path(), {.step = 2}, IfExists::kRefuse);
+    CheckpointWriter writer(folder.path(), {.step = 2}, IfExists::kRefuse, OneRank());
     writer.AddFile("notes.txt", "n");
     EXPECT_TRUE(fs::exists(folder.File("step2-tmp/notes.txt")));
     writer.AddTensors("model.safetensors", WeightsOfExample(), [](std::size_t, Part) -> std::span<const std::byte> {
@@ -99,7 +101,7 @@ TEST(Checkpoint, ThatIsAbandonedLeavesNothing) {
 
 TEST(Checkpoint, TakesFilesWithPlainNamesOnceEach) {
   const TempDir folder;
-  CheckpointWriter writer(folder.path(), {.step = 2}, IfExists::kRefuse);
+  CheckpointWriter writer(folder.path(), {.step = 2}, IfExists::kRefuse, OneRank());
   for (const char* const name : {"", ".", "..", "../step1", "a/b", "/etc/passwd"}) {
     ErrorOf<ArgumentError>([&] { writer.AddFile(name, ""); });
   }
@@ -108,7 +110,7 @@ TEST(Checkpoint, TakesFilesWithPlainNamesOnceEach) {
   writer.Commit({}, "");
   EXPECT_EQ(CheckpointReader(folder.File("step2")).ReadFile("a"), "1");
   ErrorOf<ArgumentError>([&] { writer.Commit({}, ""); });
-  ErrorOf<ArgumentError>([&] { CheckpointWriter(folder.path(), {.step = -1}, IfExists::kRefuse); });
+  ErrorOf<ArgumentError>([&] { CheckpointWriter(folder.path(), {.step = -1}, IfExists::kRefuse, OneRank()); });
 }
 
 TEST(Checkpoint, ReportsAFolderThatCannotBe) {

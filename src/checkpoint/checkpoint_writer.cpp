@@ -15,18 +15,8 @@
 #include "checkpoint/file_names.h"
 #include "checkpoint/quoted.h"
 #include "comm/packed.h"
-#include "comm/solo.h"
 
 namespace coat {
-
-CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists)
-    : CheckpointWriter(std::move(folder), name, if_exists, MakeSolo()) {}
-
-CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists,
-                                   std::unique_ptr<Communicator> own_ranks)
-    : CheckpointWriter(std::move(folder), name, if_exists, *own_ranks) {
-  own_ranks_ = std::move(own_ranks);
-}
 
 CheckpointWriter::CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists, Communicator& ranks)
     : ranks_(ranks),

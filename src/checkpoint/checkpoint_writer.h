@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,9 +36,8 @@ using BytesOfTensor = std::function<std::span<const std::byte>(std::size_t index
 class CheckpointWriter {
  public:
   /// Starts the checkpoint {folder}/{name}. Throws IoError if that exists, is not an empty folder, and `if_exists`
-  /// refuses it; and if the link to the latest checkpoint would replace something that is not a link.
-  CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists);
-  /// One rank's share in a checkpoint of all. `ranks` must stay valid.
+  /// refuses it; and if the link to the latest checkpoint would replace something that is not a link. `ranks` must
+  /// stay valid.
   CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists, Communicator& ranks);
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -65,8 +63,6 @@ class CheckpointWriter {
   void Commit(TrainerState state, std::string_view config_yaml);
 
  private:
-  CheckpointWriter(std::string folder, CheckpointName name, IfExists if_exists,
-                   std::unique_ptr<Communicator> own_ranks);
   void MakeTemporaryFolder() const;
   /// What rank 0 throws here, all throw when they meet.
   void OnRankZero(const std::function<void()>& work);
@@ -79,7 +75,6 @@ class CheckpointWriter {
   void CommitFiles(TrainerState state, std::string_view config_yaml);
   void TakeName();
 
-  std::unique_ptr<Communicator> own_ranks_;  // where none were given
   Communicator& ranks_;
   Agreement agreement_;
   std::string folder_;

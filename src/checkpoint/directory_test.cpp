@@ -9,6 +9,7 @@
 
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/support/error_of.h"
+#include "tests/support/one_rank.h"
 #include "tests/support/temp_dir.h"
 
 namespace coat {
@@ -77,7 +78,7 @@ TEST(FindLatestCheckpoint, PassesOverIncompleteOnesAndNamesThem) {
 TEST(FindLatestCheckpoint, TakesTheLatestRun) {
   const TempDir folder;
   const auto save = [&](std::int64_t step, int run) {
-    CheckpointWriter writer(folder.path(), {.step = step}, IfExists::kReplace);
+    CheckpointWriter writer(folder.path(), {.step = step}, IfExists::kReplace, OneRank());
     TrainerState state;
     state.step = step;
     if (run > 0) state.extra.run_in_save_folder = run;

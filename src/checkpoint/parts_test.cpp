@@ -15,6 +15,7 @@
 #include "checkpoint/part_index.h"
 #include "tests/support/error_of.h"
 #include "tests/support/example_parts.h"
+#include "tests/support/part_bytes.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thread_ranks.h"
 
@@ -46,10 +47,6 @@ std::vector<std::string> ErrorsOf(int ranks, const std::function<void(Communicat
 void ExpectOneMessage(const std::vector<std::string>& messages, std::initializer_list<std::string_view> parts) {
   EXPECT_EQ(std::set<std::string>(messages.begin(), messages.end()).size(), 1u);
   ExpectParts(messages[0], parts);
-}
-
-std::string AsText(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 /// The file of all tensors as one rank writes it, by other means.
@@ -226,15 +223,12 @@ TEST(Parts, OnlyFilesOfWhatIsAskedForAreRead) {
   const std::string path = Save(folder, 3, 3);
   const CheckpointTensors tensors(CheckpointReader(path), kExampleFile);
   fs::remove(path + "/model-00001-of-00003.safetensors");
-  std::vector<std::byte> bytes(4 * 703);
-  tensors.Read("wte.weight", {.first = 256, .count = 447}, std::span(bytes).first(4 * 447));
-  EXPECT_EQ(AsText(std::span(bytes).first(4 * 447)), ExampleTensorBytes(ExampleTensors()[0].whole).substr(4 * 256));
-  ExpectParts(ErrorOf([&] { tensors.Read("wte.weight", {.first = 255, .count = 320}, std::span(bytes).first(1280)); }),
+  EXPECT_EQ(BytesOfPart(tensors, "wte.weight", {.first = 256, .count = 447}),
+            ExampleTensorBytes(ExampleTensors()[0].whole).substr(4 * 256));
+  ExpectParts(ErrorOf([&] { BytesOfPart(tensors, "wte.weight", {.first = 255, .count = 320}); }),
               {"model-00001-of-00003.safetensors", "No such file"});
   ExpectParts(ErrorOf([&] { tensors.Tensor("wte"); }), {"model.parts.json", "no tensor \"wte\""});
-  ErrorOf<ArgumentError>(
-      [&] { tensors.Read("wte.weight", {.first = 384, .count = 320}, std::span(bytes).first(1280)); });
-  ErrorOf<ArgumentError>([&] { tensors.Read("wte.weight", {.first = 384, .count = 1}, bytes); });
+  ErrorOf<ArgumentError>([&] { BytesOfPart(tensors, "wte.weight", {.first = 384, .count = 320}); });
 }
 
 /// A checkpoint of three ranks to damage, whose records can be made to fit again.

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/support/error_of.h"
+#include "tests/support/one_rank.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/thread_ranks.h"
 
@@ -45,7 +46,7 @@ TEST(SaveFolder, ThatARankDoesNotShareIsRefusedByAll) {
 
 TEST(SaveFolder, RanksStartFromWhatRankZeroFinds) {
   const TempDir folder;
-  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse).Commit({}, "");
+  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse, OneRank()).Commit({}, "");
   RunAsRanks(2, [&](Communicator& ranks) {
     Console console({.is_silent = true});
     TrainConfig config = ConfigOf(folder.path());
@@ -84,7 +85,7 @@ TEST(SaveFolder, WhatRankZeroRefusesAllRefuse) {
 TEST(SaveFolder, OfARunKilledBeforeItsFirstCheckpointIsTakenUpAgain) {
   const TempDir folder;
   folder.Write("run/config.yaml", "run_name: earlier\n");
-  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse).Commit({}, "");
+  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse, OneRank()).Commit({}, "");
   RunAsRanks(1, [&](Communicator& ranks) {
     Console console({.is_silent = true});
     TrainConfig config = ConfigOf(folder.File("run"));
@@ -100,7 +101,7 @@ TEST(SaveFolder, OfARunKilledBeforeItsFirstCheckpointIsTakenUpAgain) {
 TEST(SaveFolder, DoesNotGoOnWhereTheRunStartsOver) {
   const TempDir folder;
   folder.Write("config.yaml", "run_name: earlier\n");
-  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse).Commit({}, "");
+  CheckpointWriter(folder.path(), {.step = 7}, IfExists::kRefuse, OneRank()).Commit({}, "");
   TrainConfig config = ConfigOf(folder.path());
   config.load_path = folder.File("step7");
   RunAsRanks(1, [&](Communicator& ranks) {

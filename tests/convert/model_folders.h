@@ -13,6 +13,7 @@
 #include "config/dump.h"
 #include "convert/convert.h"
 #include "models/olmo.h"
+#include "tests/support/one_rank.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_olmo.h"
@@ -120,7 +121,7 @@ class ModelFolders : public testing::Test {
     config.run_name = "test";
     config.precision = Precision::kAmpBf16;
     config.model = model;
-    CheckpointWriter writer(folder_.File("run"), {.step = 7}, IfExists::kReplace);
+    CheckpointWriter writer(folder_.File("run"), {.step = 7}, IfExists::kReplace, OneRank());
     writer.AddTensors("model.safetensors", WholeTensors(tensors.infos),
                       [&](std::size_t index, Part) -> std::span<const std::byte> {
                         return std::as_bytes(std::span(tensors.bytes.at(tensors.infos[index].name)));

@@ -11,6 +11,7 @@
 #include "config/dump.h"
 #include "models/olmo.h"
 #include "tests/support/coat_process.h"
+#include "tests/support/one_rank.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_olmo.h"
@@ -52,7 +53,7 @@ class EvalFolders : public testing::Test {
     const SafetensorsReader golden(SourceDir() + "/tests/golden/olmo_tiny.safetensors");
     std::vector<TensorInfo> tensors;
     for (const Parameter& parameter : OlmoParameters(config.model)) tensors.push_back(golden.Info(parameter.name));
-    CheckpointWriter writer(File(name), {.step = 7}, IfExists::kRefuse);
+    CheckpointWriter writer(File(name), {.step = 7}, IfExists::kRefuse, OneRank());
     std::vector<std::byte> ones;
     writer.AddTensors("model.safetensors", WholeTensors(tensors), [&](std::size_t index, Part) {
       const std::span<const std::byte> bytes = golden.Bytes(tensors[index].name);

@@ -14,6 +14,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/support/noise.h"
+#include "tests/support/one_rank.h"
 #include "tests/support/whole_tensors.h"
 
 namespace coat {
@@ -37,7 +38,7 @@ inline std::size_t SizeOfWeight(const StatePart& tensor) {
 
 /// Saves {folder}/step{step} with the tensors of 2800 bytes in all.
 inline void SaveExample(const std::string& folder, std::int64_t step, int variant, IfExists if_exists) {
-  CheckpointWriter writer(folder, {.step = step}, if_exists);
+  CheckpointWriter writer(folder, {.step = step}, if_exists, OneRank());
   const std::vector<StatePart> tensors = WeightsOfExample();
   std::vector<std::byte> held;
   writer.AddTensors("model.safetensors", tensors, [&](std::size_t index, Part) -> std::span<const std::byte> {

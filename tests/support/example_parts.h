@@ -16,6 +16,7 @@
 #include "checkpoint/checkpoint_tensors.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/support/noise.h"
+#include "tests/support/part_bytes.h"
 
 namespace coat {
 
@@ -103,9 +104,7 @@ inline TrainerState LoadParts(const std::string& path, int readers = 1) {
     const CheckpointTensors tensors(reader, kExampleFile);
     for (const ExampleTensor& tensor : ExampleTensors()) {
       const Part part = PartOf(ElementsOf(tensor.whole), 3, rank, readers);  // nobody saved in such units
-      std::string bytes(static_cast<std::size_t>(part.count) * *ElementBytes(tensor.whole.dtype), '\0');
-      tensors.Read(tensor.whole.name, part, std::as_writable_bytes(std::span(bytes)));
-      found[tensor.whole.name] += bytes;
+      found[tensor.whole.name] += BytesOfPart(tensors, tensor.whole.name, part);
     }
   }
   const CheckpointTensors tensors(reader, kExampleFile);
