@@ -40,7 +40,8 @@ class GoldenOlmo : public testing::TestWithParam<Golden> {
         ctx_(DeviceKind::kCpu, 2),
         arenas_{Bound("masters"), Bound("gradients"), Bound("weights"), Bound("saved"), Bound("scratch")},
         model_(GetParam().config, PlainRecipe(DType::kF32, DType::kF32, WeightCache::kNone)) {
-    model_.LayOut(ctx_, arenas_.masters, arenas_.gradients, arenas_.weights);
+    Arena exchange = Arena::Measuring("exchange");
+    model_.LayOut(ctx_, {}, arenas_.masters, arenas_.gradients, arenas_.weights, exchange);
     for (const Parameter& parameter : model_.parameters()) {
       const std::span<const std::byte> bytes = golden_.Bytes(parameter.name);
       EXPECT_EQ(static_cast<std::int64_t>(bytes.size()), parameter.value.bytes()) << parameter.name;

@@ -64,7 +64,8 @@ struct MicroBatchRun {
       arenas.push_back(sizes.empty() ? Arena::Measuring(name) : Arena::Bound(name, ctx, sizes[i]));
     }
     Olmo model(config, recipe);
-    model.LayOut(ctx, arenas[0], arenas[1], arenas[2]);
+    Arena exchange = Arena::Measuring("exchange");
+    model.LayOut(ctx, {}, arenas[0], arenas[1], arenas[2], exchange);
     model.Initialize(ctx, 1);
     const MicroBatch batch = {.ids = arenas[5].Tensor("ids", {128}, DType::kI32),
                               .sequences = 2,

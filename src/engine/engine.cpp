@@ -77,7 +77,7 @@ Engine::Engine(const TrainConfig& config, Context ctx, Communicator* ranks, std:
     // The two models are used in turn.
     std::optional<Arena::Scope> turn;
     if (evaluation.plain) turn.emplace(arenas_.exchange);
-    model_->LayOutShared(ctx_, sharding, arenas_.masters, arenas_.gradients, arenas_.weights, arenas_.exchange);
+    model_->LayOut(ctx_, sharding, arenas_.masters, arenas_.gradients, arenas_.weights, arenas_.exchange);
   }
   if (evaluation.plain) {
     plain_model_ =

@@ -71,13 +71,8 @@ Olmo::Olmo(const ModelConfig& config, const Recipe& recipe)
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) blocks_.emplace_back(BlockConfig(config), recipe_);
 }
 
-void Olmo::LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights) {
-  Arena nothing = Arena::Measuring("exchange");
-  LayOutShared(ctx, {}, masters, gradients, weights, nothing);
-}
-
-void Olmo::LayOutShared(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
-                        Arena& exchange) {
+void Olmo::LayOut(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
+                  Arena& exchange) {
   exchange_ = Exchange(sharding, recipe_);
   exchange_.LayOut(parameters_, masters, gradients, weights, exchange);
   BindParameters(ctx, weights);

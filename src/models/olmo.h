@@ -65,12 +65,11 @@ class Olmo {
   Olmo(const Olmo&) = delete;
   Olmo& operator=(const Olmo&) = delete;
 
-  /// Lays out the masters, the gradients and what the recipe keeps of the weights.
-  void LayOut(Context& ctx, Arena& masters, Arena& gradients, Arena& weights);
-  /// The same for one of the ranks that share a model, which all make the same calls from then on; `exchange` takes
-  /// what ranks tell one another (models/exchange.h).
-  void LayOutShared(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
-                    Arena& exchange);
+  /// Lays out the masters, the gradients and what the recipe keeps of the weights. Ranks that share a model, which
+  /// `sharding` says, all make the same calls from then on; `exchange` takes what they tell one another
+  /// (models/exchange.h), and nothing of one rank.
+  void LayOut(Context& ctx, const Sharding& sharding, Arena& masters, Arena& gradients, Arena& weights,
+              Arena& exchange);
   /// Lays out the masters without gradients: for evaluation and generation.
   void LayOutForInference(Context& ctx, Arena& masters, Arena& weights);
   /// Takes the parameters of another model of the same configuration instead; for evaluation in another recipe.

@@ -43,7 +43,8 @@ class SmallModel {
     for (const char* name : {"masters", "gradients", "weights", "saved", "scratch", "batch"}) {
       arenas_.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 8 << 20));
     }
-    model.LayOut(ctx, arenas_[0], arenas_[1], arenas_[2]);
+    Arena exchange = Arena::Measuring("exchange");
+    model.LayOut(ctx, {}, arenas_[0], arenas_[1], arenas_[2], exchange);
     model.Initialize(ctx, 6198);
     const std::int64_t tokens = sequences * config.max_sequence_length;
     ids = arenas_[5].Tensor("ids", {tokens}, DType::kI32);
