@@ -201,6 +201,10 @@ TEST_P(RecipeTest, GivesTheSameBytesOnAnyNumberOfThreadsAndAgain) {
 
 // The cosine of a gradient with relative error e is 1 / sqrt(1 + e^2). Rounding a normal value to E5M2 errs by about 6
 // % of it, to E4M3 by 3 %; some twenty such roundings lie on the way of a gradient here, adding up to e = 0.2 or less.
+//
+// The loss errs by the mean of what 110 tokens' losses err, each by two numbers of the size of its logits, which is 1:
+// in bf16 by LogitRounding of that; in FP8 by 3 % for either operand of eight products, each a part of about half of
+// the stream. Of the loss, about log(250), six standard deviations of the former are 8e-4 and four of the latter 5e-3.
 std::vector<RecipeCase> RecipeCases() {
   std::vector<RecipeCase> cases;
   for (const bool olmo2 : {false, true}) {
@@ -209,7 +213,7 @@ std::vector<RecipeCase> RecipeCases() {
       cases.push_back({olmo2 ? name + "_olmo2" : name, olmo2 ? SmallModel::Olmo2Config() : SmallModel::Config(), recipe,
                        group_size, loss_tolerance, cosine});
     };
-    add("bf16", std::nullopt, 16, 1e-3, 0.9995);
+    add("bf16", std::nullopt, 16, 8e-4, 0.9995);
     add("fp8linear", QuantizeModel::kFp8Linear, 16, 5e-3, 0.97);
     add("fp8deepseek", QuantizeModel::kFp8DeepSeek, 16, 5e-3, 0.98);
     add("coat_g16", QuantizeModel::kCoatReal, 16, 5e-3, 0.97);
