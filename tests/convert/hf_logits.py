@@ -1,9 +1,9 @@
 """Compares the logits of a Hugging Face directory, as transformers computes them, with others.
 
-Usage: hf_logits.py {DIRECTORY CLASS LOGITS.safetensors ROUNDING}..., where CLASS is OlmoForCausalLM or Olmo2ForCausalLM, the
-file has "tokens" [sequences, length] and "logits" [rows, vocabulary], those of the first sequence at equal distances (golden
-files, and what the tests write), and ROUNDING is how far logits may be apart over their root mean square. Exit code 77:
-transformers or torch is not there.
+Usage: hf_logits.py {DIRECTORY CLASS LOGITS.safetensors ROUNDING}..., where CLASS is OlmoForCausalLM or
+Olmo2ForCausalLM, the file has "tokens" [sequences, length] and "logits" [rows, vocabulary], those of the first sequence
+at equal distances (golden files, and what the tests write), and ROUNDING is how far logits may be apart over their root
+mean square. Exit code 77: transformers or torch is not there.
 """
 import sys
 
