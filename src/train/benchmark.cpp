@@ -1,8 +1,11 @@
 #include "train/benchmark.h"
 
+#include <array>
+#include <cstdlib>
 #include <string_view>
 
 #include "base/error.h"
+#include "comm/agreement.h"
 
 namespace coat {
 
@@ -25,6 +28,16 @@ std::optional<Benchmark> BenchmarkOf(const std::function<const char*(const char*
   return std::nullopt;
 }
 
+std::optional<Benchmark> AgreedBenchmark(Communicator& ranks) {
+  const std::optional<Benchmark> own =
+      MadeTogether(ranks, [] { return BenchmarkOf([](const char* name) { return std::getenv(name); }); });
+  std::array<double, 2> wanted = {own == Benchmark::kMemory ? 1.0 : 0.0, own == Benchmark::kSpeed ? 1.0 : 0.0};
+  ranks.AllReduce(wanted, Reduction::kMax);
+  if (wanted[0] != 0.0) return Benchmark::kMemory;
+  if (wanted[1] != 0.0) return Benchmark::kSpeed;
+  return std::nullopt;
+}
+
 std::string Announce(Benchmark benchmark, std::int64_t last_step) {
   return fmt::format("{} is set: the run ends right after step {}, without a checkpoint of it",
                      benchmark == Benchmark::kSpeed ? "SPEED_BENCH" : "MEMORY_BENCH", last_step);
@@ -44,6 +57,11 @@ std::vector<std::string> DescribeMemory(const MemoryPlan& plan, std::int64_t wor
           line("Activation", plan.Bytes("saved") + plan.Bytes("batch") + plan.Bytes("scratch")),
           line("Optimizer", plan.Bytes("moments") + plan.Bytes("metadata")),
           line("Model", plan.Bytes("masters") + plan.Bytes("weights")), line("Gradient", plan.Bytes("gradients"))};
+}
+
+std::vector<std::string> DescribeBenchmark(Benchmark benchmark, const Metrics& last_step, const Engine& engine) {
+  if (benchmark == Benchmark::kMemory) return DescribeMemory(engine.Used(), engine.context().workspace_bytes());
+  return {DescribeSpeed(last_step.Find("throughput/device/tokens_per_second"))};
 }
 
 }  // namespace coat

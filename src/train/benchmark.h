@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
+#include "engine/engine.h"
 #include "engine/memory_plan.h"
+#include "output/metrics.h"
 
 namespace coat {
 
@@ -24,6 +27,10 @@ inline constexpr std::int64_t kBenchmarkSteps = 10;
 /// value.
 std::optional<Benchmark> BenchmarkOf(const std::function<const char*(const char* name)>& variable);
 
+/// What the environment of any rank asks for; memory before speed. All ranks call it together, and all throw what one
+/// does.
+std::optional<Benchmark> AgreedBenchmark(Communicator& ranks);
+
 /// What a run with a benchmark says before its first step; `last_step` is the one that it ends after.
 std::string Announce(Benchmark benchmark, std::int64_t last_step);
 
@@ -35,5 +42,9 @@ std::string DescribeSpeed(std::optional<double> tokens_per_second);
 /// counted with the activations. (COAT has its peak in 10^6 bytes and the rest in 2^20, and no gradients with one
 /// micro-batch.)
 std::vector<std::string> DescribeMemory(const MemoryPlan& plan, std::int64_t workspace_bytes);
+
+/// What a run with a benchmark says at its end: DescribeSpeed or DescribeMemory. `last_step` is its last step's
+/// metrics.
+std::vector<std::string> DescribeBenchmark(Benchmark benchmark, const Metrics& last_step, const Engine& engine);
 
 }  // namespace coat

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "tests/support/error_of.h"
+#include "tests/support/process_ranks.h"
 
 namespace coat {
 namespace {
@@ -33,6 +34,20 @@ TEST(Benchmark, RefusesAnotherValue) {
               With({{"SPEED_BENCH", "yes"}});
             }),
             "the environment variable SPEED_BENCH is `yes`; accepted: 1, true, 0, false");
+}
+
+TEST(Benchmark, OfAnyRankIsThatOfAll) {
+  RunAsProcesses(3, 20, [](Communicator& ranks) {
+    ::unsetenv("MEMORY_BENCH");
+    ::unsetenv("SPEED_BENCH");
+    EXPECT_EQ(AgreedBenchmark(ranks), std::nullopt);
+    if (ranks.rank() == 2) ::setenv("SPEED_BENCH", "1", 1);
+    EXPECT_EQ(AgreedBenchmark(ranks), Benchmark::kSpeed);
+    if (ranks.rank() == 1) ::setenv("MEMORY_BENCH", "1", 1);
+    EXPECT_EQ(AgreedBenchmark(ranks), Benchmark::kMemory);
+    if (ranks.rank() == 0) ::setenv("SPEED_BENCH", "yes", 1);
+    EXPECT_THROW(AgreedBenchmark(ranks), UsageError);
+  });
 }
 
 TEST(Benchmark, SaysTheSpeedAsCoatDoes) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,17 +57,6 @@ TrainConfig WithReplicas(TrainConfig config, Communicator& ranks) {
 ConsoleOptions ConsoleOf(const Communicator& ranks) {
   if (ranks.size() == 1) return DetectConsole(1);
   return {.is_silent = ranks.rank() != 0};
-}
-
-/// What the environment of any rank asks for.
-std::optional<Benchmark> AgreedBenchmark(Communicator& ranks) {
-  const std::optional<Benchmark> own =
-      MadeTogether(ranks, [] { return BenchmarkOf([](const char* name) { return std::getenv(name); }); });
-  std::array<double, 2> wanted = {own == Benchmark::kMemory ? 1.0 : 0.0, own == Benchmark::kSpeed ? 1.0 : 0.0};
-  ranks.AllReduce(wanted, Reduction::kMax);
-  if (wanted[0] != 0.0) return Benchmark::kMemory;
-  if (wanted[1] != 0.0) return Benchmark::kSpeed;
-  return std::nullopt;
 }
 
 /// The loop of a run, in OLMo's order: batch, step, metrics, evaluation, checkpoints.
@@ -176,7 +164,7 @@ class Trainer {
     if (device && device->ExportTuning().empty() && state_.step < schedule_->last_step()) {
       console_.Info(kLogger, "The first step takes longer: it times the algorithms of its matrix products");
     }
-    while (state_.step < schedule_->last_step() && !StopRequested() && !benchmark_is_over_) {
+    while (state_.step < schedule_->last_step() && !StopRequested() && !BenchmarkIsOver()) {
       StepAndWhatFollows(start);
       profiler_->StepEnded(state_.step);
     }
@@ -184,7 +172,7 @@ class Trainer {
     // A finished run that was started again has what it saved at its end, the unsharded one last.
     const std::int64_t saved = config_.save_interval_unsharded ? last_saves_.unsharded : LastSave();
     const bool is_saved = state_.step == first_step && saved == first_step;
-    if (!cancellation_ && !benchmark_is_over_ && !is_saved) {
+    if (!cancellation_ && !BenchmarkIsOver() && !is_saved) {
       Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
     }
     records_->Flush();
@@ -211,8 +199,7 @@ class Trainer {
     const bool log = state_.step % config_.console_log_interval == 0 || IsLastStep() || fails;
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     ReportStep(report.step, log);
-    if (fails) Fail(report);
-    if (benchmark_ && state_.step == benchmark_end_) return EndBenchmark(report);
+    if (fails || BenchmarkIsOver()) return EndRightHere(report);
     const bool was_canceled = cancellation_.has_value();
     if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
     Metrics logged = log ? report.step : Metrics();
@@ -223,22 +210,12 @@ class Trainer {
     Save(cancellation_ ? std::vector{SaveKind::kSharded} : SavesDue(config_, state_.step));
   }
 
-  /// Ends the run. Its last step is in the metrics, whether it is one that is logged or not.
-  [[noreturn]] void Fail(StepReport report) {
+  /// Of a run that fails or was a benchmark, the last step is in the metrics whether it is one that is logged or not.
+  void EndRightHere(StepReport report) {
     report.step.Merge(report.parameters);
     records_->AddMetrics(state_.step, report.step);
-    throw OfAllRanks(TrainingError(report.failure));
-  }
-
-  void EndBenchmark(StepReport report) {
-    benchmark_is_over_ = true;
-    Metrics& metrics = report.step;
-    metrics.Merge(report.parameters);
-    records_->AddMetrics(state_.step, metrics);
-    if (*benchmark_ == Benchmark::kMemory) {
-      return Log(DescribeMemory(engine_.Used(), engine_.context().workspace_bytes()));
-    }
-    Log({DescribeSpeed(metrics.Find("throughput/device/tokens_per_second"))});
+    if (!report.failure.empty()) throw OfAllRanks(TrainingError(report.failure));
+    Log(DescribeBenchmark(*benchmark_, report.step, engine_));
   }
 
   TrainOutcome Finish() {
@@ -269,6 +246,8 @@ class Trainer {
 
   /// The step of the last checkpoint; -1: there is none.
   std::int64_t LastSave() const { return std::max(last_saves_.sharded, last_saves_.unsharded); }
+
+  bool BenchmarkIsOver() const { return benchmark_ && state_.step == benchmark_end_; }
 
   bool IsLastStep() const { return state_.step == schedule_->last_step(); }
 
@@ -390,7 +369,6 @@ class Trainer {
   std::optional<Cancellation> cancellation_;  // from then on no checkpoints and evaluations any more
   bool stop_is_agreed_ = false;
   std::int64_t benchmark_end_ = 0;
-  bool benchmark_is_over_ = false;
   bool described_device_ = false;
 };
 
