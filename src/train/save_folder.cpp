@@ -82,13 +82,12 @@ CheckpointName NewestOf(const std::vector<std::string>& names) {
   return name.value_or(CheckpointName{.step = -1, .kind = CheckpointKind::kSharded});
 }
 
-/// The step of the last checkpoint that the run has saved here; -1 if there is none.
+}  // namespace
+
 std::int64_t LastSaved(const TrainerState& state) {
   return std::max({NewestOf(state.checkpoints).step, NewestOf(state.unsharded_checkpoints).step,
                    NewestOf(state.ephemeral_checkpoints).step});
 }
-
-}  // namespace
 
 SaveFolder::SaveFolder(const TrainConfig& config, Console& console, Communicator& ranks)
     : config_(config), console_(console), ranks_(ranks) {

@@ -15,6 +15,9 @@ namespace coat {
 /// Why a checkpoint is saved: it decides its name and how long it is kept.
 enum class SaveKind { kSharded, kUnsharded, kEphemeral };
 
+/// The step of the last checkpoint that the run has saved in its folder, by the state's lists; -1 if there is none.
+std::int64_t LastSaved(const TrainerState& state);
+
 /// The folder of a run: its configuration and its checkpoints. The ranks share it: rank 0 writes, and finds out for
 /// all.
 class SaveFolder {

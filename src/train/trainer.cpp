@@ -85,7 +85,6 @@ class Trainer {
     if (!device_.advice.empty()) console_.Warn(kLogger, device_.advice);
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
-    last_saves_ = LastSavesOf(state_);
     MakeLoader(take_over.batches_to_skip);
     schedule_.emplace(config_, loader_->batches_per_epoch(), take_over.warm_up_again, state_);
     if (config_.dry_run) return DryRun();
@@ -95,7 +94,7 @@ class Trainer {
     records_.emplace(config_, folder_.resumes_here() ? state_.step : 0, folder_.may_overwrite(), ranks_, console_);
     profiler_.emplace(config_, folder_.may_overwrite(), engine_, console_);
     if (!folder_.checkpoint_to_load() && !config_.no_pre_train_checkpoint) SaveAndReload();
-    if (config_.force_save_unsharded || UnshardedIsDue()) SaveUnshardedUnlessThere();
+    if (UnshardedIsDueAtStart(config_, state_, folder_.resumes_here())) Save(SaveKind::kUnsharded);
     EvaluateAtStart();
     return Fit();
   }
@@ -103,21 +102,10 @@ class Trainer {
  private:
   /// Trains nothing, and writes nothing but the checkpoint that force_save_unsharded asks for.
   TrainOutcome DryRun() {
-    if (config_.force_save_unsharded) SaveUnshardedUnlessThere();
+    if (UnshardedIsDueAtStart(config_, state_, folder_.resumes_here())) Save(SaveKind::kUnsharded);
     console_.Info(kLogger, config_.force_save_unsharded ? "Dry run: nothing trained"
                                                         : "Dry run: nothing trained, nothing written");
     return TrainOutcome::kFinished;
-  }
-
-  /// Whether the run that goes on was killed after the sharded checkpoint of its step.
-  bool UnshardedIsDue() const {
-    if (!folder_.resumes_here() || state_.step == 0) return false;
-    const std::vector<SaveKind> due = SavesDue(config_, state_.step);
-    return std::find(due.begin(), due.end(), SaveKind::kUnsharded) != due.end();
-  }
-
-  void SaveUnshardedUnlessThere() {
-    if (last_saves_.unsharded != state_.step) Save(SaveKind::kUnsharded);
   }
 
   void Log(const std::vector<std::string>& lines) {
@@ -154,7 +142,7 @@ class Trainer {
     if (benchmark_) {
       benchmark_end_ = state_.step + kBenchmarkSteps;
       console_.Warn(kLogger, Announce(*benchmark_, benchmark_end_));
-    } else if (SavesAtTheEnd(config_, schedule_->last_step(), {}, /*stopped=*/false).empty()) {
+    } else if (SavesAtTheEnd(config_, TrainerState(), /*stopped=*/false).empty()) {
       console_.Warn(kLogger,
                     "no checkpoint is saved at the end of the run (save_num_checkpoints_to_keep: 0, and no "
                     "save_interval_unsharded)");
@@ -169,11 +157,9 @@ class Trainer {
       profiler_->StepEnded(state_.step);
     }
     profiler_->RunEnded(state_.step);
-    // A finished run that was started again has what it saved at its end, the unsharded one last.
-    const std::int64_t saved = config_.save_interval_unsharded ? last_saves_.unsharded : LastSave();
-    const bool is_saved = state_.step == first_step && saved == first_step;
+    const bool is_saved = state_.step == first_step && EndIsSaved(config_, state_);
     if (!cancellation_ && !BenchmarkIsOver() && !is_saved) {
-      Save(SavesAtTheEnd(config_, state_.step, last_saves_, StopRequested()));
+      Save(SavesAtTheEnd(config_, state_, StopRequested()));
     }
     records_->Flush();
     console_.ClearProgress();
@@ -222,7 +208,7 @@ class Trainer {
     const bool is_signaled = StopRequested();
     if (is_signaled || cancellation_) {
       const bool is_final = !is_signaled && cancellation_->is_final;
-      const std::int64_t saved = LastSave();
+      const std::int64_t saved = LastSaved(state_);
       console_.Info(kLogger, fmt::format("Stopped after step {}{}{}{}", state_.step,
                                          is_signaled ? " by a signal" : ", because " + cancellation_->reason,
                                          saved < 0 ? "" : fmt::format(": the checkpoint of step {} is saved", saved),
@@ -243,9 +229,6 @@ class Trainer {
     stop_is_agreed_ = found[0] != 0.0;
     return stop_is_agreed_;
   }
-
-  /// The step of the last checkpoint; -1: there is none.
-  std::int64_t LastSave() const { return std::max(last_saves_.sharded, last_saves_.unsharded); }
 
   bool BenchmarkIsOver() const { return benchmark_ && state_.step == benchmark_end_; }
 
@@ -330,7 +313,6 @@ class Trainer {
     const ProfileSpan span(engine_.context(), "checkpoint");
     if (records_) records_->Flush();
     folder_.Save(kind, engine_, state_);
-    (kind == SaveKind::kUnsharded ? last_saves_.unsharded : last_saves_.sharded) = state_.step;
     speed_.Clear();
   }
 
@@ -365,7 +347,6 @@ class Trainer {
   std::optional<RunSchedule> schedule_;
   std::optional<RunRecords> records_;
   std::optional<RunProfiler> profiler_;
-  LastSaves last_saves_;
   std::optional<Cancellation> cancellation_;  // from then on no checkpoints and evaluations any more
   bool stop_is_agreed_ = false;
   std::int64_t benchmark_end_ = 0;
