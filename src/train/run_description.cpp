@@ -5,6 +5,7 @@
 #include "base/number_text.h"
 #include "engine/device_limits.h"
 #include "engine/memory_plan.h"
+#include "train/save_schedule.h"
 
 namespace coat {
 
@@ -48,6 +49,29 @@ std::vector<std::string> DescribeRun(const TrainConfig& config, std::string_view
                                 config.save_folder));
   }
   return lines;
+}
+
+std::vector<std::string> WarningsAtStart(const TrainConfig& config, std::int64_t step, std::int64_t last_step,
+                                         std::optional<Benchmark> benchmark, bool from_elsewhere) {
+  std::vector<std::string> warnings;
+  if (!benchmark && SavesAtTheEnd(config, TrainerState(), /*stopped=*/false).empty()) {
+    warnings.push_back(
+        "no checkpoint is saved at the end of the run (save_num_checkpoints_to_keep: 0, and no "
+        "save_interval_unsharded)");
+  }
+  if (step >= last_step) {
+    warnings.push_back(
+        fmt::format("no step is left to train: the run begins at step {} and ends at step {} "
+                    "(max_duration, stop_at){}",
+                    step, last_step, from_elsewhere ? "; --reset_trainer_state begins at step 0" : ""));
+  }
+  return warnings;
+}
+
+std::vector<std::string> DescribeFirstStep(const Engine& engine) {
+  const std::shared_ptr<Device>& device = engine.context().backend();
+  if (!device || !device->ExportTuning().empty()) return {};
+  return {"The first step takes longer: it times the algorithms of its matrix products"};
 }
 
 std::vector<std::string> DescribeDeviceUse(const Engine& engine) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,8 +12,6 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/directory.h"
 #include "comm/agreement.h"
-#include "data/loader.h"
-#include "data/order.h"
 #include "engine/engine.h"
 #include "engine/rank_machines.h"
 #include "engine/run_checkpoint.h"
@@ -26,12 +22,13 @@
 #include "output/speed_monitor.h"
 #include "output/stop_signal.h"
 #include "train/benchmark.h"
-#include "train/cancellation.h"
+#include "train/run_data.h"
 #include "train/run_description.h"
 #include "train/run_profiler.h"
 #include "train/run_records.h"
 #include "train/run_schedule.h"
 #include "train/run_start.h"
+#include "train/run_stop.h"
 #include "train/same_run.h"
 #include "train/save_folder.h"
 #include "train/save_schedule.h"
@@ -85,8 +82,8 @@ class Trainer {
     if (!device_.advice.empty()) console_.Warn(kLogger, device_.advice);
     const TakeOver take_over = TakeOverOf(config_, folder_);
     state_ = StartRun(config_, folder_, take_over, engine_, console_);
-    MakeLoader(take_over.batches_to_skip);
-    schedule_.emplace(config_, loader_->batches_per_epoch(), take_over.warm_up_again, state_);
+    data_.emplace(config_, dataset_, take_over.batches_to_skip, ranks_, state_);
+    schedule_.emplace(config_, data_->batches_per_epoch(), take_over.warm_up_again, state_);
     if (config_.dry_run) return DryRun();
     folder_.WriteConfig();
     folder_.FinishLastSave(state_);
@@ -112,71 +109,35 @@ class Trainer {
     for (const std::string& line : lines) console_.Info(kLogger, line);
   }
 
-  void MakeLoader(std::int64_t batches_to_skip) {
-    LoaderOptions options;
-    options.seed = static_cast<std::uint64_t>(config_.data.seed.value_or(config_.seed));
-    options.global_batch_size = config_.global_train_batch_size;
-    options.rank = ranks_.rank();
-    options.world_size = ranks_.size();
-    options.drop_last = config_.data.drop_last;
-    options.fast_forward_batches = batches_to_skip;
-    DataPosition start = {state_.epoch, state_.examples_seen_this_epoch};
-    // The ranks that saved may have filled up the end of the epoch by more sequences than these do.
-    const std::int64_t filled = EpochSize(static_cast<int>(state_.world_size));
-    if (start.examples_seen_this_epoch <= filled) {
-      start.examples_seen_this_epoch = std::min(start.examples_seen_this_epoch, EpochSize(ranks_.size()));
-    }
-    loader_ = MadeTogether(ranks_, [&] { return std::make_unique<DataLoader>(dataset_, options, start); });
-    TakeOverPosition();
-  }
-
-  /// Sequences of an epoch for so many ranks.
-  std::int64_t EpochSize(int ranks) const {
-    return OrderSize(
-        {.sequence_count = dataset_.sequence_count(), .world_size = ranks, .drop_last = config_.data.drop_last});
-  }
-
   TrainOutcome Fit() {
-    const auto start = std::chrono::steady_clock::now();
+    stop_.emplace(config_, signal_, folder_, ranks_, console_);
     const std::int64_t first_step = state_.step;
     if (benchmark_) {
       benchmark_end_ = state_.step + kBenchmarkSteps;
       console_.Warn(kLogger, Announce(*benchmark_, benchmark_end_));
-    } else if (SavesAtTheEnd(config_, TrainerState(), /*stopped=*/false).empty()) {
-      console_.Warn(kLogger,
-                    "no checkpoint is saved at the end of the run (save_num_checkpoints_to_keep: 0, and no "
-                    "save_interval_unsharded)");
     }
-    if (state_.step >= schedule_->last_step()) WarnOfNothingToDo();
-    const std::shared_ptr<Device>& device = engine_.context().backend();
-    if (device && device->ExportTuning().empty() && state_.step < schedule_->last_step()) {
-      console_.Info(kLogger, "The first step takes longer: it times the algorithms of its matrix products");
+    const bool from_elsewhere = folder_.checkpoint_to_load() && !folder_.resumes_here();
+    for (const std::string& line :
+         WarningsAtStart(config_, state_.step, schedule_->last_step(), benchmark_, from_elsewhere)) {
+      console_.Warn(kLogger, line);
     }
-    while (state_.step < schedule_->last_step() && !StopRequested() && !BenchmarkIsOver()) {
-      StepAndWhatFollows(start);
+    if (state_.step < schedule_->last_step()) Log(DescribeFirstStep(engine_));
+    while (state_.step < schedule_->last_step() && !stop_->IsSignaled(state_) && !BenchmarkIsOver()) {
+      StepAndWhatFollows();
       profiler_->StepEnded(state_.step);
     }
     profiler_->RunEnded(state_.step);
     const bool is_saved = state_.step == first_step && EndIsSaved(config_, state_);
-    if (!cancellation_ && !BenchmarkIsOver() && !is_saved) {
-      Save(SavesAtTheEnd(config_, state_, StopRequested()));
+    if (!stop_->is_canceled() && !BenchmarkIsOver() && !is_saved) {
+      Save(SavesAtTheEnd(config_, state_, stop_->IsSignaled(state_)));
     }
     records_->Flush();
     console_.ClearProgress();
     return Finish();
   }
 
-  void WarnOfNothingToDo() {
-    const bool is_other_run = folder_.checkpoint_to_load() && !folder_.resumes_here();
-    console_.Warn(kLogger,
-                  fmt::format("no step is left to train: the run begins at step {} and ends at step {} (max_duration, "
-                              "stop_at){}",
-                              state_.step, schedule_->last_step(),
-                              is_other_run ? "; --reset_trainer_state begins at step 0" : ""));
-  }
-
   /// A step, and what is due after it: metrics, a look at the time, evaluation, checkpoints.
-  void StepAndWhatFollows(std::chrono::steady_clock::time_point start) {
+  void StepAndWhatFollows() {
     const ProfileSpan span(engine_.context(), "step", state_.step + 1);
     const StepReport report = Step();
     const bool fails = !report.failure.empty();
@@ -186,14 +147,16 @@ class Trainer {
     const bool evaluate = state_.step % config_.eval_interval == 0 || IsLastStep();
     ReportStep(report.step, log);
     if (fails || BenchmarkIsOver()) return EndRightHere(report);
-    const bool was_canceled = cancellation_.has_value();
-    if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) CheckCanceled(start);
+    const bool was_canceled = stop_->is_canceled();
+    if (!was_canceled && !IsLastStep() && state_.step % config_.canceled_check_interval == 0) {
+      stop_->CheckCanceled(state_, *schedule_);
+    }
     Metrics logged = log ? report.step : Metrics();
     logged.Merge(report.parameters);
     if (evaluate && !was_canceled) EvaluateUnlessStopped(logged);
     records_->AddMetrics(state_.step, logged);
     if (was_canceled) return;
-    Save(cancellation_ ? std::vector{SaveKind::kSharded} : SavesDue(config_, state_.step));
+    Save(stop_->is_canceled() ? std::vector{SaveKind::kSharded} : SavesDue(config_, state_.step));
   }
 
   /// Of a run that fails or was a benchmark, the last step is in the metrics whether it is one that is logged or not.
@@ -205,29 +168,13 @@ class Trainer {
   }
 
   TrainOutcome Finish() {
-    const bool is_signaled = StopRequested();
-    if (is_signaled || cancellation_) {
-      const bool is_final = !is_signaled && cancellation_->is_final;
-      const std::int64_t saved = LastSaved(state_);
-      console_.Info(kLogger, fmt::format("Stopped after step {}{}{}{}", state_.step,
-                                         is_signaled ? " by a signal" : ", because " + cancellation_->reason,
-                                         saved < 0 ? "" : fmt::format(": the checkpoint of step {} is saved", saved),
-                                         saved < 0 || is_final ? "" : "; --try_load_latest_save goes on from there"));
-      return is_final ? TrainOutcome::kFinished : TrainOutcome::kStopped;
+    const bool is_signaled = stop_->IsSignaled(state_);
+    if (is_signaled || stop_->is_canceled()) {
+      console_.Info(kLogger, stop_->Describe(state_.step, LastSaved(state_)));
+      return is_signaled || !stop_->is_final() ? TrainOutcome::kStopped : TrainOutcome::kFinished;
     }
     console_.Info(kLogger, fmt::format("Finished at step {}: {} tokens", state_.step, WithCommas(state_.tokens_seen)));
     return TrainOutcome::kFinished;
-  }
-
-  /// Whether a signal has asked any rank to stop. All ranks ask together. Throws where the save folder is lost: what
-  /// is trained from then on could not be saved.
-  bool StopRequested() {
-    if (stop_is_agreed_) return true;
-    std::array<double, 2> found = {stop_.requested() ? 1.0 : 0.0, folder_.IsLost() ? 1.0 : 0.0};
-    ranks_.AllReduce(found, Reduction::kMax);
-    if (found[1] != 0.0) folder_.RequireUnmoved(state_);
-    stop_is_agreed_ = found[0] != 0.0;
-    return stop_is_agreed_;
   }
 
   bool BenchmarkIsOver() const { return benchmark_ && state_.step == benchmark_end_; }
@@ -237,10 +184,6 @@ class Trainer {
   /// One optimizer step; its metrics, with speed and memory.
   StepReport Step() {
     const Batch& batch = NextBatch();
-    state_.step += 1;
-    state_.examples_seen += config_.global_train_batch_size;
-    state_.tokens_seen += TokensPerStep(config_);
-    TakeOverPosition();
     speed_.StartBatch(state_.tokens_seen, static_cast<std::int64_t>(batch.input_ids.size()));
     records_->AddBatch(state_.step, batch);
     StepReport report = step_.Run(batch, *schedule_, state_);
@@ -249,14 +192,9 @@ class Trainer {
     return report;
   }
 
-  void TakeOverPosition() {
-    state_.epoch = loader_->position().epoch;
-    state_.examples_seen_this_epoch = loader_->position().examples_seen_this_epoch;
-  }
-
   const Batch& NextBatch() {
     const ProfileSpan span(engine_.context(), "data");
-    return loader_->Next();
+    return data_->Next(state_);
   }
 
   void ReportStep(const Metrics& metrics, bool log) {
@@ -266,17 +204,6 @@ class Trainer {
                                           .loss = metrics.Find("train/CrossEntropyLoss"),
                                           .tokens_per_second = metrics.Find("throughput/device/tokens_per_second"),
                                           .steps_per_second = metrics.Find("throughput/device/batches_per_second")}));
-  }
-
-  /// If the run ends early, a checkpoint of this step is saved, and no later one.
-  void CheckCanceled(std::chrono::steady_clock::time_point start) {
-    std::array<double, 1> seconds = {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
-    ranks_.AllReduce(seconds, Reduction::kMax);
-    cancellation_ = CheckCancellation(config_, state_, schedule_->Position(state_), seconds[0]);
-    if (!cancellation_) return;
-    console_.Warn(kLogger,
-                  fmt::format("{}: saving, then {} more steps", cancellation_->reason, cancellation_->extra_steps));
-    schedule_->StopAfter(state_.step + cancellation_->extra_steps);
   }
 
   /// What a stop has left to do, unless the run has been here before and was stopped again, and what eval_on_load asks
@@ -294,8 +221,8 @@ class Trainer {
 
   /// Who is to stop saves first: the run evaluates when it goes on, if it does.
   void EvaluateUnlessStopped(Metrics& logged) {
-    if (StopRequested() || cancellation_) {
-      if (!cancellation_ || !cancellation_->is_final) state_.extra.evaluation_due = true;
+    if (stop_->IsSignaled(state_) || stop_->is_canceled()) {
+      if (!stop_->is_final()) state_.extra.evaluation_due = true;
     } else {
       logged.Merge(Evaluate());
     }
@@ -330,7 +257,7 @@ class Trainer {
     LoadOptimizerState(reader, engine_);
   }
 
-  StopSignal stop_;
+  StopSignal signal_;
   TrainConfig config_;
   Communicator& ranks_;
   Console console_;
@@ -343,12 +270,11 @@ class Trainer {
   RunEvaluation evaluation_;
   std::optional<Benchmark> benchmark_;
   TrainerState state_;
-  std::unique_ptr<DataLoader> loader_;
+  std::optional<RunData> data_;
   std::optional<RunSchedule> schedule_;
   std::optional<RunRecords> records_;
   std::optional<RunProfiler> profiler_;
-  std::optional<Cancellation> cancellation_;  // from then on no checkpoints and evaluations any more
-  bool stop_is_agreed_ = false;
+  std::optional<RunStop> stop_;
   std::int64_t benchmark_end_ = 0;
   bool described_device_ = false;
 };
