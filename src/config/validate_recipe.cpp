@@ -97,11 +97,15 @@ void CheckUnread(const TrainConfig& config, ConfigChecker& checker) {
   } else if (*fp8.use_quantize_model != QuantizeModel::kCoatReal) {
     NoteUnread(fp8, "quantize_model", {"group_size", "fobit"}, "only coat_real keeps activations in groups", checker);
   }
-  if (!config.quantize_optimizer.use_quantize_optimizer) {
-    NoteUnread(config.quantize_optimizer, "quantize_optimizer",
+  const QuantizeOptimizerConfig& optimizer = config.quantize_optimizer;
+  if (!optimizer.use_quantize_optimizer) {
+    NoteUnread(optimizer, "quantize_optimizer",
                {"qgroup_size", "expand_min", "first_order_bit", "second_order_bit", "first_order_expansion",
                 "second_order_expansion"},
                "without use_quantize_optimizer", checker);
+  } else if (optimizer.first_order_expansion == Expansion::kOff &&
+             optimizer.second_order_expansion == Expansion::kOff) {
+    NoteUnread(optimizer, "quantize_optimizer", {"expand_min"}, "without expansion", checker);
   }
   if (config.precision == Precision::kFp32 && config.gradient_precision == GradientPrecision::kBf16) {
     checker.NoteWithoutEffect("gradient_precision", "with precision: fp32 gradients are float32");

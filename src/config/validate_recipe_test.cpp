@@ -77,6 +77,9 @@ TEST(CheckRecipe, NamesKeysOfTheFp8OptimizerWithoutIt) {
   const Notes keys = {"--quantize_optimizer.qgroup_size=64", "--quantize_optimizer.second_order_expansion=true"};
   EXPECT_EQ(NotesWith(keys),
             Notes{"quantize_optimizer.qgroup_size, second_order_expansion: without use_quantize_optimizer"});
+  EXPECT_EQ(
+      NotesWith({"--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw", "--quantize_optimizer.expand_min=8"}),
+      Notes{"quantize_optimizer.expand_min: without expansion"});
   Notes used = keys;
   used.push_back("--quantize_optimizer.use_quantize_optimizer=coat_fp8_adamw");
   EXPECT_EQ(NotesWith(used), Notes());

@@ -24,8 +24,8 @@ std::string Fp8TokenProblem(const TrainConfig& config);
 /// have a multiple of 4.
 std::string Fp8EvaluationProblem(const TrainConfig& config);
 
-/// Throws ConfigError with Fp8EvaluationProblem if the context's device multiplies the recipe's FP8 on tensor cores, and
-/// Error if --gemm=fp8 wants it to and it has none: before anything is evaluated.
+/// Throws ConfigError with Fp8EvaluationProblem if the context's device multiplies the recipe's FP8 on tensor cores,
+/// and Error if --gemm=fp8 wants it to and it has none: before anything is evaluated.
 void RequireFp8EvaluationTokens(const TrainConfig& config, const Context& ctx);
 
 /// Throws ConfigError with Fp8TokenProblem if the context's device multiplies the recipe's FP8 on tensor cores, and as

@@ -52,29 +52,62 @@ std::vector<std::int32_t> Text(std::int64_t length, std::int64_t vocabulary) {
 
 class GeneratorTest : public testing::TestWithParam<Case> {};
 
-/// The logits behind all tokens of a text, each by the whole text at once.
-std::vector<float> LogitsOfWhole(const ModelConfig& config, DType compute, const std::vector<std::int32_t>& text) {
-  const Generator of(config, {.compute = compute, .positions = config.max_sequence_length},
-                     Context(DeviceKind::kCpu, 2));
-  Fill(of);
-  Context ctx(DeviceKind::kCpu, 2);
-  std::vector<Arena> arenas;
-  for (const char* name : {"masters", "weights"}) {
-    arenas.push_back(Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20));
+/// The model of a generator that was filled, which computes a text at once.
+class WholeText {
+ public:
+  WholeText(const ModelConfig& config, DType compute)
+      : config_(config), model_(config, PlainRecipe(compute, compute, WeightCache::kNone)) {
+    const Generator of(config, {.compute = compute, .positions = config.max_sequence_length},
+                       Context(DeviceKind::kCpu, 2));
+    Fill(of);
+    model_.LayOutForInference(ctx_, masters_, weights_);
+    for (std::size_t p = 0; p < model_.parameters().size(); ++p) {
+      ctx_.Copy(of.model().parameters()[p].value, model_.parameters()[p].value);
+    }
+    model_.RefreshWeights(ctx_);
   }
-  Olmo model(config, PlainRecipe(compute, compute, WeightCache::kNone));
-  model.LayOutForInference(ctx, arenas[0], arenas[1]);
-  for (std::size_t p = 0; p < model.parameters().size(); ++p) {
-    ctx.Copy(of.model().parameters()[p].value, model.parameters()[p].value);
+
+  /// Behind all tokens, [T, E], as generation has them.
+  std::vector<float> Logits(const std::vector<std::int32_t>& text) {
+    std::vector<std::int64_t> tokens(text.size());
+    std::iota(tokens.begin(), tokens.end(), 0);
+    std::vector<float> values = LogitsBehind(tokens, text, model_, ctx_);
+    const float scale = config_.scale_logits ? 1.0f / std::sqrt(static_cast<float>(config_.d_model)) : 1.0f;
+    for (float& value : values) value *= scale;
+    return values;
   }
-  model.RefreshWeights(ctx);
-  std::vector<std::int64_t> tokens(text.size());
-  std::iota(tokens.begin(), tokens.end(), 0);
-  std::vector<float> values = LogitsBehind(tokens, text, model, ctx);
-  const float scale = config.scale_logits ? 1.0f / std::sqrt(static_cast<float>(config.d_model)) : 1.0f;
-  for (float& value : values) value *= scale;
-  return values;
-}
+
+  /// Of each token but the first, behind those before it, as training and evaluation have them.
+  std::vector<float> Losses(const std::vector<std::int32_t>& text) {
+    Arena batch = Bound("batch"), saved = Bound("saved"), scratch = Bound("scratch");
+    const Shape tokens = {static_cast<std::int64_t>(text.size())};
+    std::vector<std::int32_t> next(text.begin() + 1, text.end());
+    next.push_back(-100);
+    const std::vector<float> factors = {1.0f, 0.0f};
+    const TensorView ids = batch.Tensor("ids", tokens, DType::kI32);
+    const TensorView labels = batch.Tensor("labels", tokens, DType::kI32);
+    const TensorView loss = batch.Tensor("loss", tokens, DType::kF32);
+    const TensorView z_squared = batch.Tensor("z_squared", tokens, DType::kF32);
+    const TensorView weights = batch.Tensor("weights", {2}, DType::kF32);
+    ctx_.Upload(text.data(), ids);
+    ctx_.Upload(next.data(), labels);
+    ctx_.Upload(factors.data(), weights);
+    MicroBatch micro_batch;
+    micro_batch.ids = ids;
+    micro_batch.sequences = 1;
+    micro_batch.terms = {.labels = labels, .loss = loss, .z_squared = z_squared, .weights = weights};
+    model_.Forward(ctx_, micro_batch, saved, scratch);
+    return {loss.As<float>(), loss.As<float>() + text.size() - 1};
+  }
+
+ private:
+  static Arena Bound(const char* name) { return Arena::Bound(name, Context(DeviceKind::kCpu, 1), 16 << 20); }
+
+  ModelConfig config_;
+  Context ctx_{DeviceKind::kCpu, 2};
+  Arena masters_ = Bound("masters"), weights_ = Bound("weights");
+  Olmo model_;
+};
 
 float LargestDifference(std::span<const float> a, std::span<const float> b) {
   float largest = 0.0f;
@@ -96,7 +129,7 @@ TEST_P(GeneratorTest, TokenByTokenGivesTheLogitsOfTheWholeText) {
   for (const DType compute : {DType::kF32, DType::kBF16}) {
     const double tolerance =
         kStandardDeviations * kOfTwo * LogitRounding(config, static_cast<double>(config.max_sequence_length), compute);
-    const std::vector<float> whole = LogitsOfWhole(config, compute, text);
+    const std::vector<float> whole = WholeText(config, compute).Logits(text);
     for (const bool cache : {true, false}) {
       Generator generator(config, {.compute = compute, .positions = config.max_sequence_length, .cache = cache},
                           Context(DeviceKind::kCpu, 2));
@@ -114,6 +147,28 @@ TEST_P(GeneratorTest, TokenByTokenGivesTheLogitsOfTheWholeText) {
           logits = generator.Append(text[static_cast<std::size_t>(n)]);
         }
       }
+    }
+  }
+}
+
+// Generation has passes of its own over the model: their logits are those that training takes its losses of. A loss is
+// off by what two logits are.
+TEST_P(GeneratorTest, TheLogitsHaveTheLossesOfTraining) {
+  const ModelConfig& config = GetParam().config;
+  const std::vector<std::int32_t> text = Text(config.max_sequence_length, config.vocab_size);
+  for (const DType compute : {DType::kF32, DType::kBF16}) {
+    const double tolerance = 2.0 * kStandardDeviations * kOfTwo *
+                             LogitRounding(config, static_cast<double>(config.max_sequence_length), compute);
+    WholeText whole(config, compute);
+    const std::vector<float> logits = whole.Logits(text);
+    const std::vector<float> losses = whole.Losses(text);
+    const auto width = static_cast<std::size_t>(config.EmbeddingRows());
+    for (std::size_t n = 0; n < losses.size(); ++n) {
+      const auto behind = std::span(logits).subspan(n * width, width);
+      double sum = 0.0;
+      for (const float logit : behind) sum += std::exp(static_cast<double>(logit));
+      const double loss = std::log(sum) - behind[static_cast<std::size_t>(text[n + 1])];
+      ASSERT_NEAR(losses[n], loss, tolerance * RootMeanSquare(behind)) << NameOf(compute) << " at " << n;
     }
   }
 }

@@ -244,7 +244,7 @@ std::string CudaDevice::DescribeTuning() const {
 }
 
 void CudaDevice::LimitBacklog() {
-  // Twice as many ops may be in the queue, of one to four kernels each; drivers take about a thousand.
+  // Twice as many ops may be in the queue, of one to five kernels each, most of one; drivers take about a thousand.
   constexpr std::int64_t kOps = 128;
   if (recording_ || is_beside_ || ++ops_ % kOps != 0) return;
   {

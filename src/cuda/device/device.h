@@ -112,7 +112,7 @@ class CudaDevice final : public Device {
   std::byte* workspace_ = nullptr;
   std::int64_t workspace_bytes_ = 0;
   bool recording_ = false;
-  std::int64_t ops_ = 0;           // that were not recorded
+  std::int64_t ops_ = 0;          // that were not recorded
   cudaEvent_t behind_ = nullptr;  // the end of one that was started long before the last
   std::map<std::string, Recording, std::less<>> recordings_;
   std::map<std::type_index, std::shared_ptr<void>> parts_;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t kAlgorithmBytes = 32 << 20;  // of the workspace, for cuBLASLt
 constexpr std::int64_t kTrialBytes = 256;           // behind them
-constexpr std::int64_t kKernelBytes = 64 << 20;     // free memory with which its kernels can be loaded
+constexpr std::int64_t kBytesToLoad = 64 << 20;     // free memory with which its kernels can be loaded
 constexpr int kMostAlgorithms = 24;                 // of a scale mode
 
 }  // namespace
@@ -89,25 +89,31 @@ cublasStatus_t GemmRunner::Run(const GemmArgs& args, const float* factors, const
 }
 
 cublasStatus_t GemmRunner::Try(const GemmArgs& args, const float* factors, const GemmPlan& plan) {
-  const cublasStatus_t status = Run(args, factors, plan);
-  if (status == CUBLAS_STATUS_SUCCESS) return status;
-  cudaGetLastError();  // the error is handled
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return status;
-  const Device::Memory memory = device_.ReadMemory();
-  if (status != CUBLAS_STATUS_ALLOC_FAILED && memory.free_bytes >= kKernelBytes) return status;
-  throw Error(fmt::format(
-      "CUDA: out of memory: {} of {} are free, too little for cuBLASLt's kernels ({}); a smaller "
-      "device_train_microbatch_size or activation_checkpointing: whole_layer makes room for them",
-      InBinaryUnits(memory.free_bytes), InBinaryUnits(memory.total_bytes), LoadCublasLt().GetStatusString(status)));
+  return Tried(Run(args, factors, plan));
 }
 
 cublasStatus_t GemmRunner::Subtract(const GemmArgs& args, const float* factors, const GemmPlan& plan) {
   float own[] = {-1.0f, 1.0f};
-  if (factors == nullptr) return Launch(args, own, plan);
+  if (factors == nullptr) return Tried(Launch(args, own, plan));
   device_.Download(factors, own, sizeof(float));
   own[0] = -own[0];
   device_.Upload(own, TrialBytes(), sizeof(own));
-  return Launch(args, reinterpret_cast<const float*>(TrialBytes()), plan);
+  return Tried(Launch(args, reinterpret_cast<const float*>(TrialBytes()), plan));
+}
+
+cublasStatus_t GemmRunner::Tried(cublasStatus_t status) const {
+  if (status == CUBLAS_STATUS_SUCCESS) return status;
+  cudaGetLastError();  // the error is handled
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE ||
+      status == CUBLAS_STATUS_ARCH_MISMATCH) {
+    return status;
+  }
+  const Device::Memory memory = device_.ReadMemory();
+  if (status != CUBLAS_STATUS_ALLOC_FAILED && memory.free_bytes >= kBytesToLoad) return status;
+  throw Error(fmt::format(
+      "CUDA: out of memory: {} of {} are free, too little for cuBLASLt's kernels ({}); a smaller "
+      "device_train_microbatch_size or activation_checkpointing: whole_layer makes room for them",
+      InBinaryUnits(memory.free_bytes), InBinaryUnits(memory.total_bytes), LoadCublasLt().GetStatusString(status)));
 }
 
 std::byte* GemmRunner::Scratch(std::int64_t bytes) {

@@ -37,10 +37,9 @@ class GemmRunner {
 
   /// d = a b, or d += a b.
   cublasStatus_t Run(const GemmArgs& args, const float* factors, const GemmPlan& plan);
-  /// Run, with an algorithm that the library may refuse: then nothing has run. Throws Error where it fails for want of
-  /// memory, which says nothing of the algorithm.
+  /// Run, with an algorithm that the library may refuse: then nothing has run. Throws as Tried.
   cublasStatus_t Try(const GemmArgs& args, const float* factors, const GemmPlan& plan);
-  /// d -= a b, after Run.
+  /// d -= a b, after Run, with an algorithm that the library may refuse. Throws as Tried.
   cublasStatus_t Subtract(const GemmArgs& args, const float* factors, const GemmPlan& plan);
 
   /// At least `bytes` of the workspace that Run leaves alone for plain operands; aligned to 256 bytes.
@@ -50,6 +49,9 @@ class GemmRunner {
 
  private:
   void SetScales(const GemmPlan& plan, const Scales& scales) const;
+  /// `status`, of an algorithm on trial. Throws Error where it failed for want of memory, which says nothing of the
+  /// algorithm.
+  cublasStatus_t Tried(cublasStatus_t status) const;
   /// d = factors[0] a b + factors[1] d, with scales as they are set.
   cublasStatus_t Launch(const GemmArgs& args, const float* factors, const GemmPlan& plan);
 

@@ -149,11 +149,12 @@ ExactSum SumOfProducts(const double* x, const double* y, std::int64_t count) {
 /// multiplied by it, may lose half of float32's smallest subnormal.
 class Underflow {
  public:
-  Underflow(const GemmSetup& setup, const Operands& operands, DeviceKind device)
+  Underflow(const GemmSetup& setup, const Operands& operands, const Checker& checker)
       : of_products_(static_cast<double>(setup.k + 2) * kSmallest) {
+    if (setup.a.scaling == Scaling::kNone) return;
     // Without tensor cores, scales of groups multiply codes.
-    if (setup.a.scaling == Scaling::kNone || (setup.a.scaling != Scaling::kTensor && device == DeviceKind::kCpu))
-      return;
+    const bool has_tensor_cores = checker.device() == DeviceKind::kCuda && !checker.decodes_fp8();
+    if (setup.a.scaling != Scaling::kTensor && !has_tensor_cores) return;
     of_scales_ = kSmallest / (SmallestOf(operands["a.scales"]) * SmallestOf(operands["b.scales"]));
   }
 
@@ -231,7 +232,7 @@ void CheckGemm(const GemmSetup& setup, const Operands& before, const Operands& a
   const bool cut = is_fp8_on_gpu && !checker.decodes_fp8();
   const bool may_round_product = checker.device() == DeviceKind::kCuda && setup.accumulate && setup.d == DType::kBF16;
   const auto roundings = static_cast<double>(setup.k + 2);
-  const Underflow underflow(setup, after, checker.device());
+  const Underflow underflow(setup, after, checker);
   const DecodedLoss decoded(setup, a, b);
   RandomErrors errors;
   // An odd step, so that rows of every place in a tile come up.
