@@ -204,7 +204,8 @@ TEST_P(RecipeTest, GivesTheSameBytesOnAnyNumberOfThreadsAndAgain) {
 //
 // The loss errs by the mean of what 110 tokens' losses err, each by two numbers of the size of its logits, which is 1:
 // in bf16 by LogitRounding of that; in FP8 by 3 % for either operand of eight products, each a part of about half of
-// the stream. Of the loss, about log(250), about three standard deviations of either are 8e-4 and 5e-3.
+// the stream. Of the loss, about log(250), six standard deviations of the former are 8e-4, and of the latter 3.4 are
+// 5e-3.
 std::vector<RecipeCase> RecipeCases() {
   std::vector<RecipeCase> cases;
   for (const bool olmo2 : {false, true}) {

@@ -1,7 +1,6 @@
 #include "ops/attention.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <complex>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include "numerics/bfloat16.h"
 #include "ops/cases/attention_reference.h"
 #include "ops/cases/complex_step.h"
+#include "ops/cases/head_sizes.h"
 #include "ops/cases/op_case.h"
 
 namespace coat {
@@ -213,21 +213,12 @@ OpCase DerivativeCase(const AttentionShape& shape) {
   return op;
 }
 
-/// Sizes as B, T, H, Hk and K; `rest` is all else.
-AttentionShape Of(const std::array<std::int64_t, 5>& sizes, AttentionShape rest) {
-  rest.sequences = sizes[0];
-  rest.positions = sizes[1];
-  rest.heads = sizes[2];
-  rest.kv_heads = sizes[3];
-  rest.head_size = sizes[4];
-  return rest;
-}
-
 }  // namespace
 
 std::vector<OpCase> AttentionCases() {
   constexpr DType kF32 = DType::kF32;
   constexpr DType kBF16 = DType::kBF16;
+  constexpr auto Of = WithHeadSizes<AttentionShape>;
   const AttentionShape shapes[] = {
       Of({1, 1, 1, 1, 1}, {.dtype = kF32}),
       Of({3, 1, 2, 1, 2}, {.dtype = kBF16}),

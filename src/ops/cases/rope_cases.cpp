@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <complex>
 #include <cstdint>
@@ -11,6 +10,7 @@
 
 #include "numerics/bfloat16.h"
 #include "ops/cases/complex_step.h"
+#include "ops/cases/head_sizes.h"
 #include "ops/cases/op_case.h"
 #include "ops/cases/rotary_table.h"
 
@@ -261,21 +261,12 @@ OpCase TableCase(std::int64_t positions, std::int64_t head_size, double theta) {
   return op;
 }
 
-/// Sizes as B, T, H, Hk and K; `rest` is all else.
-RopeShape Of(const std::array<std::int64_t, 5>& sizes, RopeShape rest) {
-  rest.sequences = sizes[0];
-  rest.positions = sizes[1];
-  rest.heads = sizes[2];
-  rest.kv_heads = sizes[3];
-  rest.head_size = sizes[4];
-  return rest;
-}
-
 }  // namespace
 
 std::vector<OpCase> RopeCases() {
   constexpr DType kF32 = DType::kF32;
   constexpr DType kBF16 = DType::kBF16;
+  constexpr auto Of = WithHeadSizes<RopeShape>;
   const RopeShape tiny_run = Of({8, 256, 4, 4, 64}, {.dtype = kBF16});
   RopeShape clipped_run = tiny_run;
   clipped_run.clip = 2.0f;
