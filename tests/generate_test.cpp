@@ -35,13 +35,20 @@ class GenerateCommand : public ModelFolders {
     return RunCoat(options);
   }
 
+  /// All logits are equal: chosen greedily, each token is 0 and no text ends.
+  static NamedTensors EqualLogits(const ModelConfig& config) {
+    NamedTensors zeros = RandomWeights(config);
+    for (auto& [name, bytes] : zeros.bytes) bytes.assign(bytes.size(), '\0');
+    return zeros;
+  }
+
   static std::string Ids(const Outcome& outcome) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return outcome.out.substr(0, outcome.out.size() - 1);
   }
 };
 
-/// 61 letters and signs as a byte-level model; of random weights.
+/// A model of bytes and an end of text.
 ModelConfig BytesModel() {
   ModelConfig config = TinyOlmo();
   config.vocab_size = 257;
@@ -144,10 +151,8 @@ TEST_F(GenerateCommand, SaysWhyItMakesNoMore) {
   const auto error = [&](std::int64_t length, std::vector<std::string> options) {
     ModelConfig config = BytesModel();
     config.max_sequence_length = length;
-    NamedTensors zeros = RandomWeights(config);  // all logits are equal: no text ends
-    for (auto& [name, bytes] : zeros.bytes) bytes.assign(bytes.size(), '\0');
     options.insert(options.end(), {"--prompt_ids=97,98", "--print_ids", "--temperature=0"});
-    return Generate(Checkpoint(config, zeros), options).err;
+    return Generate(Checkpoint(config, EqualLogits(config)), options).err;
   };
   ExpectParts(error(64, {"--max_new_tokens=5"}), {" 5 new tokens", "as many as asked for"});
   ExpectParts(error(64, {}), {" 62 new tokens", "as many as the model has room for"});
@@ -175,10 +180,10 @@ TEST_F(GenerateCommand, AsksForThePromptOnATerminal) {
 TEST_F(GenerateCommand, StopsAtASignalWithWhatItHas) {
   ModelConfig config = BytesModel();
   config.max_sequence_length = 100'000;
-  const std::string checkpoint = Checkpoint(config, RandomWeights(config));
-  CoatProcess process({"generate", checkpoint, "--device=cpu", "--prompt_ids=5", "--print_ids", "--threads=1",
-                       "--max_new_tokens=90000"});
-  while (process.OutputSoFar().size() < 100) ::usleep(1000);
+  const std::string checkpoint = Checkpoint(config, EqualLogits(config));
+  CoatProcess process({"generate", checkpoint, "--device=cpu", "--prompt_ids=5", "--print_ids", "--temperature=0",
+                       "--threads=1", "--max_new_tokens=90000"});
+  process.AwaitOutput("0,0,0");
   process.Signal(SIGINT);
   const Outcome outcome = process.Wait();
   EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
