@@ -24,7 +24,7 @@ struct LionWArgs {
   TensorView absmax = {};  // [tensors] f32, written: the largest magnitude of each updated parameter; may be missing
 };
 
-/// One Lion update of all tensors: LionWUpdate of numerics/adamw.h on each element.
+/// One Lion update of all tensors: LionWUpdate of numerics/lion.h on each element.
 ///
 /// Rounding: grad * grad_scale in float32, then as LionWUpdate; absmax as the op AbsMax. Exactness: bitwise. Throws
 /// ArgumentError unless shapes, types, devices and settings are as above. Source: OLMo's LionW.
