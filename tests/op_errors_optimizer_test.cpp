@@ -235,6 +235,9 @@ TEST_F(OptimizerOpErrorsTest, FillAndCastRefuseCodesAndNumbersThatAreNotFinite) 
   ExpectParts(ErrorFrom(FillNormal, {.x = x, .offset = -1}), {"FillNormal offset is -1"});
   ExpectParts(ErrorFrom(Cast, {.x = x, .y = Meta({16}, DType::kBF16)}), {"Cast y", "[16] bf16", "[4, 4]"});
   ExpectParts(ErrorFrom(Cast, {.x = x, .y = Meta({4, 4}, DType::kE4M3)}), {"Cast y", "e4m3", "f32 or bf16"});
+  ExpectParts(ErrorFrom(Cast, {.x = Meta({4, 4}, DType::kE4M3), .y = x}), {"Cast x", "e4m3", "f32 or bf16"});
+  ExpectParts(ErrorFrom(Cast, {.x = x, .y = OnCpu({4, 4}, DType::kF32)}), {"Cast y", "cpu"});
+  ExpectParts(ErrorFrom(Cast, {.x = {}, .y = x}), {"Cast x", "missing"});
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <limits>
 #include <string>
 
-#include "ops/accumulate.h"
 #include "ops/attention.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
@@ -237,19 +236,6 @@ TEST_F(OpErrorsTest, CrossEntropyRefusesShapesThatDifferAndFactorsThatAreNotFini
   EXPECT_NO_THROW(CrossEntropy(ctx_, args));
   args.logit_scale = std::numeric_limits<float>::quiet_NaN();
   ExpectParts(message(args), {"logit_scale nan", "finite"});
-}
-
-TEST_F(OpErrorsTest, AccumulateRefusesShapesTypesAndDevicesThatDiffer) {
-  EXPECT_NO_THROW(Accumulate(ctx_, {.x = Meta({5, 3}, DType::kBF16), .y = Meta({5, 3}, DType::kF32)}));
-  const auto message = [&](ConstTensorView x, TensorView y) {
-    return ErrorOf<ArgumentError>([&] { Accumulate(ctx_, {.x = x, .y = y}); });
-  };
-  const TensorView good = Meta({5, 3}, DType::kF32);
-  ExpectParts(message(good, Meta({3, 5}, DType::kF32)), {"Accumulate y", "[3, 5]", "[5, 3]"});
-  ExpectParts(message(good, Meta({5, 3}, DType::kI32)), {"Accumulate y", "i32", "f32 or bf16"});
-  ExpectParts(message(Meta({5, 3}, DType::kE4M3), good), {"Accumulate x", "e4m3", "f32 or bf16"});
-  ExpectParts(message(good, OnCpu({5, 3}, DType::kF32)), {"Accumulate y", "cpu"});
-  ExpectParts(message({}, good), {"Accumulate x", "missing"});
 }
 
 }  // namespace

@@ -16,7 +16,11 @@ void Cast(Context& ctx, const CastArgs& args) {
       ctx.ParallelBlocks(args.x.elements(), kElements, [&](std::int64_t begin, std::int64_t end) {
         const X* x = args.x.As<X>();
         Y* y = args.y.As<Y>();
-        for (std::int64_t i = begin; i < end; ++i) y[i] = RoundTo<Y>(ToFloat(x[i]));
+        if (args.accumulate) {
+          for (std::int64_t i = begin; i < end; ++i) y[i] = RoundTo<Y>(ToFloat(y[i]) + ToFloat(x[i]));
+        } else {
+          for (std::int64_t i = begin; i < end; ++i) y[i] = RoundTo<Y>(ToFloat(x[i]));
+        }
       });
     });
   });

@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "base/error.h"
-#include "ops/accumulate.h"
 #include "ops/cast.h"
 #include "ops/fill.h"
 #include "ops/quantize.h"
@@ -213,11 +212,7 @@ void Exchange::ReduceUnit(Context& ctx, std::size_t unit, bool first) const {
   if (sharding_.replica_count() > 1) sharding_.replicas->AllReduce(ctx, parts, Reduction::kSum);
   for (std::size_t k = 0; k < parts.size(); ++k) {
     const TensorView sum = ViewOf(parameters_[units_[unit][k]].grad, {0, parts[k].elements()});
-    if (first) {
-      Cast(ctx, {.x = parts[k], .y = sum});
-    } else {
-      Accumulate(ctx, {.x = parts[k], .y = sum});
-    }
+    Cast(ctx, {.x = parts[k], .y = sum, .accumulate = !first});
   }
 }
 

@@ -27,8 +27,7 @@ std::vector<OpCase> AllOpCases() {
                                                                       StatisticsCases,
                                                                       ClipCases,
                                                                       FillCases,
-                                                                      CastCases,
-                                                                      AccumulateCases}) {
+                                                                      CastCases}) {
     std::vector<OpCase> some = cases();
     all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
   }

@@ -185,6 +185,5 @@ std::vector<OpCase> StatisticsCases();
 std::vector<OpCase> ClipCases();
 std::vector<OpCase> FillCases();
 std::vector<OpCase> CastCases();
-std::vector<OpCase> AccumulateCases();
 
 }  // namespace coat
